@@ -1,0 +1,37 @@
+"""The errors a user can meet. Each says in one sentence what was wrong, with which file, and what to do."""
+
+
+class FaceEditError(Exception):
+    """Base of all errors meant for a user; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class UsageError(FaceEditError):
+    """A value or a combination of options that makes no sense."""
+
+    exit_code = 2
+
+
+class NoFaceError(FaceEditError):
+    """No face, or not the asked one, was found in a photo."""
+
+    exit_code = 3
+
+
+class UnreadableError(FaceEditError):
+    """An input that cannot be read, or an output that cannot be written."""
+
+    exit_code = 4
+
+
+class WeightsError(FaceEditError):
+    """Weights or training state that are missing, damaged or do not fit."""
+
+    exit_code = 5
+
+
+class MemoryExhaustedError(FaceEditError):
+    """The device ran out of memory."""
+
+    exit_code = 6

@@ -1,0 +1,44 @@
+"""Writing files whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from faceedit.errors import UnreadableError
+
+
+def write_atomically(path: str | Path, data: bytes | Callable[[BinaryIO], None], durable: bool = False) -> None:
+    """Put `data` at `path`, replacing what was there, so that a reader sees the old file or the new one, never a part.
+
+    data: the bytes, or a function that writes them to an open file. durable: wait until the disk has it, so that a
+    power cut cannot leave an empty file either. Raises UnreadableError when the file cannot be written.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:40]}.", delete=False) as file:
+            temporary = file.name
+            if callable(data):
+                data(file)
+            else:
+                file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # a temporary file is private; an output is an ordinary file
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UnreadableError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
