@@ -1,0 +1,176 @@
+"""Reading and writing photos: the only place where image files become arrays and arrays become image files.
+
+Arrays are HWC uint8 RGB, upright.
+"""
+
+import io
+import warnings
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
+
+from faceedit.errors import UnreadableError, UsageError
+from faceedit.files import write_atomically
+
+MAX_PIXELS = 150_000_000
+READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF")
+WRITE_FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+    ".avif": "AVIF",
+}
+ORIENTATION_TAG = 0x0112
+# TIFF tags that describe how the pixels of the source file are laid out, and would be wrong in another file.
+LAYOUT_TAGS = (*range(254, 260), 262, 266, 273, 277, 278, 279, 284, 317, 320, *range(322, 326), *range(330, 348), 700)
+SAVE_OPTIONS = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"quality": 95},
+    "AVIF": {"quality": 90},
+    "TIFF": {"compression": "tiff_adobe_deflate"},
+}
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo and what its file carried beside the pixels.
+
+    pixels: (H, W, 3) uint8 RGB, upright. alpha: (H, W) uint8 or None. grey: the file had no colour.
+    icc, exif: as stored in a file, or None; the EXIF orientation has been applied and removed.
+    jpeg_options: quantisation tables and subsampling of a JPEG, so that writing it again loses least.
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    grey: bool = False
+    icc: bytes | None = None
+    exif: bytes | None = None
+    dpi: tuple | None = None
+    jpeg_options: dict = field(default_factory=dict)
+
+    def with_pixels(self, pixels: np.ndarray) -> "Photo":
+        """The same photo with other pixels (H, W, 3) uint8."""
+        return replace(self, pixels=pixels)
+
+
+def read_photo(source: str | Path | bytes) -> Photo:
+    """The photo in a file, or in the bytes of one: JPEG, PNG, WebP, TIFF, BMP or AVIF; an animation's first frame.
+
+    Samples of 16 bits or floating point become 8 bits. Raises UnreadableError.
+    """
+    name = "the input" if isinstance(source, bytes) else str(source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large or sloppy files; what matters raises below
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=READ_FORMATS) as file:
+                if file.width * file.height > MAX_PIXELS:
+                    megapixels = file.width * file.height // 1_000_000
+                    raise UnreadableError(
+                        f"{name} has {megapixels} megapixels, more than the {MAX_PIXELS // 1_000_000} that are read"
+                    )
+                return _photo_from(file)
+    except (UnreadableError, MemoryError):
+        raise
+    except FileNotFoundError as error:
+        raise UnreadableError(f"there is no file {name}") from error
+    except Exception as error:  # the decoders raise whatever they meet; to the user it is one thing
+        reason = "it is not a photo in a format that is read" if "cannot identify" in str(error) else _sentence(error)
+        raise UnreadableError(f"cannot read {name}: {reason}") from error
+
+
+def write_photo(path: str | Path, photo: Photo) -> None:
+    """Write a photo, whole or not at all, in the format that the name of `path` says.
+
+    Raises UsageError for an unknown ending, UnreadableError when it cannot be written.
+    """
+    write_atomically(path, encode_photo(photo, format_of(path)))
+
+
+def format_of(path: str | Path) -> str:
+    """Pillow's name of the format that a file name ends in. Raises UsageError for one that is not written."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in WRITE_FORMATS:
+        raise UsageError(f"cannot tell the format of {path}: its name must end in {', '.join(WRITE_FORMATS)}")
+    return WRITE_FORMATS[suffix]
+
+
+def encode_photo(photo: Photo, format: str) -> bytes:
+    """The bytes of a file of this format (Pillow's name) with the photo and what it carried."""
+    image = Image.fromarray(photo.pixels)
+    if photo.grey:
+        image = image.convert("L")
+    if photo.alpha is not None and format != "JPEG":
+        image.putalpha(Image.fromarray(photo.alpha))
+    options = dict(SAVE_OPTIONS.get(format, {}))
+    if format == "JPEG" and photo.jpeg_options and len(photo.jpeg_options["qtables"]) >= (1 if photo.grey else 2):
+        options = dict(photo.jpeg_options)
+    carried = {"icc_profile": photo.icc, "exif": photo.exif, "dpi": photo.dpi}
+    if format == "TIFF" and photo.exif:
+        options = {}  # Pillow writes the folders of EXIF into uncompressed TIFF only
+    if format == "BMP":
+        carried = {"dpi": photo.dpi}  # the format has no place for the rest
+    options |= {key: value for key, value in carried.items() if value}
+    buffer = io.BytesIO()
+    try:
+        image.save(buffer, format, **options)
+    except (OSError, ValueError, RuntimeError) as error:  # WebP, JPEG and AVIF have largest sizes
+        raise UnreadableError(f"cannot write {image.width}x{image.height} pixels as {format}: {error}") from error
+    return buffer.getvalue()
+
+
+def _photo_from(file: Image.Image) -> Photo:
+    jpeg_options = {}
+    if file.format in ("JPEG", "MPO"):  # MPO: a JPEG with further pictures behind it, as many phones write
+        jpeg_options = {"qtables": file.quantization, "subsampling": JpegImagePlugin.get_sampling(file)}
+    icc = file.info.get("icc_profile")
+    dpi = file.info.get("dpi")
+    exif = file.getexif()  # before the pixels are turned: what Pillow turns may come without it
+    image = ImageOps.exif_transpose(file)
+    for tag in (ORIENTATION_TAG, *LAYOUT_TAGS):
+        exif.pop(tag, None)
+    if image.mode == "CMYK":
+        image, icc, jpeg_options = _from_cmyk(image, icc), None, {}
+    elif image.mode.startswith("I") or image.mode == "F":
+        image = _eight_bits(image)
+    has_alpha = image.has_transparency_data
+    grey = image.mode in ("1", "L", "LA", "La")
+    image = image.convert("RGBA" if has_alpha else "RGB")
+    pixels = np.array(image)
+    alpha = np.ascontiguousarray(pixels[..., 3]) if has_alpha else None
+    return Photo(
+        pixels=np.ascontiguousarray(pixels[..., :3]),
+        alpha=alpha,
+        grey=grey,
+        icc=icc,
+        exif=exif.tobytes() if len(exif) else None,
+        dpi=dpi,
+        jpeg_options=jpeg_options,
+    )
+
+
+def _from_cmyk(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """To sRGB through the file's own profile; without one, Pillow's plain inversion."""
+    if not icc:
+        return image.convert("RGB")
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    samples = np.nan_to_num(np.asarray(image, np.float64))
+    if image.mode == "F":  # by custom floating-point samples lie in [0, 1]; some files hold 0 to 255
+        scale = 255.0 if samples.max(initial=0) <= 1 else 1.0
+    else:
+        scale = 1 / 257
+    return Image.fromarray((samples * scale).round().clip(0, 255).astype(np.uint8))
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return text[0] if text else type(error).__name__

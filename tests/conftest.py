@@ -1,0 +1,89 @@
+"""A tiny editor, drawn faces and a detector that knows where they are: most tests need no network and no photo."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from faceedit.circumplex import Support
+from faceedit.config import CaaeConfig
+from faceedit.editor import FaceEditor
+from faceedit.face import TEMPLATE, Face
+from faceedit.model.caae import Caae, he_init
+from faceedit.weights import load_weights, save_weights
+
+ASTRONAUT = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
+TINY = CaaeConfig(
+    image_size=32,
+    z_dim=8,
+    encoder_channels=(4, 8, 8, 8),
+    generator_channels=(16, 8, 8, 8, 8, 4),
+    discriminator_channels=(4, 4, 4, 4),
+    discriminator_hidden=8,
+    latent_channels=(8, 8),
+)
+
+
+def draw_face(size: int = 64, valence: float = 0.0, tint: int = 0) -> np.ndarray:
+    """A cartoon face (size, size, 3) with its features at the template's places; the mouth bends with valence."""
+    image = Image.new("RGB", (size * 4, size * 4), (90 + tint, 120, 150 - tint))
+    draw = ImageDraw.Draw(image)
+    s = size * 4
+    draw.ellipse((0.1 * s, 0.05 * s, 0.9 * s, 0.98 * s), fill=(225, 180, 150))
+    for x, y in TEMPLATE[:2] * s:
+        draw.ellipse((x - 0.06 * s, y - 0.04 * s, x + 0.06 * s, y + 0.04 * s), fill=(250, 250, 250))
+        draw.ellipse((x - 0.025 * s, y - 0.03 * s, x + 0.025 * s, y + 0.03 * s), fill=(40, 30, 20))
+    bend = 0.12 * s * valence
+    (x0, y0), (x1, _) = TEMPLATE[3:] * s
+    points = [(x0 + (x1 - x0) * t, y0 + bend * 4 * t * (1 - t)) for t in np.linspace(0, 1, 20)]
+    draw.line(points, fill=(150, 40, 50), width=round(0.03 * s))
+    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def face_at(x: float, y: float, side: float) -> Face:
+    """A face whose crop is the square of this side at (x, y)."""
+    return Face(np.array([x, y, x + side, y + side]), TEMPLATE * side + (x, y) - 0.5, 0.99)
+
+
+class FakeDetector:
+    """Finds the faces that it was told of."""
+
+    def __init__(self, faces):
+        self.faces = faces
+
+    def detect(self, image):
+        return self.faces
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory) -> Path:
+    """Published weights of a tiny untrained CAAE; labels lie in the right half of the plane only."""
+    torch.manual_seed(0)
+    model = Caae(TINY)
+    he_init(model)
+    labels = np.random.default_rng(0).uniform((0, -0.5), (0.9, 0.5), (20_000, 2))
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_weights(path, model, Support.from_affect(labels), {"steps": 0})
+    return path
+
+
+@pytest.fixture
+def tiny_editor(tiny_weights) -> FaceEditor:
+    return FaceEditor(load_weights(str(tiny_weights)))
+
+
+@pytest.fixture
+def prepared(tmp_path) -> Path:
+    """A prepared folder of drawn faces: 12 for training, 4 for validation."""
+    for split, count in (("train", 12), ("validation", 4)):
+        folder = tmp_path / "data" / split
+        folder.mkdir(parents=True)
+        rows = ["file,valence,arousal,expression"]
+        for i in range(count):
+            valence = i / count * 1.5 - 0.75
+            Image.fromarray(draw_face(48, valence, tint=i)).save(folder / f"{i}.jpg", quality=95)
+            rows.append(f"{i}.jpg,{valence:.3f},{-valence / 2:.3f},{i % 3}")
+        (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path / "data"
