@@ -1,0 +1,161 @@
+"""Faces in a photo: finding them, aligning a crop to the training template, and putting an edit back.
+
+Pixel coordinates are xy with (0, 0) in the centre of the first pixel. A `matrix` (2, 3) maps photo to crop pixels.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+# Where eyes, nose and mouth corners lie in a crop, as shares of its side: brows and chin inside, little else.
+TEMPLATE = np.array([(0.305, 0.285), (0.695, 0.285), (0.5, 0.5), (0.325, 0.69), (0.675, 0.69)])
+DETECTION_SIDE = 1024
+MIN_PROBABILITY = 0.9
+MIN_FACE_SIDE = 20
+FEATHER = 0.12  # of the crop's side: how far from its border an edit takes to reach full strength
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face found in a photo.
+
+    box: (4,) xyxy pixels, may leave the frame. landmarks: (5, 2) xy pixels: the eyes (the picture's left one
+    first), nose, mouth corners. probability: the detector's, in [0, 1].
+    """
+
+    box: np.ndarray
+    landmarks: np.ndarray
+    probability: float
+
+    @property
+    def side(self) -> float:
+        """The geometric mean of the box's sides in pixels."""
+        width, height = np.maximum(self.box[2:] - self.box[:2], 0)
+        return float(np.sqrt(width * height))
+
+
+class FaceDetector:
+    """Finds faces with MTCNN (facenet-pytorch), whose weights come with its package."""
+
+    def __init__(self, device: str = "cpu"):
+        from facenet_pytorch import MTCNN
+
+        self._mtcnn = MTCNN(keep_all=True, min_face_size=MIN_FACE_SIDE, device=device)
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """All faces of an image (H, W, 3) uint8 RGB, the largest first; an empty list where there is none.
+
+        Looks at a copy of at most 1024 px, where MTCNN is fast and finds fewest false faces, and only if that
+        shows nothing at the full size.
+        """
+        height, width = image.shape[:2]
+        scale = min(1.0, DETECTION_SIDE / max(height, width))
+        faces = []
+        if scale < 1:
+            size = (max(round(width * scale), 1), max(round(height * scale), 1))
+            faces = self._detect_at(cv2.resize(image, size, interpolation=cv2.INTER_AREA), scale)
+        if not faces:
+            faces = self._detect_at(image, 1.0)
+        return sorted(faces, key=lambda face: face.side, reverse=True)
+
+    def _detect_at(self, image: np.ndarray, scale: float) -> list[Face]:
+        if min(image.shape[:2]) < MIN_FACE_SIDE:
+            return []  # MTCNN raises on an image smaller than the smallest face it looks for
+        boxes, probabilities, landmarks = self._mtcnn.detect(image, landmarks=True)
+        if boxes is None:
+            return []
+        return [
+            Face(np.asarray(box, np.float64) / scale, np.asarray(points, np.float64) / scale, float(probability))
+            for box, probability, points in zip(boxes, probabilities, landmarks, strict=True)
+            if probability is not None and probability >= MIN_PROBABILITY
+        ]
+
+
+def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The matrix (2, 3) of rotation, scale and shift that brings points (N, 2) closest to others, in least squares.
+
+    With points as complex numbers it is w = a·z + b, which has a closed solution and no mirrored one.
+    """
+    z, w = source @ (1, 1j), target @ (1, 1j)
+    z_centred = z - z.mean()
+    a = np.vdot(z_centred, w - w.mean()) / np.vdot(z_centred, z_centred).real
+    b = w.mean() - a * z.mean()
+    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
+
+
+def alignment(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """The matrix (2, 3) from photo pixels to the pixels of a crop of this size, from five landmarks (5, 2)."""
+    return similarity(landmarks, TEMPLATE * size - 0.5)
+
+
+def crop_face(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
+    """The aligned crop (size, size, 3) uint8 of an image; what lies outside the frame is mirrored into it."""
+    # Sampling a large face at `size` points would alias: sample it at its own resolution, then average.
+    over = int(np.clip(np.ceil(1 / np.hypot(*matrix[0, :2]) - 1e-6), 1, 32))
+    fine = _scaled(matrix, over)
+    crop = cv2.warpAffine(
+        image, fine, (size * over, size * over), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+    )
+    return cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) if over > 1 else crop
+
+
+def feather_mask(size: int) -> np.ndarray:
+    """Weights (size, size) float32 for an edit of a crop: 0 at its border, 1 inside, a smooth rise between."""
+    distance = (np.minimum(np.arange(size), np.arange(size)[::-1]) / (size * FEATHER)).clip(0, 1)
+    ramp = distance * distance * (3 - 2 * distance)
+    return np.outer(ramp, ramp).astype(np.float32)
+
+
+def apply_edit(image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """The image with an edit of one face, (H, W, 3) uint8; pixels outside the crop's square keep their exact values.
+
+    matrix: (2, 3), photo to crop. flow: (S, S, 2) float32, for each crop pixel the xy step in crop pixels to where its
+    content comes from. colour: (S, S, 3) float32, what is then added, in units of 255. Both fade out at the crop's
+    border. The photo's own pixels are moved, at their own resolution.
+    """
+    size = flow.shape[0]
+    inverse = cv2.invertAffineTransform(matrix)
+    region = _region(inverse, size, image.shape)
+    if region is None:
+        return image.copy()
+    x0, y0, x1, y1 = region
+    mask = feather_mask(size)[..., None]
+    to_region = matrix.copy()  # maps pixels of the region to the crop
+    to_region[:, 2] += matrix[:, :2] @ (x0, y0)
+
+    def spread(field):
+        return cv2.warpAffine(
+            field,
+            to_region,
+            (x1 - x0, y1 - y0),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderValue=(0, 0, 0, 0),
+        )
+
+    steps = spread(np.ascontiguousarray(flow * mask @ inverse[:, :2].T.astype(np.float32)))
+    added = spread(np.ascontiguousarray(colour * mask))
+    rows, columns = np.mgrid[y0:y1, x0:x1].astype(np.float32)
+    moved = cv2.remap(
+        image, columns + steps[..., 0], rows + steps[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
+    edited = np.rint(moved + 255 * added).clip(0, 255).astype(np.uint8)
+    result = image.copy()
+    result[y0:y1, x0:x1] = edited
+    return result
+
+
+def _scaled(matrix: np.ndarray, factor: int) -> np.ndarray:
+    """The matrix to a crop `factor` times as large, pixel centres kept in place."""
+    scaled = matrix * factor
+    scaled[:, 2] += (factor - 1) / 2
+    return scaled
+
+
+def _region(inverse: np.ndarray, size: int, shape: tuple) -> tuple[int, int, int, int] | None:
+    """The part of the frame (x0, y0, x1, y1) that the crop's square touches, or None."""
+    corners = np.array([(0, 0), (size, 0), (0, size), (size, size)]) - 0.5
+    points = corners @ inverse[:, :2].T + inverse[:, 2]
+    x0, y0 = np.maximum(np.floor(points.min(0)).astype(int), 0)
+    x1, y1 = np.minimum(np.ceil(points.max(0)).astype(int) + 1, (shape[1], shape[0]))
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
