@@ -1,0 +1,1 @@
+"""From a folder of labelled photos to published weights."""

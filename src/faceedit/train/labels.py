@@ -1,0 +1,163 @@
+"""The label formats: `labels.csv`, AffectNet's annotation CSV, and the paper's file names."""
+
+import csv
+import io
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from faceedit.errors import UnreadableError
+from faceedit.files import write_atomically
+
+LABELS_FILE = "labels.csv"
+TRAIN, VALIDATION = "train", "validation"
+VALIDATION_SHARE = 0.05
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
+# {id}s{expression}s{1000 · valence}s{1000 · arousal}, as the paper's code names its crops.
+PAPER_NAME = re.compile(r".+?s(\d)s(-?\d+(?:\.\d+)?)s(-?\d+(?:\.\d+)?)$")
+AFFECTNET_PATH = "subDirectory_filePath"
+
+
+@dataclass(frozen=True)
+class Label:
+    """What is known of one photo.
+
+    file: its path below the folder, with forward slashes. expression: AffectNet's class 0-7, or None.
+    split: "train", "validation" or None. extra: any other column, carried along.
+    """
+
+    file: str
+    valence: float
+    arousal: float
+    expression: int | None = None
+    split: str | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+def read_labels(folder: str | Path) -> list[Label]:
+    """The labels of a folder, in the first of these that it has.
+
+    `labels.csv` (file, valence, arousal, optionally expression, split and others); AffectNet's CSV (any other *.csv
+    with its columns; one whose name holds "valid" or "val" is validation); the paper's file names, in the folder or in
+    its `train` and `validation`. Rows whose valence or arousal lies below -1 (AffectNet's -2 means none) are dropped.
+    Raises UnreadableError when there are none, or a row makes no sense.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UnreadableError(f"there is no folder {folder}")
+    if (folder / LABELS_FILE).is_file():
+        labels = _from_csv(folder / LABELS_FILE)
+    else:
+        labels = [label for path in sorted(folder.glob("*.csv")) for label in _from_affectnet(path)]
+        labels = labels or _from_names(folder)
+    if not labels:
+        raise UnreadableError(
+            f"{folder} has no labels: no {LABELS_FILE}, no AffectNet annotations, and no photos with the paper's names"
+        )
+    return labels
+
+
+def write_labels(folder: Path, labels: list[Label]) -> None:
+    """Write `labels.csv` into the folder."""
+    extras = list(dict.fromkeys(name for label in labels for name in label.extra))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", "valence", "arousal", "expression", *extras])
+    for label in labels:
+        expression = "" if label.expression is None else label.expression
+        values = [label.file, f"{label.valence:.4f}", f"{label.arousal:.4f}", expression]
+        writer.writerow(values + [label.extra.get(name, "") for name in extras])
+    write_atomically(folder / LABELS_FILE, text.getvalue().encode())
+
+
+def _from_csv(path: Path) -> list[Label]:
+    labels = []
+    for line, row in _rows(path, ("file", "valence", "arousal")):
+        where = f"{path}, line {line}"
+        split = row.pop("split", None) or None
+        if split not in (None, TRAIN, VALIDATION):
+            raise UnreadableError(f"{where}: split must be {TRAIN} or {VALIDATION}, not {split}")
+        file = _inside(row.pop("file"), where)
+        affect = _affect(row.pop("valence"), row.pop("arousal"), where)
+        expression = row.pop("expression", "")
+        if affect is not None:
+            labels.append(Label(file, *affect, _expression(expression, where), split, row))
+    return labels
+
+
+def _from_affectnet(path: Path) -> list[Label]:
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        if AFFECTNET_PATH not in file.readline():
+            return []
+    split = VALIDATION if "val" in path.stem.lower() else TRAIN
+    labels = []
+    for line, row in _rows(path, (AFFECTNET_PATH, "expression", "valence", "arousal")):
+        where = f"{path}, line {line}"
+        affect = _affect(row["valence"], row["arousal"], where)
+        if affect is not None:
+            file = _inside(row[AFFECTNET_PATH], where)
+            labels.append(Label(file, *affect, _expression(row["expression"], where), split))
+    return labels
+
+
+def _from_names(folder: Path) -> list[Label]:
+    labels = []
+    for path in sorted(folder.rglob("*")):
+        match = PAPER_NAME.fullmatch(path.stem)
+        if match is None or path.suffix.lower() not in SUFFIXES:
+            continue
+        affect = _affect(float(match[2]) / 1000, float(match[3]) / 1000, str(path))
+        if affect is not None:
+            file = path.relative_to(folder)
+            split = file.parts[0] if file.parts[0] in (TRAIN, VALIDATION) else None
+            labels.append(Label(file.as_posix(), *affect, _expression(match[1], str(path)), split))
+    return labels
+
+
+def _rows(path: Path, required: tuple[str, ...]):
+    """Yield (line number, row) of a CSV file; a row has every required column."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restkey="", restval="")
+            missing = [name for name in required if name not in (reader.fieldnames or ())]
+            if missing:
+                raise UnreadableError(f"{path} has no column {', '.join(missing)}")
+            for row in reader:
+                row.pop("", None)
+                yield reader.line_num, row
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UnreadableError(f"cannot read {path}: {error}") from error
+
+
+def _affect(valence, arousal, where: str) -> tuple[float, float] | None:
+    """Both values, or None where one is AffectNet's sentinel."""
+    values = []
+    for name, text in (("valence", valence), ("arousal", arousal)):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not value <= 1:  # also true of a value that is not a number
+            raise UnreadableError(f"{where}: {name} must be a number between -1 and 1, not {text or 'nothing'}")
+        values.append(value)
+    return None if min(values) < -1 else (values[0], values[1])
+
+
+def _expression(text: str, where: str) -> int | None:
+    """AffectNet's eight classes; its further ones (none, uncertain, non-face) carry no expression."""
+    if not text.strip():
+        return None
+    try:
+        number = int(text)
+    except ValueError:
+        raise UnreadableError(f"{where}: expression must be a number from 0 to 7, not {text}") from None
+    return number if 0 <= number <= 7 else None
+
+
+def _inside(file: str, where: str) -> str:
+    """Refuse a path that would climb out of its folder."""
+    path = PurePosixPath(file.replace("\\", "/"))
+    if not file or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        raise UnreadableError(f"{where}: {file or 'an empty name'} is not a path below the folder")
+    return path.as_posix()

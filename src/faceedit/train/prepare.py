@@ -1,0 +1,147 @@
+"""Photos and labels → aligned crops, ready for training."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from multiprocessing import get_context
+from pathlib import Path, PurePosixPath
+
+from faceedit.errors import FaceEditError, UsageError
+from faceedit.face import FaceDetector, alignment, crop_face
+from faceedit.files import write_atomically
+from faceedit.image import Photo, encode_photo, read_photo
+from faceedit.train.labels import TRAIN, VALIDATION, VALIDATION_SHARE, Label, read_labels, write_labels
+
+SETTINGS_FILE = "prepare.json"
+IMAGES_FOLDER = "images"  # where photos may lie beside their labels.csv
+CHUNK = 32  # photos a worker takes at a time
+
+
+@dataclass
+class Prepared:
+    """What became of the photos: how many crops there are in each split, and which photos gave none."""
+
+    train: int = 0
+    validation: int = 0
+    no_face: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+
+def prepare(
+    source: str | Path,
+    out: str | Path,
+    size: int = 128,
+    workers: int = 2,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Prepared:
+    """Cut the largest face of every labelled photo of a folder into `out`/train and `out`/validation.
+
+    Crops are JPEG of quality 95, `size` pixels square, each folder with its `labels.csv`. Where the labels name no
+    split, 5 % of the photos, chosen by a hash of their names, are validation. A run that was interrupted goes on where
+    it was. progress: called with the number of photos done and their total. Raises FaceEditError kinds for a folder or
+    labels that cannot be used; photos that cannot be are in the result.
+    """
+    if not 32 <= size <= 1024:
+        raise UsageError(f"size must lie between 32 and 1024, not {size}")
+    source, out = Path(source), Path(out)
+    labels = read_labels(source)
+    _keep_settings(out, size)
+    jobs = list(_jobs(source, out, labels))
+    for folder in {target.parent for _, target, _ in jobs}:
+        folder.mkdir(parents=True, exist_ok=True)
+    outcomes = {target: None for _, target, _ in jobs if target.exists()}
+    pending = [(path, target) for path, target, _ in jobs if target not in outcomes]
+    progress(len(outcomes), len(jobs))
+    for results in _in_processes(pending, size, workers):
+        outcomes.update(results)
+        progress(len(outcomes), len(jobs))
+    summary = Prepared()
+    kept: dict[str, list[Label]] = {TRAIN: [], VALIDATION: []}
+    for path, target, label in jobs:
+        if outcomes[target] is not None:
+            getattr(summary, outcomes[target]).append(str(path))
+            continue
+        file = target.relative_to(out / label.split).as_posix()
+        kept[label.split].append(replace(label, file=file))
+    for split, rows in kept.items():
+        if rows:
+            write_labels(out / split, rows)
+    summary.train, summary.validation = len(kept[TRAIN]), len(kept[VALIDATION])
+    return summary
+
+
+def _keep_settings(out: Path, size: int) -> None:
+    """Note the size in `out`, so that a later run does not mix crops of two sizes."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {out}: {error.strerror}") from error
+    path = out / SETTINGS_FILE
+    settings = json.dumps({"size": size}) + "\n"
+    if path.exists() and path.read_text() != settings:
+        raise UsageError(
+            f"{out} holds crops made with other settings ({path.read_text().strip()}); choose another folder"
+        )
+    write_atomically(path, settings.encode())
+
+
+def _jobs(source: Path, out: Path, labels: list[Label]) -> Iterator[tuple[Path, Path, Label]]:
+    """Yield (photo, crop, label) with the label's split settled and no two photos writing the same crop."""
+    targets = set()
+    photos = source
+    if not (source / labels[0].file).exists() and (source / IMAGES_FOLDER).is_dir():
+        photos = source / IMAGES_FOLDER
+    for label in labels:
+        split = label.split
+        if split is None:
+            share = int.from_bytes(sha256(label.file.encode()).digest()[:4], "big") / 2**32
+            split = VALIDATION if share < VALIDATION_SHARE else TRAIN
+        path = PurePosixPath(label.file)
+        inner = PurePosixPath(*path.parts[1:]) if path.parts[0] == split and len(path.parts) > 1 else path
+        target = out / split / inner.with_suffix(".jpg")
+        if target in targets:  # the same name with another ending, or the same row twice
+            target = out / split / f"{inner}.jpg"
+        if target not in targets:
+            targets.add(target)
+            yield photos / label.file, target, replace(label, split=split)
+
+
+def _in_processes(pending: list[tuple[Path, Path]], size: int, workers: int) -> Iterator[dict[Path, str | None]]:
+    chunks = [pending[i : i + CHUNK] for i in range(0, len(pending), CHUNK)]
+    if not chunks:
+        return
+    pool = ProcessPoolExecutor(min(workers, len(chunks)), get_context("spawn"), _start_worker, (size,))
+    try:
+        yield from pool.map(_cut_chunk, chunks)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker(size: int) -> None:
+    global _detector, _size
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends the workers
+    torch.set_num_threads(1)
+    _detector, _size = FaceDetector(), size
+
+
+def _cut_chunk(chunk: list[tuple[Path, Path]]) -> dict[Path, str | None]:
+    """For each crop to make: None when it was made, else the name of the list in Prepared."""
+    return {target: _cut(path, target) for path, target in chunk}
+
+
+def _cut(path: Path, target: Path) -> str | None:
+    try:
+        image = read_photo(path).pixels
+        faces = _detector.detect(image)
+        if not faces:
+            return "no_face"
+        crop = crop_face(image, alignment(faces[0].landmarks, _size), _size)
+        write_atomically(target, encode_photo(Photo(crop), "JPEG"))
+    except FaceEditError:
+        return "unreadable"
+    return None

@@ -1,0 +1,69 @@
+import pytest
+
+from faceedit.errors import UnreadableError
+from faceedit.train.labels import Label, read_labels, write_labels
+
+
+def test_labels_csv_carries_every_column_along(tmp_path):
+    text = "\ufefffile,valence,arousal,expression,age,split\r\na/1.jpg,0.5,-0.25,1,30-39,train\r\n2.jpg,-2,-2,8,,\r\n"
+    (tmp_path / "labels.csv").write_text(text, newline="")
+    (label,) = read_labels(tmp_path)
+    assert label == Label("a/1.jpg", 0.5, -0.25, 1, "train", {"age": "30-39"})
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    labels = [Label("1.jpg", 0.5, -0.25, 3, None, {"group": "x"}), Label("2.jpg", 0, 1, None, None, {"group": ""})]
+    write_labels(tmp_path, labels)
+    assert read_labels(tmp_path) == labels
+
+
+def test_affectnets_annotations(tmp_path):
+    header = "subDirectory_filePath,face_x,face_y,expression,valence,arousal\n"
+    (tmp_path / "training.csv").write_text(header + "1/a.jpg,0,0,6,-0.4,0.5\n2/b.jpg,0,0,10,-2,-2\n")
+    (tmp_path / "validation.csv").write_text(header + "3/c.jpg,0,0,8,0.1,0.2\n")
+    assert read_labels(tmp_path) == [
+        Label("1/a.jpg", -0.4, 0.5, 6, "train"),
+        Label("3/c.jpg", 0.1, 0.2, None, "validation"),
+    ]
+
+
+def test_the_papers_file_names(tmp_path):
+    for name in (
+        "train/12s3s184s-700.jpg",
+        "validation/7s0s-30s20.png",
+        "train/8s1s-2000s-2000.jpg",
+        "train/notes.jpg",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert read_labels(tmp_path) == [
+        Label("train/12s3s184s-700.jpg", 0.184, -0.7, 3, "train"),
+        Label("validation/7s0s-30s20.png", -0.03, 0.02, 0, "validation"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("file,valence\n1.jpg,0\n", "no column arousal"),
+        ("file,valence,arousal\n1.jpg,nan,0\n", "line 2: valence must be a number"),
+        ("file,valence,arousal\n1.jpg,0,1.5\n", "line 2: arousal must be a number"),
+        ("file,valence,arousal\n1.jpg,,0\n", "not nothing"),
+        ("file,valence,arousal\n../1.jpg,0,0\n", "not a path below the folder"),
+        ("file,valence,arousal\n/etc/1.jpg,0,0\n", "not a path below the folder"),
+        ("file,valence,arousal,expression\n1.jpg,0,0,happy\n", "expression must be a number"),
+        ("file,valence,arousal,split\n1.jpg,0,0,test\n", "split must be"),
+        ("", "no column file"),
+    ],
+)
+def test_rows_that_make_no_sense_are_named(tmp_path, text, sentence):
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(UnreadableError, match=sentence):
+        read_labels(tmp_path)
+
+
+def test_a_folder_without_labels_is_refused(tmp_path):
+    with pytest.raises(UnreadableError, match="no labels"):
+        read_labels(tmp_path)
+    with pytest.raises(UnreadableError, match="there is no folder"):
+        read_labels(tmp_path / "none")
