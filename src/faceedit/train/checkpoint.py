@@ -1,0 +1,58 @@
+"""The state of a training run: one file, written whole or not at all, from which a run goes on exactly."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from faceedit.circumplex import Support
+from faceedit.config import CaaeConfig, TrainConfig
+from faceedit.errors import WeightsError
+from faceedit.files import write_atomically
+from faceedit.model.caae import Caae
+from faceedit.weights import save_weights
+
+STATE_FILE = "state.pt"
+
+
+def save_state(run: Path, state: dict) -> None:
+    """Write the state, a dict of plain values, tensors and dicts of them, once the disk has it."""
+    write_atomically(run / STATE_FILE, lambda file: torch.save(state, file), durable=True)
+
+
+def load_state(run: Path) -> dict:
+    """The state of a run, on the CPU. Raises WeightsError when there is none or it is damaged."""
+    path = run / STATE_FILE
+    if not path.is_file():
+        raise WeightsError(f"{run} holds no training state ({STATE_FILE})")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # a damaged zip or pickle raises many kinds
+        raise WeightsError(f"{path} is damaged: {error}") from error
+
+
+def configs_to_json(network: CaaeConfig, training: TrainConfig) -> str:
+    return json.dumps({"network": asdict(network), "training": asdict(training)})
+
+
+def configs_from_json(text: str) -> tuple[CaaeConfig, TrainConfig]:
+    values = json.loads(text)
+    network = {key: tuple(value) if isinstance(value, list) else value for key, value in values["network"].items()}
+    return CaaeConfig(**network), TrainConfig(**values["training"])
+
+
+def export_weights(run: str | Path, path: str | Path) -> None:
+    """Write the averaged (EMA) encoder and generator of a run as published weights. Raises WeightsError."""
+    state = load_state(Path(run))
+    network, training = configs_from_json(state["configs"])
+    model = Caae(network)
+    model.load_state_dict(state["ema"])
+    facts = {key: value for key, value in asdict(training).items() if key not in ("minutes", "epochs", "save_minutes")}
+    facts["perceptual"] = Path(training.perceptual).name  # not where it lay
+    facts |= {
+        "steps": state["step"],
+        "images": state["step"] * training.batch,
+        "minutes": round(state["seconds"] / 60, 1),
+    }
+    save_weights(path, model, Support(state["support"].numpy()), facts)

@@ -1,0 +1,180 @@
+"""The losses of the paper's CAAE, and the networks that its perceptual term can compare activations of."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from faceedit.errors import UnreadableError, UsageError, WeightsError
+from faceedit.model.embedder import MobileFaceNet
+
+VGG_FACE_MEAN = (129.1863, 104.7624, 93.5940)  # RGB, of 255
+VGG_FACE_SIZE = 224
+VGG_FACE_BLOCKS = (2, 2, 3, 3, 3)  # convolutions in each block, with a pooling between blocks
+VGG_FACE_COMPARED = ("conv1_2", "conv2_2", "conv3_2", "conv4_2", "conv5_2")
+
+
+def bce(logits: torch.Tensor, target: float) -> torch.Tensor:
+    """Binary cross-entropy of logits (N, 1) against one target, 0 or 1; a scalar."""
+    return functional.binary_cross_entropy_with_logits(
+        logits.float(), torch.full_like(logits, target, dtype=torch.float32)
+    )
+
+
+class PerceptualLoss(nn.Module):
+    """L1 distance between the activations of a frozen face network for two batches of crops; a scalar."""
+
+    def forward(self, images, others):
+        with torch.no_grad():
+            wanted = self.activations(images)
+        return self.distance(wanted, self.activations(others))
+
+    def distance(self, wanted, got):
+        """The mean over layers of the distance relative to the activations' size, each weighted by 1 / (H · W).
+
+        As in the paper, this makes the deepest layers count most: weighted alike, the first ones have the generator
+        paint a fine raster, which gives them larger activations than the smooth faces that it can draw.
+        """
+        weights = [1 / (a.shape[2] * a.shape[3]) for a in wanted]
+        relative = [(b - a).abs().mean() / a.abs().mean().clamp_min(1e-6) for a, b in zip(wanted, got, strict=True)]
+        return sum(w * r for w, r in zip(weights, relative, strict=True)) / sum(weights)
+
+
+class VggFaceLoss(PerceptualLoss):
+    """The paper's: VGG-Face from MatConvNet's `vgg-face.mat`, each layer's distance divided by its area."""
+
+    def __init__(self, filters: dict[str, tuple[torch.Tensor, torch.Tensor]]):
+        super().__init__()
+        self.convs = nn.ModuleDict()
+        for name, (weight, bias) in filters.items():
+            conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
+            conv.weight.data, conv.bias.data = weight, bias
+            self.convs[name] = conv
+        self.register_buffer("mean", torch.tensor(VGG_FACE_MEAN).view(1, 3, 1, 1))
+
+    def activations(self, images):
+        x = functional.interpolate(images, (VGG_FACE_SIZE, VGG_FACE_SIZE), mode="bilinear", align_corners=False)
+        x = (x + 1) * 127.5 - self.mean
+        kept = []
+        for block, convs in enumerate(VGG_FACE_BLOCKS, 1):
+            for i in range(1, convs + 1):
+                name = f"conv{block}_{i}"
+                x = self.convs[name](x)
+                if name in VGG_FACE_COMPARED:
+                    kept.append(x)
+                if name == VGG_FACE_COMPARED[-1]:
+                    return kept
+                x = torch.relu(x)
+            x = functional.max_pool2d(x, 2)
+        return kept
+
+    def distance(self, wanted, got):
+        return sum((b - a).abs().mean() / (a.shape[2] * a.shape[3]) for a, b in zip(wanted, got, strict=True))
+
+
+class MobileFaceNetLoss(PerceptualLoss):
+    """The activations of a MobileFaceNet at four sizes."""
+
+    def __init__(self, state: dict[str, torch.Tensor]):
+        super().__init__()
+        self.network = MobileFaceNet().eval()
+        missing, unexpected = self.network.load_state_dict(state, strict=False)
+        missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+        if missing or unexpected:
+            raise WeightsError(f"these are not a MobileFaceNet's weights: {(missing + unexpected)[0]} does not fit")
+        self.activations = self.network.activations
+
+
+class FacenetLoss(PerceptualLoss):
+    """The activations of facenet-pytorch's InceptionResnetV1 trained on VGGFace2, which it downloads on first use."""
+
+    size = 160
+
+    def __init__(self):
+        super().__init__()
+        from facenet_pytorch import InceptionResnetV1
+
+        network = InceptionResnetV1(pretrained="vggface2").eval()
+        self.stages = nn.ModuleList(
+            [
+                nn.Sequential(network.conv2d_1a, network.conv2d_2a, network.conv2d_2b),
+                nn.Sequential(network.maxpool_3a, network.conv2d_3b, network.conv2d_4a),
+                nn.Sequential(network.conv2d_4b, network.repeat_1),
+                nn.Sequential(network.mixed_6a, network.repeat_2),
+            ]
+        )
+
+    def activations(self, images):
+        x = functional.interpolate(images, (self.size, self.size), mode="bilinear", align_corners=False)
+        kept = []
+        for stage in self.stages:
+            x = stage(x)
+            kept.append(x)
+        return kept
+
+
+def perceptual_loss(name: str) -> PerceptualLoss | None:
+    """The perceptual loss by name: "off" (None), "facenet", or a path to `vgg-face.mat` or a MobileFaceNet state dict.
+
+    Raises UsageError for another name, UnreadableError and WeightsError for a file that cannot be used.
+    """
+    if name == "off":
+        return None
+    if name == "facenet":
+        try:
+            loss = FacenetLoss()
+        except (OSError, RuntimeError) as error:
+            raise WeightsError(
+                f"facenet-pytorch could not load the weights of its InceptionResnetV1 ({error}); "
+                "give --perceptual the path of other weights, or off"
+            ) from error
+    elif Path(name).suffix == ".mat":
+        loss = VggFaceLoss(_read_vgg_face(Path(name)))
+    elif Path(name).suffix in (".safetensors", ".pt", ".pth"):
+        loss = MobileFaceNetLoss(_read_state(Path(name)))
+    else:
+        raise UsageError(
+            f"--perceptual must be facenet, off, or the path of a .mat, .safetensors or .pt file, not {name}"
+        )
+    return loss.requires_grad_(False)
+
+
+def _read_state(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged files raise many kinds
+        raise UnreadableError(f"cannot read weights from {path}: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise WeightsError(f"{path} is not a state dict")
+    return state
+
+
+def _read_vgg_face(path: Path) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Filters and biases by layer name from MatConvNet's file: a cell `layers` of structs with `name` and `weights`.
+
+    Filters are stored (height, width, in, out).
+    """
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise UsageError("reading a .mat file needs scipy: install faceedit[train]") from error
+    try:
+        layers = loadmat(path, squeeze_me=True, struct_as_record=False)["layers"]
+    except Exception as error:
+        raise UnreadableError(f"cannot read {path} as a MatConvNet network: {error}") from error
+    wanted = [f"conv{b}_{i}" for b, n in enumerate(VGG_FACE_BLOCKS, 1) for i in range(1, n + 1)]
+    wanted = wanted[: wanted.index(VGG_FACE_COMPARED[-1]) + 1]
+    found = {}
+    for layer in layers:
+        if layer.name in wanted:
+            weight, bias = layer.weights if hasattr(layer, "weights") else (layer.filters, layer.biases)
+            weight = torch.from_numpy(weight.astype("float32")).permute(3, 2, 0, 1).contiguous()
+            found[layer.name] = (weight, torch.from_numpy(bias.astype("float32")).flatten())
+    if missing := [name for name in wanted if name not in found]:
+        raise WeightsError(f"{path} has no layer {missing[0]}: it is not vgg-face.mat")
+    return found

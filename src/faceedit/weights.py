@@ -1,0 +1,100 @@
+"""Published weights: safetensors files whose header says what they are. Finding, loading and writing them."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from faceedit.circumplex import Support
+from faceedit.config import DEFAULT_WEIGHTS, CaaeConfig
+from faceedit.errors import WeightsError
+from faceedit.files import write_atomically
+from faceedit.model.caae import Caae
+
+SUPPORT_TENSOR = "support"
+HEADER_KEY = "faceedit"
+# A wheel carries the published weights inside the package; a checkout and an editable install have them at the top.
+FOLDERS = (Path(__file__).parent / "weights", Path(__file__).parents[2] / "weights")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """An editor's networks as loaded: the model in evaluation mode, where its labels lay, and the file's own facts.
+
+    sha256: of the file, hexadecimal. training: what the file says of how it was made.
+    """
+
+    model: Caae
+    support: Support
+    path: Path
+    sha256: str
+    training: dict
+
+
+def find_weights(name: str) -> Path:
+    """The file of published weights by name (as in `weights/`, without its ending), or by path. Raises WeightsError."""
+    if Path(name).suffix == ".safetensors":
+        if Path(name).is_file():
+            return Path(name)
+        raise WeightsError(f"there are no weights at {name}")
+    candidates = [folder / f"{name}.safetensors" for folder in FOLDERS]
+    for path in candidates:
+        if path.is_file():
+            return path
+    known = sorted({path.stem for folder in FOLDERS for path in folder.glob("*.safetensors")})
+    raise WeightsError(f"there are no weights named {name}; known are {', '.join(known) or 'none'}, or give a path")
+
+
+def load_weights(name: str = DEFAULT_WEIGHTS, device: str = "cpu") -> Weights:
+    """Load published weights by name or path, strictly: every tensor there, of its shape, and no other.
+
+    Raises WeightsError. Nothing of the size that a file claims is allocated before its tensors were found to fit.
+    """
+    path = find_weights(name)
+    try:
+        digest = sha256(path.read_bytes()).hexdigest()
+        with safe_open(path, "pt") as file:
+            header = json.loads((file.metadata() or {})[HEADER_KEY])
+            config = _config_from(header["config"])
+            with torch.device("meta"):
+                model = Caae(config)
+            _check_shapes(path, model, {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()})  # noqa: SIM118
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise WeightsError(f"{path} is damaged or not a file of faceedit weights: {error}") from error
+    support = Support(state.pop(SUPPORT_TENSOR).numpy())
+    model.load_state_dict({key: tensor.float() for key, tensor in state.items()}, strict=True, assign=True)
+    model.eval().requires_grad_(False).to(device)
+    return Weights(model, support, path, digest, header.get("training", {}))
+
+
+def save_weights(path: str | Path, model: Caae, support: Support, training: dict) -> None:
+    """Write a model as published weights: float16 tensors, its configuration and training facts in the header."""
+    tensors = {key: tensor.detach().cpu().half().contiguous() for key, tensor in model.state_dict().items()}
+    tensors[SUPPORT_TENSOR] = torch.from_numpy(support.counts.astype(np.int32))
+    header = {"kind": "caae", "config": asdict(model.config), "training": training}
+    write_atomically(path, save(tensors, {HEADER_KEY: json.dumps(header)}))
+
+
+def _config_from(values: dict) -> CaaeConfig:
+    known = {field.name for field in fields(CaaeConfig)}
+    if set(values) != known:
+        raise WeightsError(f"its configuration has other fields than expected: {', '.join(set(values) ^ known)}")
+    config = CaaeConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    sizes = [size for value in asdict(config).values() for size in (value if isinstance(value, tuple) else (value,))]
+    if not all(type(size) is int and 0 < size <= 65536 for size in sizes) or config.image_size % 16:
+        raise ValueError("its configuration holds sizes that make no network")
+    return config
+
+
+def _check_shapes(path: Path, model: Caae, found: dict[str, tuple]) -> None:
+    wanted = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    wanted[SUPPORT_TENSOR] = tuple(Support.SHAPE)
+    for key in sorted(set(wanted) | set(found)):
+        if wanted.get(key) != found.get(key):
+            raise WeightsError(f"{path} does not fit: {key} is {found.get(key)} where {wanted.get(key)} is needed")

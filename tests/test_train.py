@@ -1,0 +1,108 @@
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from faceedit.config import TrainConfig
+from faceedit.errors import FaceEditError, UsageError, WeightsError
+from faceedit.train.checkpoint import STATE_FILE, export_weights, load_state
+from faceedit.train.loop import Trainer, train
+from faceedit.weights import load_weights
+from tests.conftest import TINY
+
+CONFIG = TrainConfig(epochs=4, batch=4, perceptual="off", save_minutes=60)
+
+
+def same(a, b):
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a if key not in ("seconds", "configs"))
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+def test_training_learns_to_reconstruct_and_leaves_what_it_promises(prepared, tmp_path):
+    reports = []
+    train(prepared, tmp_path / "run", replace(CONFIG, epochs=40, learning_rate=2e-3), TINY, report=reports.append)
+    assert reports[-1].losses["reconstruction"] < 0.7 * reports[0].losses["reconstruction"]
+    assert reports[-1].step == reports[-1].steps == 120
+    sheets = {path.name.split("-")[0] for path in (tmp_path / "run" / "sheets").iterdir()}
+    assert sheets == {"samples", "grid"}
+    assert list((tmp_path / "run").glob("events.out.tfevents.*"))
+    export_weights(tmp_path / "run", tmp_path / "tiny.safetensors")
+    weights = load_weights(str(tmp_path / "tiny.safetensors"))
+    assert weights.training["steps"] == 120
+    assert weights.support.counts.sum() == 12
+    state = load_state(tmp_path / "run")
+    for name, tensor in weights.model.state_dict().items():
+        torch.testing.assert_close(tensor, state["ema"][name], atol=1e-3, rtol=1e-3)
+
+
+def test_a_killed_run_resumes_to_the_bitwise_same_end(prepared, tmp_path):
+    train(prepared, tmp_path / "whole", CONFIG, TINY)
+    code = f"""
+from faceedit.train.loop import train
+from tests.conftest import TINY
+from tests.test_train import CONFIG
+import sys, time
+def report(r):
+    print(r.step, flush=True)
+    time.sleep(0.3 if r.step >= 6 else 0)
+train({str(prepared)!r}, {str(tmp_path / "killed")!r}, CONFIG, TINY, report=report)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if int(line) >= 9:  # one epoch beyond a saved state
+            process.send_signal(signal.SIGKILL)
+            break
+    assert process.wait() == -signal.SIGKILL
+    interrupted_at = load_state(tmp_path / "killed")["step"]
+    assert 0 < interrupted_at < 12
+    train(prepared, tmp_path / "killed", CONFIG, resume=True)
+    assert same(load_state(tmp_path / "killed"), load_state(tmp_path / "whole"))
+
+
+def test_ctrl_c_saves(prepared, tmp_path):
+    def interrupt(report):
+        if report.step == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(prepared, tmp_path / "run", CONFIG, TINY, report=interrupt)
+    assert load_state(tmp_path / "run")["step"] == 6
+
+
+def test_a_loss_that_is_no_number_stops_with_the_last_good_state(prepared, tmp_path, monkeypatch):
+    step = Trainer.train_step
+
+    def breaking(self):
+        losses = step(self)
+        if self.step > 3:
+            losses["reconstruction"] = losses["reconstruction"] * float("nan")
+        return losses
+
+    monkeypatch.setattr(Trainer, "train_step", breaking)
+    with pytest.raises(FaceEditError, match="reconstruction loss is not a number"):
+        train(prepared, tmp_path / "run", CONFIG, TINY)
+    assert load_state(tmp_path / "run")["step"] == 3
+
+
+def test_minutes_end_a_run(prepared, tmp_path):
+    start = time.monotonic()
+    train(prepared, tmp_path / "run", replace(CONFIG, epochs=10**6, minutes=0.01), TINY)
+    assert time.monotonic() - start < 20
+    assert load_state(tmp_path / "run")["seconds"] >= 0.6
+
+
+def test_runs_are_not_overwritten_and_states_not_trusted(prepared, tmp_path):
+    train(prepared, tmp_path / "run", replace(CONFIG, epochs=1), TINY)
+    with pytest.raises(UsageError, match="--resume"):
+        train(prepared, tmp_path / "run", CONFIG, TINY)
+    with pytest.raises(WeightsError, match="no training state"):
+        train(prepared, tmp_path / "none", CONFIG, resume=True)
+    state = tmp_path / "run" / STATE_FILE
+    state.write_bytes(state.read_bytes()[:-1000])
+    with pytest.raises(WeightsError, match="damaged"):
+        train(prepared, tmp_path / "run", CONFIG, resume=True)

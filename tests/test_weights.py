@@ -1,0 +1,83 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from faceedit.errors import WeightsError
+from faceedit.weights import find_weights, load_weights
+from tests.conftest import TINY
+
+
+def header_of(path):
+    with safe_open(path, "pt") as file:
+        return json.loads(file.metadata()["faceedit"])
+
+
+def rewrite(source, target, header=None, **tensors):
+    state = load_file(source) | tensors
+    save_file(
+        {key: value for key, value in state.items() if value is not None}, target, {"faceedit": json.dumps(header)}
+    )
+    return str(target)
+
+
+def test_weights_come_back_as_they_were_saved(tiny_weights):
+    weights = load_weights(str(tiny_weights))
+    assert weights.model.config == TINY
+    assert weights.training == {"steps": 0}
+    assert len(weights.sha256) == 64
+    assert weights.support.covers(0.5, 0)
+    assert not weights.support.covers(-0.5, 0)
+    assert all(parameter.dtype == torch.float32 for parameter in weights.model.parameters())
+    assert tiny_weights.stat().st_size < 2.5 * sum(p.numel() for p in weights.model.parameters()) + 40_000
+
+
+@pytest.mark.parametrize("keep", [0, 5, 100, 5_000, -1])
+def test_truncated_weights_are_refused(tiny_weights, tmp_path, keep):
+    path = tmp_path / "cut.safetensors"
+    path.write_bytes(tiny_weights.read_bytes()[:keep])
+    with pytest.raises(WeightsError, match=r"cut\.safetensors is damaged"):
+        load_weights(str(path))
+
+
+def test_every_tensor_must_fit(tiny_weights, tmp_path):
+    header = header_of(tiny_weights)
+    name = "encoder.to_z.bias"
+    for change in ({name: None}, {name: torch.zeros(9)}, {"extra": torch.zeros(1)}, {"support": torch.zeros(3, 3)}):
+        path = rewrite(tiny_weights, tmp_path / "changed.safetensors", header, **change)
+        with pytest.raises(WeightsError, match="does not fit"):
+            load_weights(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"image_size": 10**9}, {"z_dim": -1}, {"image_size": 40.5}, {"z_dim": 65536}, {"surplus": 1}, {"z_dim": "8"}],
+)
+def test_absurd_configurations_are_refused_before_anything_is_allocated(tiny_weights, tmp_path, change):
+    header = {"kind": "caae", "config": asdict(TINY) | change}
+    with pytest.raises(WeightsError):
+        load_weights(rewrite(tiny_weights, tmp_path / "absurd.safetensors", header))
+
+
+@pytest.mark.parametrize("header", [None, {}, {"config": None}, [], {"config": {}}])
+def test_foreign_files_are_refused(tiny_weights, tmp_path, header):
+    with pytest.raises(WeightsError):
+        load_weights(rewrite(tiny_weights, tmp_path / "foreign.safetensors", header))
+
+
+def test_a_pickle_is_not_opened(tmp_path):
+    path = tmp_path / "evil.safetensors"
+    torch.save({"a": np.zeros(3)}, path)
+    with pytest.raises(WeightsError, match="damaged"):
+        load_weights(str(path))
+
+
+def test_unknown_names_say_what_is_known():
+    with pytest.raises(WeightsError, match=r"no weights named nothing; known are .*caae-96"):
+        find_weights("nothing")
+    with pytest.raises(WeightsError, match="no weights at"):
+        find_weights("nowhere/x.safetensors")
