@@ -1,0 +1,146 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceedit import __version__, cli
+from tests.conftest import ASTRONAUT
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs a command line in this process: exit code, stdout, stderr."""
+
+    def runner(*arguments):
+        monkeypatch.setattr(sys, "argv", ["faceedit", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return end.value.code or 0, out, err
+
+    return runner
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(ASTRONAUT.read_bytes())
+    return path
+
+
+@pytest.fixture
+def edit(run, tiny_weights):
+    return lambda photo, *arguments: run(
+        "edit", photo, "--valence", "0.5", "--arousal", "-0.3", "--weights", tiny_weights, "--device", "cpu", *arguments
+    )
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"), int)
+
+
+def test_edit_writes_the_whole_photo_beside_the_photo(edit, photo, tmp_path):
+    code, out, err = edit(photo)
+    assert (code, out) == (0, f"{tmp_path / 'photo-edited.jpg'}\n")
+    assert "valence +0.50, arousal -0.30" in err
+    before, after = pixels(photo), pixels(tmp_path / "photo-edited.jpg")
+    assert after.shape == before.shape
+    changed = np.abs(after - before)
+    assert changed[60:180, 170:280].mean() > 2
+    assert changed[300:].mean() < 0.5
+    assert edit(photo)[1] == f"{tmp_path / 'photo-edited-2.jpg'}\n"  # nothing is written over
+    assert edit(photo, "--overwrite")[1] == f"{tmp_path / 'photo-edited.jpg'}\n"
+
+
+def test_pixels_outside_the_face_are_bit_identical_in_a_lossless_file(edit, photo, tmp_path):
+    assert edit(photo, "-o", tmp_path / "out.png")[0] == 0
+    before, after = pixels(photo), pixels(tmp_path / "out.png")
+    changed = np.argwhere((before != after).any(-1))
+    assert len(changed) > 1000
+    assert (after[250:] == before[250:]).all()
+    assert (after[:, :120] == before[:, :120]).all()
+
+
+def test_crop_and_grid(edit, run, photo, tiny_weights, tmp_path):
+    code, out, _ = edit(photo, "--crop", "-o", tmp_path / "crop.png")
+    assert code == 0
+    assert pixels(tmp_path / "crop.png").shape == (32, 32, 3)
+    code, out, _ = run("grid", photo, "--weights", tiny_weights, "--steps", 3)
+    assert (code, out) == (0, f"{tmp_path / 'photo-grid.png'}\n")
+    assert pixels(tmp_path / "photo-grid.png").shape[0] > 480
+    code, out, _ = run("grid", photo, "--weights", tiny_weights, "--layout", "paper", "-o", tmp_path / "paper.png")
+    assert code == 0
+    assert pixels(tmp_path / "paper.png").shape == (7 * 32, 10 * 32, 3)
+
+
+def test_a_target_without_labels_is_called_an_extrapolation(run, photo, tiny_weights):
+    code, _, err = run("edit", photo, "--valence", "-0.9", "--arousal", "0.9", "--weights", tiny_weights)
+    assert code == 0
+    assert "extrapolation" in err
+
+
+def test_bad_input_gets_one_line_and_its_exit_code(edit, run, photo, tiny_weights, tmp_path):
+    (tmp_path / "text.jpg").write_text("no photo")
+    (tmp_path / "cut.jpg").write_bytes(photo.read_bytes()[:30_000])
+    Image.new("RGB", (10, 10)).save(tmp_path / "small.png")
+    Image.new("RGB", (300, 300), (90, 90, 90)).save(tmp_path / "wall.png")
+    (tmp_path / "cut.safetensors").write_bytes(tiny_weights.read_bytes()[:999])
+    names = {path.name for path in tmp_path.iterdir()}
+    for code, arguments in (
+        (4, (tmp_path / "none.jpg",)),
+        (4, (tmp_path / "text.jpg",)),
+        (4, (tmp_path / "cut.jpg",)),
+        (3, (tmp_path / "small.png",)),
+        (3, (tmp_path / "wall.png",)),
+        (3, (photo, "--face", "2")),
+        (2, (photo, "--face", "smallest")),
+        (5, (photo, "--weights", tmp_path / "cut.safetensors")),
+        (5, (photo, "--weights", "nothing")),
+        (4, (photo, "-o", tmp_path / "missing" / "out.jpg")),
+        (2, (photo, "-o", tmp_path / "out.gif")),
+        (2, (photo, "-o", photo)),
+        (2, (photo, "--valence", "7")),
+        (2, (photo, "--arousal", "nan")),
+        (2, (photo, "--crop", "--face", "all")),
+    ):
+        got, out, err = edit(*arguments)
+        assert got == code, (arguments, err)
+        assert out == ""
+        last = err.strip().splitlines()[-1]
+        assert last.startswith("faceedit: ")
+        assert "Traceback" not in err
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert photo.read_bytes() == ASTRONAUT.read_bytes()
+
+
+def test_a_sideways_photo_comes_out_upright(edit, tmp_path):
+    with Image.open(ASTRONAUT) as image:
+        exif = Image.Exif()
+        exif[0x0112] = 8
+        image.rotate(-90).save(tmp_path / "sideways.jpg", exif=exif, quality=95)
+    assert edit(tmp_path / "sideways.jpg")[0] == 0
+    after = pixels(tmp_path / "sideways-edited.jpg")
+    assert np.abs(after - pixels(ASTRONAUT))[300:].mean() < 3
+
+
+def test_prepare_train_export_edit(run, prepared, tmp_path, photo):
+    state = tmp_path / "run"
+    options = ("--image-size", 32, "--epochs", 1, "--batch", 4, "--perceptual", "off", "--device", "cpu")
+    code, out, err = run("train", "--data", prepared, "--run", state, *options)
+    assert (code, out) == (0, f"{state}\n")
+    assert "reconstruction" in err
+    assert run("train", "--data", prepared, "--run", state, *options)[0] == 2
+    path = tmp_path / "new.safetensors"
+    assert run("export", state, "-o", path)[:2] == (0, f"{path}\n")
+    assert run("export", state, "-o", path)[0] == 2
+    assert run("edit", photo, "--valence", 0, "--arousal", 0, "--weights", path)[0] == 0
+
+
+def test_version_and_help_do_without_the_heavy_imports():
+    code = "import sys; from faceedit import cli; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    shown = subprocess.run([sys.executable, "-m", "faceedit", "--version"], capture_output=True, text=True, check=True)
+    assert shown.stdout == f"faceedit {__version__}\n"

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+import faceedit
+from faceedit.circumplex import Affect
+from faceedit.editor import FaceEditor, difference, select_faces
+from faceedit.errors import NoFaceError, UsageError
+from tests.conftest import FakeDetector, draw_face, face_at
+
+
+@pytest.fixture
+def photo():
+    """A drawn photo with two faces, and where they are."""
+    image = np.full((200, 320, 3), 128, np.uint8)
+    image[20:180, 10:170] = draw_face(160)
+    image[60:140, 220:300] = draw_face(80, 0.7)
+    return image, [face_at(10, 20, 160), face_at(220, 60, 80)]
+
+
+@pytest.fixture
+def editor(tiny_editor, photo):
+    tiny_editor._detector = FakeDetector(photo[1])
+    return tiny_editor
+
+
+def test_an_edit_changes_the_chosen_face_and_nothing_else(editor, photo):
+    image, _ = photo
+    large, small = np.s_[20:180, 10:170], np.s_[60:140, 220:300]
+    for face, changed, kept in ((1, large, small), ("largest", large, small), (2, small, large)):
+        edited = editor.edit(image, 0.9, 0.9, face=face)
+        assert edited.shape == image.shape
+        assert edited.dtype == np.uint8
+        assert (edited[changed] != image[changed]).any()
+        outside = np.ones(image.shape[:2], bool)
+        outside[changed] = False
+        assert (edited[outside] == image[outside]).all()
+        assert (edited[kept] == image[kept]).all()
+    both = editor.edit(image, 0.9, 0.9, face="all")
+    assert (both[large] != image[large]).any()
+    assert (both[small] != image[small]).any()
+
+
+def test_editing_to_the_source_affect_changes_nothing(editor, photo):
+    image, faces = photo
+    encoded = editor.encode(image, faces[0])
+    assert (editor.edit_face(image, encoded, encoded.source) == image).all()
+
+
+def test_the_source_affect_is_one_that_the_labels_support(editor, photo):
+    image, faces = photo
+    source = editor.encode(image, faces[0]).source
+    assert editor.support.covers(source.valence, source.arousal)
+
+
+def test_decoding_in_batches_is_decoding_one_by_one(editor, photo):
+    image, faces = photo
+    z = editor.encode(image, faces[0]).z
+    targets = np.random.default_rng(0).uniform(-1, 1, (20, 2))
+    together = editor.decode(z, targets)
+    for target, decoded in zip(targets, together, strict=True):
+        np.testing.assert_allclose(editor.decode(z, [target])[0], decoded, atol=1e-5)
+
+
+def test_grids_have_the_documented_sizes(editor, photo):
+    image, faces = photo
+    grid = editor.grid(image, steps=3, extent=0.5)
+    assert grid.shape[0] == grid.shape[1] > 3 * 160
+    encoded = editor.encode(image, faces[0])
+    sheet = editor.draw_paper_sheet(encoded, np.linspace(-0.75, 0.75, 7))
+    assert sheet.shape == (7 * 32, 10 * 32, 3)
+    crop = editor.edit_crop(encoded, Affect(0.5, 0.5))
+    assert crop.shape == (32, 32, 3)
+
+
+def test_the_difference_of_two_drawings_turns_one_into_the_other():
+    neutral, happy = (draw_face(96, valence).astype(np.float32) / 255 for valence in (0.0, 1.0))
+    flow, colour = difference(neutral, happy)
+    assert not difference(neutral, neutral)[0].any()
+    assert not difference(neutral, neutral)[1].any()
+    assert np.abs(colour).mean() < np.abs(happy - neutral).mean()  # the warp explains a part
+    shifted = np.roll(neutral, 2, axis=1)
+    flow, _ = difference(neutral, shifted)
+    assert np.median(flow[40:60, 25:35, 0]) == pytest.approx(-2, abs=0.5)
+
+
+def test_faces_are_chosen_by_name_or_number(photo):
+    faces = photo[1]
+    assert select_faces(faces, "largest") == [faces[0]]
+    assert select_faces(faces, "2") == [faces[1]]
+    assert select_faces(faces, "all") == faces
+    for choice in ("0", "-1", "smallest", "1.5"):
+        with pytest.raises(UsageError, match="face must be"):
+            select_faces(faces, choice)
+    with pytest.raises(NoFaceError, match="no face 3: the photo has 2"):
+        select_faces(faces, 3)
+    with pytest.raises(NoFaceError, match="no face was found"):
+        select_faces([], "all")
+
+
+def test_values_that_make_no_sense_are_refused(editor, photo):
+    with pytest.raises(UsageError):
+        editor.edit(photo[0], 0.5, 1.2)
+    with pytest.raises(UsageError, match="uint8 RGB"):
+        editor.edit(photo[0][..., 0], 0.5, 0.2)
+
+
+def test_the_package_offers_the_editor():
+    assert faceedit.FaceEditor is FaceEditor
