@@ -8,10 +8,11 @@ import torch
 from PIL import Image, ImageDraw
 
 from faceedit.circumplex import Support
-from faceedit.config import CaaeConfig
+from faceedit.config import CaaeConfig, EstimatorConfig
 from faceedit.editor import FaceEditor
 from faceedit.face import TEMPLATE, Face
 from faceedit.model.caae import Caae, he_init
+from faceedit.model.estimator import Estimator
 from faceedit.weights import load_weights, save_weights
 
 ASTRONAUT = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
@@ -24,6 +25,7 @@ TINY = CaaeConfig(
     discriminator_hidden=8,
     latent_channels=(8, 8),
 )
+TINY_ESTIMATOR = EstimatorConfig(image_size=32, channels=(8, 16, 16), blocks=1)
 
 
 def draw_face(size: int = 64, valence: float = 0.0, tint: int = 0) -> np.ndarray:
@@ -66,6 +68,15 @@ def tiny_weights(tmp_path_factory) -> Path:
     labels = np.random.default_rng(0).uniform((0, -0.5), (0.9, 0.5), (20_000, 2))
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_weights(path, model, Support.from_affect(labels), {"steps": 0})
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_judge(tmp_path_factory) -> Path:
+    """Published weights of a tiny untrained estimator."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("judge") / "tiny-judge.safetensors"
+    save_weights(path, Estimator(TINY_ESTIMATOR), Support.from_affect(np.zeros((1, 2))), {})
     return path
 
 

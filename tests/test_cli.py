@@ -1,5 +1,7 @@
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,6 +139,31 @@ def test_prepare_train_export_edit(run, prepared, tmp_path, photo):
     assert run("export", state, "-o", path)[:2] == (0, f"{path}\n")
     assert run("export", state, "-o", path)[0] == 2
     assert run("edit", photo, "--valence", 0, "--arousal", 0, "--weights", path)[0] == 0
+
+
+def test_estimate_prints_a_table_json_and_a_plot(run, photo, tiny_judge, tmp_path):
+    code, out, _ = run("estimate", photo, "--weights", tiny_judge)
+    assert code == 0
+    assert "valence" in out
+    (tmp_path / "text.jpg").write_text("no photo")
+    Image.new("RGB", (300, 300), (90, 90, 90)).save(tmp_path / "wall.png")
+    code, out, err = run("estimate", tmp_path, "--json", "--weights", tiny_judge)
+    rows = {Path(row["photo"]).name: row for row in map(json.loads, out.splitlines())}
+    assert code == 7
+    assert "text.jpg" in err
+    assert "error" in rows["text.jpg"]
+    assert rows["wall.png"]["faces"] == []
+    (face,) = rows["photo.jpg"]["faces"]
+    assert face["number"] == 1
+    assert -1 <= face["valence"] <= 1
+    assert sum(face["expressions"].values()) == pytest.approx(1, abs=0.01)
+    plot = tmp_path / "plots.png"
+    assert run("estimate", photo, "--plot", plot, "--weights", tiny_judge)[0] == 0
+    assert pixels(plot).shape == (720, 1440, 3)
+    assert run("estimate", photo, "--plot", plot, "--weights", tiny_judge)[0] == 2
+    assert run("estimate", tmp_path / "wall.png", "--weights", tiny_judge)[0] == 3
+    assert run("estimate", tmp_path / "*.webp", "--weights", tiny_judge)[0] == 4
+    assert run("estimate", photo, "--weights", "nothing")[0] == 5
 
 
 def test_version_and_help_do_without_the_heavy_imports():

@@ -19,7 +19,7 @@ def photo():
 
 @pytest.fixture
 def editor(tiny_editor, photo):
-    tiny_editor._detector = FakeDetector(photo[1])
+    tiny_editor.detector = FakeDetector(photo[1])
     return tiny_editor
 
 

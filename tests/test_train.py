@@ -7,14 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from faceedit.config import TrainConfig
+from faceedit.config import CaaeTraining
 from faceedit.errors import FaceEditError, UsageError, WeightsError
+from faceedit.train.caae import CaaeTrainer
 from faceedit.train.checkpoint import STATE_FILE, export_weights, load_state
-from faceedit.train.loop import Trainer, train
+from faceedit.train.loop import train
 from faceedit.weights import load_weights
 from tests.conftest import TINY
 
-CONFIG = TrainConfig(epochs=4, batch=4, perceptual="off", save_minutes=60)
+CONFIG = CaaeTraining(epochs=4, batch=4, perceptual="off", save_minutes=60)
 
 
 def same(a, b):
@@ -60,7 +61,7 @@ train({str(prepared)!r}, {str(tmp_path / "killed")!r}, CONFIG, TINY, report=repo
     assert process.wait() == -signal.SIGKILL
     interrupted_at = load_state(tmp_path / "killed")["step"]
     assert 0 < interrupted_at < 12
-    train(prepared, tmp_path / "killed", CONFIG, resume=True)
+    train(prepared, tmp_path / "killed", CONFIG, TINY, resume=True)
     assert same(load_state(tmp_path / "killed"), load_state(tmp_path / "whole"))
 
 
@@ -75,15 +76,15 @@ def test_ctrl_c_saves(prepared, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_with_the_last_good_state(prepared, tmp_path, monkeypatch):
-    step = Trainer.train_step
+    step = CaaeTrainer.train_step
 
-    def breaking(self):
-        losses = step(self)
+    def breaking(self, progress):
+        losses = step(self, progress)
         if self.step > 3:
             losses["reconstruction"] = losses["reconstruction"] * float("nan")
         return losses
 
-    monkeypatch.setattr(Trainer, "train_step", breaking)
+    monkeypatch.setattr(CaaeTrainer, "train_step", breaking)
     with pytest.raises(FaceEditError, match="reconstruction loss is not a number"):
         train(prepared, tmp_path / "run", CONFIG, TINY)
     assert load_state(tmp_path / "run")["step"] == 3
@@ -101,8 +102,8 @@ def test_runs_are_not_overwritten_and_states_not_trusted(prepared, tmp_path):
     with pytest.raises(UsageError, match="--resume"):
         train(prepared, tmp_path / "run", CONFIG, TINY)
     with pytest.raises(WeightsError, match="no training state"):
-        train(prepared, tmp_path / "none", CONFIG, resume=True)
+        train(prepared, tmp_path / "none", CONFIG, TINY, resume=True)
     state = tmp_path / "run" / STATE_FILE
     state.write_bytes(state.read_bytes()[:-1000])
     with pytest.raises(WeightsError, match="damaged"):
-        train(prepared, tmp_path / "run", CONFIG, resume=True)
+        train(prepared, tmp_path / "run", CONFIG, TINY, resume=True)

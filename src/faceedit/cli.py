@@ -3,18 +3,20 @@
 Results go to stdout, everything for a person to watch to stderr. Heavy imports happen inside the commands.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from faceedit import __version__
-from faceedit.config import DEFAULT_WEIGHTS, CaaeConfig, TrainConfig
-from faceedit.errors import FaceEditError, MemoryExhaustedError, UsageError
+from faceedit.config import DEFAULT_WEIGHTS, JUDGE_WEIGHTS, MODELS
+from faceedit.errors import BatchError, FaceEditError, MemoryExhaustedError, NoFaceError, UsageError
 
-TRAIN_DEFAULTS = TrainConfig()
+SHOWN_EXPRESSIONS = 3
 
 app = typer.Typer(
     help="Change the expression of a face in a photo to a chosen valence (unpleasant to pleasant) and arousal "
@@ -133,6 +135,128 @@ def grid(
 
 
 @app.command()
+def estimate(
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTO…", help="Files, folders, or patterns with * and ?.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a photo, a line each.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the photo, with its faces' boxes, beside the circumplex; for one photo.")
+    ] = None,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    weights: Annotated[str, typer.Option(help="An estimator's published weights by name or path.")] = JUDGE_WEIGHTS,
+) -> None:
+    """Tell where the faces of photos lie on the circumplex.
+
+    This describes how a face looks in a photo, not what the person feels.
+    """
+    from faceedit.image import find_photos, format_of, read_photo, write_photo
+
+    paths = find_photos(photos)
+    if plot is not None:
+        if len(paths) > 1:
+            raise UsageError(f"--plot draws one photo, not {len(paths)}")
+        format_of(plot)
+        _refuse_existing(plot, overwrite)
+    from faceedit.estimate import AffectEstimator
+    from faceedit.face import FaceDetector
+
+    estimator = AffectEstimator.from_pretrained(weights, device)
+    detector = FaceDetector("cuda" if estimator.device == "cuda" else "cpu")
+    results, failed = [], []
+    for path in paths:
+        try:
+            image = read_photo(path).pixels
+        except FaceEditError as error:
+            if len(paths) == 1:
+                raise
+            failed.append(path)
+            _say(f"faceedit: {error}")
+            if as_json:
+                print(json.dumps({"photo": str(path), "error": str(error)}))
+            continue
+        estimates = estimator.estimate(image, detector.detect(image))
+        if len(paths) == 1 and not estimates:
+            raise NoFaceError(f"no face was found in {path}")
+        if as_json:
+            faces = [_as_json(number, estimate) for number, estimate in enumerate(estimates, 1)]
+            print(json.dumps({"photo": str(path), "faces": faces}))
+        results.append((path, estimates))
+    if not as_json:
+        _print_estimates(results)
+    if plot is not None:
+        from faceedit.image import Photo
+        from faceedit.sheet import estimates_sheet
+
+        points = [(e.face.box, e.affect.valence, e.affect.arousal) for e in estimates]
+        write_photo(plot, Photo(estimates_sheet(image, points)))
+    if failed:
+        raise BatchError(f"{len(failed)} of {len(paths)} photos could not be read: {', '.join(map(str, failed))}")
+
+
+@app.command()
+def evaluate(
+    source: Annotated[Path, typer.Argument(metavar="DATA", help="A folder of photos with their labels.")],
+    weights: Weights = DEFAULT_WEIGHTS,
+    editor: Annotated[
+        Literal["weights", "copy", "oracle-swap"],
+        typer.Option(help="copy gives the photo back, oracle-swap another person with the asked affect: two controls."),
+    ] = "weights",
+    faces: Annotated[int, typer.Option(min=1, help="Photos, chosen by the seed.")] = 200,
+    seed: Annotated[int, typer.Option()] = 0,
+    embedder: Annotated[
+        str, typer.Option(help="What measures identity: facenet, the path of MobileFaceNet weights, or off.")
+    ] = "facenet",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A JSON file for the figures.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="A picture of the grids of the worst, the median and the best face.")
+    ] = None,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+) -> None:
+    """Measure an editor: whether the asked affect arrives, and what happens to the person and the photo.
+
+    Uses the validation photos where the labels name a split. The judge that estimates affect trained no editor.
+    """
+    for path in (output, sheet):
+        if path is not None:
+            _refuse_existing(path, overwrite)
+    from faceedit import evaluate as library
+    from faceedit.circumplex import affect_grid, grid_axis
+    from faceedit.editor import FaceEditor
+    from faceedit.estimate import AffectEstimator
+    from faceedit.files import write_atomically
+    from faceedit.identity import FaceEmbedder
+    from faceedit.image import Photo, format_of, write_photo
+
+    if sheet is not None:
+        format_of(sheet)
+    chosen, pool, photos = library.choose_labels(source, faces, seed)
+    judge = AffectEstimator.from_pretrained(device=device)
+    subject = FaceEditor.from_pretrained(weights, device)
+    detector, support = subject.detector, subject.support
+    if editor == "copy":
+        subject = library.CopyEditor(judge)
+    elif editor == "oracle-swap":
+        subject = library.SwapEditor(judge, pool, photos, detector, seed)
+    embed = None if embedder == "off" else FaceEmbedder(embedder, judge.device)
+    with _progress("faces") as progress:
+        task = progress.add_task("evaluating", total=len(chosen))
+
+        def show(done: int, _total: int) -> None:
+            progress.update(task, completed=done)
+
+        figures, subjects = library.evaluate(chosen, photos, subject, judge, detector, embed, support, show)
+    figures = {"editor": weights if editor == "weights" else editor, "seed": seed, **figures}
+    _print_figures(figures)
+    if output is not None:
+        write_atomically(output, (json.dumps(figures, indent=1) + "\n").encode())
+    if sheet is not None:
+        targets = affect_grid(grid_axis())
+        supported = [support.covers(*target) for target in targets.tolist()]
+        write_photo(sheet, Photo(library.worst_median_best(subjects, targets, supported)))
+
+
+@app.command()
 def prepare(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="A folder of photos with their labels.")],
     out: Annotated[Path, typer.Option(help="The folder for the crops.")] = Path("data"),
@@ -170,44 +294,56 @@ def prepare(
 @app.command()
 def train(
     data: Annotated[Path, typer.Option(help="A folder that `faceedit prepare` made.")] = Path("data"),
-    run: Annotated[Path, typer.Option(help="The folder for the training state, sheets and TensorBoard files.")] = Path(
-        "runs/caae"
-    ),
-    epochs: Annotated[int, typer.Option(min=1)] = TRAIN_DEFAULTS.epochs,
+    model: Annotated[
+        Literal["caae", "judge", "guide"],
+        typer.Option(help="caae: the paper's editor; judge, guide: affect estimators, for judging and for training."),
+    ] = "caae",
+    run: Annotated[
+        Path | None, typer.Option(help="The folder for state, sheets and TensorBoard files; by default runs/MODEL.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Each shows all crops, rare ones repeatedly.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Train for this time instead of for --epochs.")] = None,
-    batch: Annotated[int, typer.Option(min=2)] = TRAIN_DEFAULTS.batch,
-    learning_rate: Annotated[float, typer.Option()] = TRAIN_DEFAULTS.learning_rate,
-    image_size: Annotated[
-        int, typer.Option(help="Side of the networks' images, a multiple of 16.")
-    ] = CaaeConfig().image_size,
+    batch: Annotated[int | None, typer.Option(min=2)] = None,
+    learning_rate: Annotated[float | None, typer.Option()] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side of the images that the networks see.")] = None,
     perceptual: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="What the perceptual loss compares activations of: facenet (facenet-pytorch's InceptionResnetV1, "
-            "downloaded on first use), the path of vgg-face.mat (as the paper) or of MobileFaceNet weights, or off."
+            help="What the CAAE's perceptual loss compares activations of: facenet (facenet-pytorch's "
+            "InceptionResnetV1, downloaded on first use), the path of vgg-face.mat (as the paper) or of "
+            "MobileFaceNet weights, or off."
         ),
-    ] = TRAIN_DEFAULTS.perceptual,
-    seed: Annotated[int, typer.Option()] = TRAIN_DEFAULTS.seed,
-    save_minutes: Annotated[float, typer.Option(help="Save at least this often.")] = TRAIN_DEFAULTS.save_minutes,
+    ] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    save_minutes: Annotated[float | None, typer.Option(help="Save at least this often.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the state in --run.")] = False,
     device: Device = "auto",
 ) -> None:
-    """Train the paper's CAAE on prepared crops. Ctrl-C saves; --resume goes on."""
-    if image_size % 16 or not 16 <= image_size <= 512:
-        raise UsageError(f"image size must be a multiple of 16 from 16 to 512, not {image_size}")
+    """Train a model on prepared crops; options not given are the model's own. Ctrl-C saves; --resume goes on."""
+    from dataclasses import fields, replace
+
+    network, training = MODELS[model]
+    if image_size is not None:
+        if image_size % 16 or not 16 <= image_size <= 512:
+            raise UsageError(f"image size must be a multiple of 16 from 16 to 512, not {image_size}")
+        network = replace(network, image_size=image_size)
+    given = {
+        "epochs": epochs,
+        "minutes": minutes,
+        "batch": batch,
+        "learning_rate": learning_rate,
+        "perceptual": perceptual,
+        "seed": seed,
+        "save_minutes": save_minutes,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if foreign := given.keys() - {field.name for field in fields(training)}:
+        raise UsageError(f"--{min(foreign)} means nothing for --model {model}")
+    training = replace(training, **given)
+    run = run or Path("runs") / model
     from faceedit.device import resolve_device
     from faceedit.train.loop import train as run_train
 
-    training = TrainConfig(
-        epochs=epochs,
-        minutes=minutes,
-        batch=batch,
-        learning_rate=learning_rate,
-        perceptual=perceptual,
-        seed=seed,
-        save_minutes=save_minutes,
-    )
-    network = CaaeConfig(image_size=image_size)
     with _progress("steps") as progress:
         task = progress.add_task("training", total=None)
 
@@ -260,6 +396,55 @@ def _refuse_existing(path: Path, overwrite: bool) -> None:
         raise UsageError(f"{path} exists: choose another name, or give --overwrite")
 
 
+def _as_json(number: int, estimate) -> dict:
+    return {
+        "number": number,
+        "box": [round(float(value), 1) for value in estimate.face.box],
+        "valence": round(estimate.affect.valence, 4),
+        "arousal": round(estimate.affect.arousal, 4),
+        "expressions": {name: round(value, 4) for name, value in estimate.probabilities.items()},
+    }
+
+
+def _print_estimates(results) -> None:
+    from rich.table import Table
+
+    table = Table("photo", "face", "box", "valence", "arousal", "looks")
+    for path, estimates in results:
+        for number, estimate in enumerate(estimates, 1):
+            strongest = sorted(estimate.probabilities.items(), key=lambda item: -item[1])[:SHOWN_EXPRESSIONS]
+            looks = ", ".join(f"{name} {value:.0%}" for name, value in strongest)
+            affect = (f"{estimate.affect.valence:+.2f}", f"{estimate.affect.arousal:+.2f}")
+            table.add_row(escape(str(path)), str(number), _box(estimate.face.box), *affect, looks)
+        if not estimates:
+            table.add_row(escape(str(path)), "-", "no face", "", "", "")
+    Console().print(table)
+
+
+def _print_figures(figures: dict) -> None:
+    """One table of everything measured, intervals in brackets."""
+    from rich.table import Table
+
+    table = Table("measure", "value", "95 % interval", title=f"{figures['editor']}, {figures['faces']} faces")
+
+    def add(name: str, value) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                add(f"{name} {key}".strip(), inner)
+        elif isinstance(value, list):
+            table.add_row(name, f"{value[0]:.3f}", f"{value[1]:.3f} to {value[2]:.3f}")
+        elif isinstance(value, float):
+            table.add_row(name, f"{value:.3f}", "")
+        else:
+            table.add_row(name, str(value), "")
+
+    add("", {key: value for key, value in figures.items() if key not in ("editor", "groups")})
+    for column, group in figures["groups"].items():
+        for measure, name in group["worst"].items():
+            table.add_row(f"worst {column}, {measure}", f"{group['rows'][name][measure]:.3f}", name)
+    Console().print(table)
+
+
 def _box(box) -> str:
     x0, y0, x1, y1 = (round(float(value)) for value in box)
     return f"({x0}, {y0})-({x1}, {y1})"
@@ -275,7 +460,7 @@ def _progress(unit: str):
             return Text(f"{task.speed:.1f} {unit}/s" if task.speed else "")
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console)
+    return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
 def _say(line: str) -> None:

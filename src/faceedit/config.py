@@ -1,8 +1,10 @@
 """Settings as frozen dataclasses; a field and the command-line option of it share one name and one default."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 
 DEFAULT_WEIGHTS = "caae-96"
+JUDGE_WEIGHTS = "judge"
 
 
 @dataclass(frozen=True)
@@ -19,18 +21,82 @@ class CaaeConfig:
 
 
 @dataclass(frozen=True)
+class EstimatorConfig:
+    """Sizes of an affect estimator. The defaults are the judge's."""
+
+    image_size: int = 96
+    block: str = "residual"  # or "inverted"
+    channels: tuple[int, ...] = (24, 48, 96, 192)  # of the stem and of each stage; each halves the size
+    blocks: int = 2  # in each stage
+
+
+@dataclass(frozen=True)
 class TrainConfig:
-    """How to train the paper's CAAE. Weights, rates and the batch are the paper's."""
+    """What every training run has."""
 
     epochs: int = 50
     minutes: float | None = None  # when given, training stops after this time instead of after `epochs`
     batch: int = 49
     learning_rate: float = 2e-4
+    ema_decay: float = 0.999
+    seed: int = 0
+    save_minutes: float = 10.0
+
+
+@dataclass(frozen=True)
+class CaaeTraining(TrainConfig):
+    """How to train the paper's CAAE. Weights, rates and the batch are the paper's."""
+
     beta1: float = 0.5
     perceptual: str = "facenet"
     perceptual_weight: float = 1 / 3
     perceptual_images: int = 16  # the paper's loss looks at the first 16 of a batch only
     adversarial_weight: float = 0.01  # of both discriminators
-    ema_decay: float = 0.999
-    seed: int = 0
-    save_minutes: float = 10.0
+
+
+@dataclass(frozen=True)
+class EstimatorTraining(TrainConfig):
+    """How to train an affect estimator.
+
+    half: 0 or 1, the half of the training photos that it sees. The other half sets its scale, so that it does not
+    shrink towards the mean, and trains the other estimator, so that the two share no photo.
+    """
+
+    epochs: int = 30
+    batch: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    half: int = 0
+    expression_weight: float = 0.3
+
+
+# What `faceedit train --model` takes. The judge and the guide differ in architecture, input size, photos and seed.
+MODELS: dict[str, tuple[CaaeConfig | EstimatorConfig, TrainConfig]] = {
+    "caae": (CaaeConfig(), CaaeTraining()),
+    "judge": (EstimatorConfig(), EstimatorTraining()),
+    "guide": (
+        EstimatorConfig(image_size=80, block="inverted", channels=(32, 48, 96, 160), blocks=3),
+        EstimatorTraining(half=1, seed=1),
+    ),
+}
+KINDS = {"caae": (CaaeConfig, CaaeTraining), "estimator": (EstimatorConfig, EstimatorTraining)}
+
+
+def kind_of(network: CaaeConfig | EstimatorConfig) -> str:
+    """The name under which files keep a network's configuration."""
+    return next(kind for kind, (config, _) in KINDS.items() if type(network) is config)
+
+
+def configs_to_json(network: CaaeConfig | EstimatorConfig, training: TrainConfig) -> str:
+    return json.dumps({"kind": kind_of(network), "network": asdict(network), "training": asdict(training)})
+
+
+def configs_from_json(text: str) -> tuple[CaaeConfig | EstimatorConfig, TrainConfig]:
+    values = json.loads(text)
+    network, training = KINDS[values["kind"]]
+    return network_config(network, values["network"]), training(**values["training"])
+
+
+def network_config(config: type, values: dict):
+    """A network's configuration from what JSON made of it: lists become tuples."""
+    return config(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})

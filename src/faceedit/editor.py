@@ -1,6 +1,8 @@
 """FaceEditor: photo → faces → latent → edit → photo. A face is encoded once and decoded for any number of targets."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -46,7 +48,6 @@ class FaceEditor:
         self.support = weights.support
         self.device = device
         self.crop_size = weights.model.config.image_size
-        self._detector: FaceDetector | None = None
 
     @classmethod
     def from_pretrained(cls, weights: str = DEFAULT_WEIGHTS, device: str = "auto") -> "FaceEditor":
@@ -54,12 +55,15 @@ class FaceEditor:
         device = resolve_device(device)
         return cls(load_weights(weights, device), device)
 
+    @cached_property
+    def detector(self) -> FaceDetector:
+        """What finds the faces."""
+        # MTCNN calls operations that MPS lacks, and is no faster there.
+        return FaceDetector("cuda" if self.device == "cuda" else "cpu")
+
     def detect(self, image: np.ndarray) -> list[Face]:
         """The faces of an image, the largest first."""
-        if self._detector is None:
-            # MTCNN calls operations that MPS lacks, and is no faster there.
-            self._detector = FaceDetector(self.device if self.device == "cuda" else "cpu")
-        return self._detector.detect(_checked(image))
+        return self.detector.detect(_checked(image))
 
     def edit(self, image: np.ndarray, valence: float, arousal: float, face: str | int = "largest") -> np.ndarray:
         """The image with the chosen faces at this valence and arousal, each in [-1, 1].
@@ -98,8 +102,19 @@ class FaceEditor:
 
     def edit_face(self, image: np.ndarray, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The image with one encoded face of it moved to the target."""
-        decoded = self.decode(encoded.z, [(target.valence, target.arousal)])[0]
-        return apply_edit(image, encoded.matrix, *difference(encoded.decoded_source, decoded))
+        return next(self.edits(image, encoded, [(target.valence, target.arousal)]))
+
+    def edits(self, image: np.ndarray, encoded: EncodedFace, targets: np.ndarray) -> Iterator[np.ndarray]:
+        """The image with one encoded face of it moved to each target (N, 2) in turn."""
+        return self._edits(image, encoded, encoded.matrix, targets)
+
+    def source(self, encoded: EncodedFace) -> Affect:
+        """The affect that an encoded face shows."""
+        return encoded.source
+
+    def _edits(self, image, encoded, matrix, targets) -> Iterator[np.ndarray]:
+        for decoded in self.decode(encoded.z, targets):
+            yield apply_edit(image, matrix, *difference(encoded.decoded_source, decoded))
 
     def edit_crop(self, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The networks' own drawing of the face at the target, (S, S, 3) uint8, as in the paper."""
@@ -113,12 +128,7 @@ class FaceEditor:
         to_cell[:, 2] += (scale - 1) / 2  # pixel centres lie at whole numbers
         cell = crop_face(image, to_cell, GRID_CELL)
         from_cell = np.array([[1, 0, 0.5], [0, 1, 0.5]]) / scale - ((0, 0, 0.5), (0, 0, 0.5))
-        cells = np.stack(
-            [
-                apply_edit(cell, from_cell, *difference(encoded.decoded_source, decoded))
-                for decoded in self.decode(encoded.z, targets)
-            ]
-        )
+        cells = np.stack(list(self._edits(cell, encoded, from_cell, targets)))
         unsupported = np.array([not self.support.covers(*target) for target in targets.tolist()])
         source = (encoded.source.valence, encoded.source.arousal)
         shape = (len(axis), len(axis))

@@ -31,6 +31,12 @@ class WeightsError(FaceEditError):
     exit_code = 5
 
 
+class BatchError(FaceEditError):
+    """Some photos of several could not be used; the rest are done."""
+
+    exit_code = 7
+
+
 class MemoryExhaustedError(FaceEditError):
     """The device ran out of memory."""
 

@@ -145,6 +145,16 @@ def apply_edit(image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, colour: 
     return result
 
 
+def paste_crop(image: np.ndarray, matrix: np.ndarray, crop: np.ndarray) -> np.ndarray:
+    """The image with an aligned crop (S, S, 3) uint8 laid over it, faded out at the crop's border."""
+    size = crop.shape[0]
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    shape = (image.shape[1], image.shape[0])
+    laid = cv2.warpAffine(crop, matrix, shape, flags=flags).astype(np.float32)
+    mask = cv2.warpAffine(feather_mask(size), matrix, shape, flags=flags)[..., None]
+    return np.rint(image + (laid - image) * mask).clip(0, 255).astype(np.uint8)
+
+
 def _scaled(matrix: np.ndarray, factor: int) -> np.ndarray:
     """The matrix to a crop `factor` times as large, pixel centres kept in place."""
     scaled = matrix * factor

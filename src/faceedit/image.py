@@ -6,6 +6,7 @@ Arrays are HWC uint8 RGB, upright.
 import io
 import warnings
 from dataclasses import dataclass, field, replace
+from glob import glob
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,25 @@ def read_photo(source: str | Path | bytes) -> Photo:
     except Exception as error:  # the decoders raise whatever they meet; to the user it is one thing
         reason = "it is not a photo in a format that is read" if "cannot identify" in str(error) else _sentence(error)
         raise UnreadableError(f"cannot read {name}: {reason}") from error
+
+
+def find_photos(names: list[str]) -> list[Path]:
+    """The photos that names stand for: files as they are, the photos of a folder, the matches of a pattern with * or ?.
+
+    Raises UnreadableError for a folder or pattern that holds none. A file that does not exist is left to its reader.
+    """
+    found = []
+    for name in names:
+        path = Path(name)
+        matches = [path]
+        if path.is_dir():
+            matches = sorted(child for child in path.iterdir() if child.suffix.lower() in WRITE_FORMATS)
+        elif not path.exists() and any(mark in name for mark in "*?["):
+            matches = sorted(map(Path, glob(name, recursive=True)))
+        if not matches:
+            raise UnreadableError(f"{name} holds no photos")
+        found += matches
+    return list(dict.fromkeys(found))
 
 
 def write_photo(path: str | Path, photo: Photo) -> None:

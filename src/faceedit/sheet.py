@@ -4,6 +4,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 BACKGROUND, INK, FAINT, ACCENT = (255, 255, 255), (30, 30, 30), (150, 150, 150), (214, 69, 20)
+MARKS = ((214, 69, 20), (0, 114, 178), (0, 128, 96), (148, 60, 160), (120, 94, 0))
+PLOT_SIDE = 720  # pixels
 MARGIN = 0.5  # of a cell's side, on each side of a labelled grid
 
 
@@ -69,6 +71,42 @@ def paper_sheet(image: np.ndarray, cells: np.ndarray) -> np.ndarray:
     y = (grid.shape[0] - side) // 2
     sheet[y : y + side, side : 2 * side] = image
     return sheet
+
+
+def estimates_sheet(image: np.ndarray, faces: list[tuple[np.ndarray, float, float]]) -> np.ndarray:
+    """A photo with its faces' boxes beside the circumplex with a mark for each face, the same number at both.
+
+    faces: a box (4,) xyxy in pixels, valence and arousal for each.
+    """
+    scale = PLOT_SIDE / image.shape[0]
+    photo = Image.fromarray(image).resize((max(round(image.shape[1] * scale), 1), PLOT_SIDE), Image.Resampling.LANCZOS)
+    sheet = Image.new("RGB", (photo.width + PLOT_SIDE, PLOT_SIDE), BACKGROUND)
+    sheet.paste(photo, (0, 0))
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=PLOT_SIDE / 36)
+    x, y, radius = photo.width + PLOT_SIDE / 2, PLOT_SIDE / 2, PLOT_SIDE * 0.4
+    draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=FAINT, width=2)
+    draw.line((x - radius, y, x + radius, y), FAINT)
+    draw.line((x, y - radius, x, y + radius), FAINT)
+    draw.text((x + radius, y + 4), "valence +1", INK, font, anchor="rt")
+    draw.text((x - radius, y + 4), "-1", INK, font, anchor="lt")
+    draw.text((x + 4, y - radius), "arousal +1", INK, font, anchor="ld")
+    draw.text((x + 4, y + radius), "-1", INK, font, anchor="lt")
+    for number, (box, valence, arousal) in enumerate(faces, 1):
+        colour = MARKS[(number - 1) % len(MARKS)]
+        left, top, right, bottom = (float(value) * scale for value in box)
+        draw.rectangle((left, top, right, bottom), outline=colour, width=3)
+        _draw_number(draw, (left, top), number, colour, font)
+        _draw_number(draw, (x + valence * radius, y - arousal * radius), number, colour, font)
+    return np.asarray(sheet)
+
+
+def _draw_number(draw, centre, number, colour, font):
+    """A disc with a number."""
+    x, y = centre
+    radius = PLOT_SIDE / 50
+    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+    draw.text(centre, str(number), BACKGROUND, font, anchor="mm")
 
 
 def _mark_unsupported(draw, x, y, side):

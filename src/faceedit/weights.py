@@ -1,7 +1,7 @@
 """Published weights: safetensors files whose header says what they are. Finding, loading and writing them."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,10 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from faceedit.circumplex import Support
-from faceedit.config import DEFAULT_WEIGHTS, CaaeConfig
+from faceedit.config import DEFAULT_WEIGHTS, KINDS, CaaeConfig, EstimatorConfig, kind_of, network_config
 from faceedit.errors import WeightsError
 from faceedit.files import write_atomically
 from faceedit.model.caae import Caae
+from faceedit.model.estimator import Estimator
 
 SUPPORT_TENSOR = "support"
 HEADER_KEY = "faceedit"
@@ -24,16 +25,22 @@ FOLDERS = (Path(__file__).parent / "weights", Path(__file__).parents[2] / "weigh
 
 @dataclass(frozen=True)
 class Weights:
-    """An editor's networks as loaded: the model in evaluation mode, where its labels lay, and the file's own facts.
+    """A model as loaded, in evaluation mode: what kind it is, where its labels lay, and the file's own facts.
 
     sha256: of the file, hexadecimal. training: what the file says of how it was made.
     """
 
-    model: Caae
+    kind: str
+    model: Caae | Estimator
     support: Support
     path: Path
     sha256: str
     training: dict
+
+
+def build(config: CaaeConfig | EstimatorConfig) -> Caae | Estimator:
+    """The model of a configuration, untrained."""
+    return Caae(config) if isinstance(config, CaaeConfig) else Estimator(config)
 
 
 def find_weights(name: str) -> Path:
@@ -50,8 +57,8 @@ def find_weights(name: str) -> Path:
     raise WeightsError(f"there are no weights named {name}; known are {', '.join(known) or 'none'}, or give a path")
 
 
-def load_weights(name: str = DEFAULT_WEIGHTS, device: str = "cpu") -> Weights:
-    """Load published weights by name or path, strictly: every tensor there, of its shape, and no other.
+def load_weights(name: str = DEFAULT_WEIGHTS, device: str = "cpu", kind: str = "caae") -> Weights:
+    """Load published weights of a kind by name or path, strictly: every tensor there, of its shape, and no other.
 
     Raises WeightsError. Nothing of the size that a file claims is allocated before its tensors were found to fit.
     """
@@ -60,39 +67,45 @@ def load_weights(name: str = DEFAULT_WEIGHTS, device: str = "cpu") -> Weights:
         digest = sha256(path.read_bytes()).hexdigest()
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})[HEADER_KEY])
-            config = _config_from(header["config"])
+            if header["kind"] != kind:
+                raise WeightsError(f"{path} holds weights of another kind: {header['kind']} where {kind} is needed")
+            config = _config_from(KINDS[kind][0], header["config"])
             with torch.device("meta"):
-                model = Caae(config)
+                model = build(config)
             _check_shapes(path, model, {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()})  # noqa: SIM118
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise WeightsError(f"{path} is damaged or not a file of faceedit weights: {error}") from error
     support = Support(state.pop(SUPPORT_TENSOR).numpy())
-    model.load_state_dict({key: tensor.float() for key, tensor in state.items()}, strict=True, assign=True)
+    state = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+    model.load_state_dict(state, strict=True, assign=True)
     model.eval().requires_grad_(False).to(device)
-    return Weights(model, support, path, digest, header.get("training", {}))
+    return Weights(kind, model, support, path, digest, header.get("training", {}))
 
 
-def save_weights(path: str | Path, model: Caae, support: Support, training: dict) -> None:
+def save_weights(path: str | Path, model: Caae | Estimator, support: Support, training: dict) -> None:
     """Write a model as published weights: float16 tensors, its configuration and training facts in the header."""
-    tensors = {key: tensor.detach().cpu().half().contiguous() for key, tensor in model.state_dict().items()}
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
+    tensors = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
     tensors[SUPPORT_TENSOR] = torch.from_numpy(support.counts.astype(np.int32))
-    header = {"kind": "caae", "config": asdict(model.config), "training": training}
+    header = {"kind": kind_of(model.config), "config": asdict(model.config), "training": training}
     write_atomically(path, save(tensors, {HEADER_KEY: json.dumps(header)}))
 
 
-def _config_from(values: dict) -> CaaeConfig:
-    known = {field.name for field in fields(CaaeConfig)}
-    if set(values) != known:
-        raise WeightsError(f"its configuration has other fields than expected: {', '.join(set(values) ^ known)}")
-    config = CaaeConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+def _config_from(kind: type, values: dict) -> CaaeConfig | EstimatorConfig:
+    config = network_config(kind, values)
+    lengths = [len(value) for value in asdict(config).values() if isinstance(value, tuple)]
+    lengths.append(getattr(config, "blocks", 1))
     sizes = [size for value in asdict(config).values() for size in (value if isinstance(value, tuple) else (value,))]
-    if not all(type(size) is int and 0 < size <= 65536 for size in sizes) or config.image_size % 16:
+    if (
+        not all(isinstance(size, str) or (type(size) is int and 0 < size <= 65536) for size in sizes)
+        or max(lengths) > 16
+    ):
         raise ValueError("its configuration holds sizes that make no network")
     return config
 
 
-def _check_shapes(path: Path, model: Caae, found: dict[str, tuple]) -> None:
+def _check_shapes(path: Path, model: torch.nn.Module, found: dict[str, tuple]) -> None:
     wanted = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
     wanted[SUPPORT_TENSOR] = tuple(Support.SHAPE)
     for key in sorted(set(wanted) | set(found)):

@@ -1,6 +1,6 @@
 """MobileFaceNet (Chen et al. 2018), a face embedder of one million parameters, and the alignment that it expects.
 
-`images` are the editor's aligned crops, (N, 3, S, S) in [-1, 1]; tensors are named as in the published weights.
+Tensors are named as in the published PyTorch weights (foamliu/MobileFaceNet).
 """
 
 import numpy as np
@@ -75,7 +75,7 @@ class _InvertedResidual(nn.Module):
 
 
 class MobileFaceNet(nn.Module):
-    """images → embeddings (N, 128), compared by cosine."""
+    """images (N, 3, 112, 112) in [-1, 1], aligned to LANDMARKS → embeddings (N, 128), compared by cosine."""
 
     def __init__(self):
         super().__init__()
@@ -98,7 +98,8 @@ class MobileFaceNet(nn.Module):
 
     def activations(self, images) -> list[torch.Tensor]:
         """The feature maps at 56, 28, 14 and 7 pixels."""
-        x = self.dw_conv(self.conv1(self.normalised(images)))
+        mean, deviation = (images.new_tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+        x = self.dw_conv(self.conv1(((images + 1) / 2 - mean) / deviation))
         kept = [x]
         for i, block in enumerate(self.features):
             x = block(x)
@@ -106,11 +107,12 @@ class MobileFaceNet(nn.Module):
                 kept.append(x)
         return kept
 
-    @staticmethod
-    def normalised(images) -> torch.Tensor:
-        """Crops moved to the network's own alignment and value range, (N, 3, 112, 112)."""
-        mean, deviation = (images.new_tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
-        theta = images.new_tensor(TO_CROP).expand(len(images), -1, -1)
-        grid = functional.affine_grid(theta, [len(images), 3, SIZE, SIZE], align_corners=False)
-        aligned = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-        return ((aligned + 1) / 2 - mean) / deviation
+
+def realigned(crops: torch.Tensor) -> torch.Tensor:
+    """The editor's crops (N, 3, S, S) moved to MobileFaceNet's alignment, (N, 3, 112, 112).
+
+    What the tighter crops do not show, mostly forehead, repeats their border: good enough to compare activations.
+    """
+    theta = crops.new_tensor(TO_CROP).expand(len(crops), -1, -1)
+    grid = functional.affine_grid(theta, [len(crops), 3, SIZE, SIZE], align_corners=False)
+    return functional.grid_sample(crops, grid, padding_mode="border", align_corners=False)

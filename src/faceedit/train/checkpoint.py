@@ -1,17 +1,15 @@
 """The state of a training run: one file, written whole or not at all, from which a run goes on exactly."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from faceedit.circumplex import Support
-from faceedit.config import CaaeConfig, TrainConfig
+from faceedit.config import configs_from_json
 from faceedit.errors import WeightsError
 from faceedit.files import write_atomically
-from faceedit.model.caae import Caae
-from faceedit.weights import save_weights
+from faceedit.weights import build, save_weights
 
 STATE_FILE = "state.pt"
 
@@ -32,24 +30,15 @@ def load_state(run: Path) -> dict:
         raise WeightsError(f"{path} is damaged: {error}") from error
 
 
-def configs_to_json(network: CaaeConfig, training: TrainConfig) -> str:
-    return json.dumps({"network": asdict(network), "training": asdict(training)})
-
-
-def configs_from_json(text: str) -> tuple[CaaeConfig, TrainConfig]:
-    values = json.loads(text)
-    network = {key: tuple(value) if isinstance(value, list) else value for key, value in values["network"].items()}
-    return CaaeConfig(**network), TrainConfig(**values["training"])
-
-
 def export_weights(run: str | Path, path: str | Path) -> None:
-    """Write the averaged (EMA) encoder and generator of a run as published weights. Raises WeightsError."""
+    """Write the averaged (EMA) network of a run as published weights. Raises WeightsError."""
     state = load_state(Path(run))
     network, training = configs_from_json(state["configs"])
-    model = Caae(network)
+    model = build(network)
     model.load_state_dict(state["ema"])
     facts = {key: value for key, value in asdict(training).items() if key not in ("minutes", "epochs", "save_minutes")}
-    facts["perceptual"] = Path(training.perceptual).name  # not where it lay
+    if "perceptual" in facts:
+        facts["perceptual"] = Path(facts["perceptual"]).name  # not where it lay
     facts |= {
         "steps": state["step"],
         "images": state["step"] * training.batch,

@@ -2,7 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -11,20 +11,24 @@ import torch
 
 from faceedit.errors import UnreadableError
 from faceedit.image import read_photo
-from faceedit.train.labels import read_labels
+from faceedit.model.estimator import EXPRESSIONS
+from faceedit.train.labels import LABELS_FILE, Label, read_labels
+
+BIN = 0.25
 
 
 @dataclass
 class Crops:
-    """One split of a prepared folder.
+    """One split of a prepared folder, all with the same M.
 
     images: (M, 3, S, S) uint8. affect: (M, 2) float32 = valence, arousal in [-1, 1]. expression: (M,) int64, -1 where
-    there is none.
+    there is none. probabilities: (M, 8) float32 of the expressions, zeros where nothing is known.
     """
 
     images: torch.Tensor
     affect: torch.Tensor
     expression: torch.Tensor
+    probabilities: torch.Tensor
 
     def __len__(self):
         return len(self.affect)
@@ -35,8 +39,13 @@ class Crops:
         images = self.images[indices].to(device, non_blocking=True).float() / 127.5 - 1
         return images, self.affect[indices].to(device, non_blocking=True)
 
+    def subset(self, indices: torch.Tensor) -> "Crops":
+        """The crops at these indices, in their order."""
+        return Crops(*(tensor[indices] for tensor in vars(self).values()))
+
     def to(self, device: str) -> "Crops":
-        return Crops(self.images.to(device), self.affect.to(device), self.expression)
+        """The same crops with images and affect on a device."""
+        return replace(self, images=self.images.to(device), affect=self.affect.to(device))
 
 
 def load_crops(folder: str | Path, size: int) -> Crops:
@@ -64,22 +73,39 @@ def load_crops(folder: str | Path, size: int) -> Crops:
         torch.from_numpy(images),
         torch.tensor([(label.valence, label.arousal) for label in labels], dtype=torch.float32),
         torch.tensor([-1 if label.expression is None else label.expression for label in labels]),
+        torch.tensor([_probabilities(label, folder) for label in labels]),
     )
+
+
+def _probabilities(label: Label, folder: Path) -> list[float]:
+    """From the columns p_neutral … p_contempt where there are any, else certainty of the expression, else zeros."""
+    columns = [label.extra.get(f"p_{name}") for name in EXPRESSIONS]
+    if all(columns):
+        try:
+            return [float(value) for value in columns]
+        except ValueError as error:
+            raise UnreadableError(
+                f"{folder / LABELS_FILE}: {label.file} has probabilities that are no numbers"
+            ) from error
+    return [float(i == label.expression) for i in range(len(EXPRESSIONS))]
 
 
 class BalancedSampler:
     """Which crops a training step sees, as a function of the seed and the step alone: resuming needs no other state.
 
-    In an epoch each expression class is over-sampled to the size of the largest, as in the paper; without
-    expressions an epoch shows each crop once.
+    groups: (M,) int64, the group of each crop. power: how far groups are evened out: with 1, each is over-sampled to
+    the size of the largest in every epoch, with 0 each crop is seen once. most: no crop is seen more often than this.
     """
 
-    def __init__(self, expression: torch.Tensor, batch: int, seed: int):
-        self.classes = [torch.nonzero(expression == c).flatten() for c in expression.unique()]
+    def __init__(self, groups: torch.Tensor, batch: int, seed: int, power: float = 1.0, most: int | None = None):
+        self.groups = [torch.nonzero(groups == group).flatten() for group in groups.unique()]
         self.batch = batch
         self.seed = seed
-        self.epoch_size = max(map(len, self.classes)) * len(self.classes)
-        self.steps_per_epoch = max(self.epoch_size // batch, 1)
+        largest = max(map(len, self.groups))
+        self.sizes = [round(largest * (len(members) / largest) ** (1 - power)) for members in self.groups]
+        if most is not None:
+            self.sizes = [min(size, most * len(members)) for size, members in zip(self.sizes, self.groups, strict=True)]
+        self.steps_per_epoch = max(sum(self.sizes) // batch, 1)
         self._epoch, self._order = -1, torch.empty(0)
 
     def indices(self, step: int) -> torch.Tensor:
@@ -91,12 +117,16 @@ class BalancedSampler:
 
     def _shuffled(self, epoch: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        largest = max(map(len, self.classes))
         order = []
-        for members in self.classes:
-            repeats = -(-largest // len(members))
-            order.append(
-                torch.cat([members[torch.randperm(len(members), generator=generator)] for _ in range(repeats)])
-            )
-        order = torch.cat([members[:largest] for members in order])
+        for size, members in zip(self.sizes, self.groups, strict=True):
+            repeats = -(-size // len(members))
+            shuffles = [members[torch.randperm(len(members), generator=generator)] for _ in range(repeats)]
+            order.append(torch.cat(shuffles)[:size])
+        order = torch.cat(order)
         return order[torch.randperm(len(order), generator=generator)]
+
+
+def plane_bins(affect: torch.Tensor) -> torch.Tensor:
+    """The group (M,) int64 of each affect (M, 2): the square of side 0.25 of the plane that it lies in."""
+    rows = (affect / BIN).round().long() + round(1 / BIN)
+    return rows[:, 0] * (2 * round(1 / BIN) + 1) + rows[:, 1]

@@ -11,6 +11,7 @@ from faceedit.errors import UnreadableError
 from faceedit.files import write_atomically
 
 LABELS_FILE = "labels.csv"
+IMAGES_FOLDER = "images"
 TRAIN, VALIDATION = "train", "validation"
 VALIDATION_SHARE = 0.05
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
@@ -56,6 +57,12 @@ def read_labels(folder: str | Path) -> list[Label]:
             f"{folder} has no labels: no {LABELS_FILE}, no AffectNet annotations, and no photos with the paper's names"
         )
     return labels
+
+
+def photos_folder(folder: Path, labels: list[Label]) -> Path:
+    """Where the labels' files lie: in the folder itself, or in its `images`."""
+    inner = folder / IMAGES_FOLDER
+    return inner if inner.is_dir() and not (folder / labels[0].file).exists() else folder
 
 
 def write_labels(folder: Path, labels: list[Label]) -> None:

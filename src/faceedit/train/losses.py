@@ -7,7 +7,8 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.errors import UnreadableError, UsageError, WeightsError
-from faceedit.model.embedder import MobileFaceNet
+from faceedit.identity import STATE_SUFFIXES, load_facenet, load_mobilefacenet
+from faceedit.model.embedder import MobileFaceNet, realigned
 
 VGG_FACE_MEAN = (129.1863, 104.7624, 93.5940)  # RGB, of 255
 VGG_FACE_SIZE = 224
@@ -76,14 +77,12 @@ class VggFaceLoss(PerceptualLoss):
 class MobileFaceNetLoss(PerceptualLoss):
     """The activations of a MobileFaceNet at four sizes."""
 
-    def __init__(self, state: dict[str, torch.Tensor]):
+    def __init__(self, network: MobileFaceNet):
         super().__init__()
-        self.network = MobileFaceNet().eval()
-        missing, unexpected = self.network.load_state_dict(state, strict=False)
-        missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-        if missing or unexpected:
-            raise WeightsError(f"these are not a MobileFaceNet's weights: {(missing + unexpected)[0]} does not fit")
-        self.activations = self.network.activations
+        self.network = network
+
+    def activations(self, images):
+        return self.network.activations(realigned(images))
 
 
 class FacenetLoss(PerceptualLoss):
@@ -93,9 +92,7 @@ class FacenetLoss(PerceptualLoss):
 
     def __init__(self):
         super().__init__()
-        from facenet_pytorch import InceptionResnetV1
-
-        network = InceptionResnetV1(pretrained="vggface2").eval()
+        network = load_facenet()
         self.stages = nn.ModuleList(
             [
                 nn.Sequential(network.conv2d_1a, network.conv2d_2a, network.conv2d_2b),
@@ -122,36 +119,16 @@ def perceptual_loss(name: str) -> PerceptualLoss | None:
     if name == "off":
         return None
     if name == "facenet":
-        try:
-            loss = FacenetLoss()
-        except (OSError, RuntimeError) as error:
-            raise WeightsError(
-                f"facenet-pytorch could not load the weights of its InceptionResnetV1 ({error}); "
-                "give --perceptual the path of other weights, or off"
-            ) from error
+        loss = FacenetLoss()
     elif Path(name).suffix == ".mat":
         loss = VggFaceLoss(_read_vgg_face(Path(name)))
-    elif Path(name).suffix in (".safetensors", ".pt", ".pth"):
-        loss = MobileFaceNetLoss(_read_state(Path(name)))
+    elif Path(name).suffix in STATE_SUFFIXES:
+        loss = MobileFaceNetLoss(load_mobilefacenet(Path(name)))
     else:
         raise UsageError(
             f"--perceptual must be facenet, off, or the path of a .mat, .safetensors or .pt file, not {name}"
         )
     return loss.requires_grad_(False)
-
-
-def _read_state(path: Path) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged files raise many kinds
-        raise UnreadableError(f"cannot read weights from {path}: {error}") from error
-    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise WeightsError(f"{path} is not a state dict")
-    return state
 
 
 def _read_vgg_face(path: Path) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:

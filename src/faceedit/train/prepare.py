@@ -13,10 +13,9 @@ from faceedit.errors import FaceEditError, UsageError
 from faceedit.face import FaceDetector, alignment, crop_face
 from faceedit.files import write_atomically
 from faceedit.image import Photo, encode_photo, read_photo
-from faceedit.train.labels import TRAIN, VALIDATION, VALIDATION_SHARE, Label, read_labels, write_labels
+from faceedit.train.labels import TRAIN, VALIDATION, VALIDATION_SHARE, Label, photos_folder, read_labels, write_labels
 
 SETTINGS_FILE = "prepare.json"
-IMAGES_FOLDER = "images"  # where photos may lie beside their labels.csv
 CHUNK = 32  # photos a worker takes at a time
 
 
@@ -91,9 +90,7 @@ def _keep_settings(out: Path, size: int) -> None:
 def _jobs(source: Path, out: Path, labels: list[Label]) -> Iterator[tuple[Path, Path, Label]]:
     """Yield (photo, crop, label) with the label's split settled and no two photos writing the same crop."""
     targets = set()
-    photos = source
-    if not (source / labels[0].file).exists() and (source / IMAGES_FOLDER).is_dir():
-        photos = source / IMAGES_FOLDER
+    photos = photos_folder(source, labels)
     for label in labels:
         split = label.split
         if split is None:

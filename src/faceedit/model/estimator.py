@@ -1,0 +1,95 @@
+"""The affect estimator: from an aligned crop to valence, arousal and the probabilities of eight expressions.
+
+It tells how a face looks in a photo, not what a person feels.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from faceedit.config import EstimatorConfig
+
+EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")  # AffectNet's order
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions beside a shortcut (He et al. 2016)."""
+
+    def __init__(self, fan_in, fan_out, stride):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(fan_in, fan_out, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(fan_out),
+            nn.ReLU(),
+            nn.Conv2d(fan_out, fan_out, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(fan_out),
+        )
+        self.shortcut = nn.Identity()
+        if stride > 1 or fan_in != fan_out:
+            self.shortcut = nn.Sequential(
+                nn.AvgPool2d(stride), nn.Conv2d(fan_in, fan_out, 1, bias=False), nn.BatchNorm2d(fan_out)
+            )
+
+    def forward(self, x):
+        return torch.relu(self.shortcut(x) + self.body(x))
+
+
+class InvertedBlock(nn.Module):
+    """A wide depthwise 5×5 convolution between two pointwise ones (Sandler et al. 2018)."""
+
+    expansion = 3
+
+    def __init__(self, fan_in, fan_out, stride):
+        super().__init__()
+        wide = fan_in * self.expansion
+        self.adds_input = stride == 1 and fan_in == fan_out
+        self.body = nn.Sequential(
+            nn.Conv2d(fan_in, wide, 1, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.SiLU(),
+            nn.Conv2d(wide, wide, 5, stride, 2, groups=wide, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.SiLU(),
+            nn.Conv2d(wide, fan_out, 1, bias=False),
+            nn.BatchNorm2d(fan_out),
+        )
+
+    def forward(self, x):
+        return x + self.body(x) if self.adds_input else self.body(x)
+
+
+BLOCKS = {"residual": ResidualBlock, "inverted": InvertedBlock}
+
+
+class Estimator(nn.Module):
+    """images (N, 3, H, W) in [-1, 1], aligned crops of any size → affect (N, 2), expression logits (N, 8).
+
+    affect is valence and arousal; it is not clipped to [-1, 1] here, so that gradients and statistics see all of it.
+    """
+
+    def __init__(self, config: EstimatorConfig):
+        super().__init__()
+        self.config = config
+        stem, *_ = config.channels
+        block = BLOCKS[config.block]
+        layers = [nn.Conv2d(3, stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU()]
+        for fan_in, fan_out in pairwise(config.channels):
+            layers += [block(fan_in, fan_out, 2), *(block(fan_out, fan_out, 1) for _ in range(config.blocks - 1))]
+        self.features = nn.Sequential(*layers)
+        self.dropout = nn.Dropout(0.2)
+        self.head = nn.Linear(config.channels[-1], 2 + len(EXPRESSIONS))
+
+    def forward(self, images):
+        size = (self.config.image_size, self.config.image_size)
+        if images.shape[2:] != size:
+            images = functional.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+        out = self.head(self.dropout(self.features(images).mean((2, 3))))
+        return out[:, :2], out[:, 2:]
+
+    @torch.no_grad()
+    def rescale(self, scale: torch.Tensor, shift: torch.Tensor) -> None:
+        """Make affect what it was times scale (2,) plus shift (2,), within the last layer."""
+        self.head.weight[:2] *= scale[:, None]
+        self.head.bias[:2] = self.head.bias[:2] * scale + shift

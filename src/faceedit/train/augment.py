@@ -1,0 +1,104 @@
+"""Random changes to crops that leave the expression as it is: other crops, light, blur, JPEG, something in front.
+
+images: (N, 3, S, S) in [-1, 1] on any device; random numbers come from a generator on the CPU, so that a step draws the
+same on every device.
+"""
+
+import math
+
+import torch
+from torch.nn import functional
+
+SHIFT, LOG_SCALE, ANGLE = 0.12, 0.2, 0.25  # of the side; natural logarithm; radians: each at most
+# The luminance table of JPEG (ITU-T T.81, annex K), for quality 50.
+QUANTISATION = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
+
+
+def augment(images: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
+    """The crops changed at random and resized, (N, 3, size, size)."""
+    images = recolour(recrop(images, size, generator), generator)
+    # Each quarter of the batch, which is in random order already, meets another kind of damage.
+    plain, small, pressed, hidden = images.tensor_split(4)
+    parts = [plain, _shrunk(small, generator), _pressed(pressed, generator), _hidden(hidden, generator)]
+    return torch.cat(parts).clamp(-1, 1)
+
+
+def recrop(images: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
+    """Each crop mirrored or not, shifted, scaled and turned at random; what lies outside is mirrored into it."""
+    count = len(images)
+    angle, log_scale, x, y = (
+        (torch.rand(count, generator=generator) * 2 - 1) * most for most in (ANGLE, LOG_SCALE, 2 * SHIFT, 2 * SHIFT)
+    )
+    mirror = torch.randint(2, (count,), generator=generator) * 2.0 - 1
+    scale = log_scale.exp()
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    theta = torch.stack([torch.stack([mirror * cos, -sin, x], 1), torch.stack([mirror * sin, cos, y], 1)], 1)
+    grid = functional.affine_grid(theta.to(images.device), [count, 3, size, size], align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def recolour(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Another exposure, gamma, contrast and white balance for each crop; one in eight turns grey."""
+
+    def draw(most, *shape):
+        values = (torch.rand(len(images), *shape, generator=generator) * 2 - 1) * most
+        return values.view(len(images), *shape, *[1] * (3 - len(shape))).to(images.device)
+
+    light = ((images + 1) / 2).clamp(1e-4, 1) ** draw(0.4, 1).exp()
+    light = light * (draw(0.35, 1) + draw(0.12, 3)).exp()
+    middle = light.mean((1, 2, 3), keepdim=True)
+    light = middle + (light - middle) * draw(0.3, 1).exp()
+    grey = light.mean(1, keepdim=True).expand_as(light)
+    light = torch.where(draw(1, 1) > 0.75, grey, light)
+    return light.clamp(0, 1) * 2 - 1
+
+
+def jpeg(images: torch.Tensor, quality: float) -> torch.Tensor:
+    """The crops as JPEG of a quality (1-95) would leave them, each channel by the luminance table; sides in eights."""
+    scale = 50 / quality if quality < 50 else 2 - quality / 50
+    table = (images.new_tensor(QUANTISATION) * scale).round().clamp(1, 255)
+    waves = torch.arange(8.0)
+    basis = torch.cos((2 * waves[None] + 1) * waves[:, None] * math.pi / 16) / 2
+    basis[0] /= math.sqrt(2)
+    basis = basis.to(images)
+    count, channels, height, width = images.shape
+    blocks = (images * 127.5 - 0.5).view(count, channels, height // 8, 8, width // 8, 8).transpose(3, 4)
+    coefficients = torch.round(basis @ blocks @ basis.T / table) * table
+    return ((basis.T @ coefficients @ basis).transpose(3, 4).reshape(images.shape) + 0.5) / 127.5
+
+
+def _shrunk(images, generator):
+    """As if the face had been small in its photo, and enlarged."""
+    size = images.shape[2]
+    small = round(size * (0.25 + 0.6 * torch.rand(1, generator=generator).item()))
+    images = functional.interpolate(images, (small, small), mode="bilinear", antialias=True, align_corners=False)
+    return functional.interpolate(images, (size, size), mode="bilinear", align_corners=False)
+
+
+def _pressed(images, generator):
+    """Noise, and the marks of JPEG."""
+    noise = torch.randn(images.shape, generator=generator).to(images.device)
+    images = images + noise * 0.08 * torch.rand(1, generator=generator).item()
+    return jpeg(images, 10 + 60 * torch.rand(1, generator=generator).item())
+
+
+def _hidden(images, generator):
+    """A rectangle of one colour in front of a part."""
+    size = images.shape[2]
+    images = images.clone()
+    for image in images:
+        width, height, x, y = torch.rand(4, generator=generator).tolist()
+        width, height = round(size * (0.1 + 0.3 * width)), round(size * (0.1 + 0.3 * height))
+        x, y = round((size - width) * x), round((size - height) * y)
+        colour = torch.rand(3, 1, 1, generator=generator) * 2 - 1
+        image[:, y : y + height, x : x + width] = colour.to(image)
+    return images

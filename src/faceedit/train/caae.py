@@ -1,0 +1,92 @@
+"""How the paper's CAAE learns."""
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from faceedit.circumplex import affect_grid, grid_axis
+from faceedit.config import CaaeConfig, CaaeTraining
+from faceedit.model.caae import Caae, ImageDiscriminator, LatentDiscriminator, he_init
+from faceedit.sheet import circumplex_grid, tile
+from faceedit.train.data import BalancedSampler, Crops
+from faceedit.train.losses import bce, perceptual_loss
+from faceedit.train.trainer import Trainer
+
+SHEET_FACES = 8
+VALIDATION_BATCH = 64
+
+
+class CaaeTrainer(Trainer):
+    """Reconstruction and perceptual losses, and two critics: of the image with its affect, and of the latent."""
+
+    def __init__(self, training: CaaeTraining, network: CaaeConfig, crops: Crops, device: str):
+        torch.manual_seed(training.seed)
+        nets = {
+            "caae": Caae(network),
+            "image_critic": ImageDiscriminator(network),
+            "latent_critic": LatentDiscriminator(network),
+        }
+        for net in nets.values():
+            he_init(net)
+            net.to(device=device, memory_format=torch.channels_last)
+        adam = {"lr": training.learning_rate, "betas": (training.beta1, 0.999), "fused": device != "mps"}
+        optimizers = {name: torch.optim.Adam(net.parameters(), **adam) for name, net in nets.items()}
+        sampler = BalancedSampler(crops.expression, training.batch, training.seed)
+        super().__init__(training, network, nets, optimizers, crops, sampler, device)
+        self.perceptual = perceptual_loss(training.perceptual)
+        if self.perceptual is not None:
+            self.perceptual.to(device=device, memory_format=torch.channels_last)
+
+    def train_step(self, progress):
+        config, caae, image_critic, latent_critic = self.training, *self.networks.values()
+        images, affect = self.crops.batch(self.sampler.indices(self.step), self.device)
+        images = images.contiguous(memory_format=torch.channels_last)
+        prior = torch.rand(len(images), self.network.z_dim, generator=self.generator(0)) * 2 - 1
+        prior = prior.to(self.device)
+
+        losses = {}
+        with self.autocast():
+            z = caae.encoder(images)
+            decoded = caae.generator(z, affect)
+            losses["reconstruction"] = functional.l1_loss(decoded.float(), images)
+            total = losses["reconstruction"]
+            if self.perceptual is not None:
+                first = slice(config.perceptual_images)
+                losses["perceptual"] = self.perceptual(images[first], decoded[first]).float()
+                total = total + config.perceptual_weight * losses["perceptual"]
+            losses["adversarial"] = bce(image_critic(decoded, affect), 1)
+            losses["latent"] = bce(latent_critic(z), 1)
+            total = total + config.adversarial_weight * (losses["adversarial"] + losses["latent"])
+        self.update("caae", total)
+
+        with self.autocast():
+            real, drawn = image_critic(images, affect), image_critic(decoded.detach(), affect)
+            losses["image_critic"] = bce(real, 1) + bce(drawn, 0)
+            losses["latent_critic"] = bce(latent_critic(prior), 1) + bce(latent_critic(z.detach()), 0)
+        self.update("image_critic", losses["image_critic"])
+        self.update("latent_critic", losses["latent_critic"])
+        self.update_ema()
+        self.step += 1
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    @torch.no_grad()
+    def validate(self, validation):
+        total = 0.0
+        for indices in torch.arange(len(validation)).split(VALIDATION_BATCH):
+            images, affect = validation.batch(indices, self.device)
+            total += (self.ema(images, affect) - images).abs().mean(dim=(1, 2, 3)).sum().item()
+        faces = torch.linspace(0, len(validation) - 1, min(SHEET_FACES, len(validation))).long()
+        images, affect = validation.batch(faces, self.device)
+        samples = tile(np.stack([_pixels(images), _pixels(self.ema(images, affect))]))
+        axis = grid_axis()
+        targets = torch.from_numpy(affect_grid(axis)).to(self.device)
+        z = self.ema.encoder(images[:1])
+        cells = _pixels(self.ema.generator(z.expand(len(targets), -1), targets))
+        cells = cells.reshape(len(axis), len(axis), *cells.shape[1:])
+        grid = circumplex_grid(cells, axis, tuple(affect[0].tolist()))
+        return {"reconstruction": total / len(validation)}, {"samples": samples, "grid": grid}
+
+
+def _pixels(images: torch.Tensor) -> np.ndarray:
+    """images (N, 3, S, S) in [-1, 1] → (N, S, S, 3) uint8."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()

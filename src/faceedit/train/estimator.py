@@ -1,0 +1,92 @@
+"""How an affect estimator learns, and what it must learn to overlook."""
+
+import math
+
+import torch
+from torch.nn import functional
+
+from faceedit.config import EstimatorConfig, EstimatorTraining
+from faceedit.measures import agreement
+from faceedit.model.estimator import Estimator
+from faceedit.train.augment import augment
+from faceedit.train.data import BalancedSampler, Crops, plane_bins
+from faceedit.train.trainer import Trainer
+
+CROP_SIZE = 128  # pixels of the crops that augmentation works on, whatever size the network then looks at
+WARM_UP = 0.03  # of the run
+# A regressor shrinks towards the mean by the correlation that it reaches; rescaled, its slope against labels is this.
+SLOPE = 0.95
+BATCH = 256  # where nothing is learnt
+
+
+class EstimatorTrainer(Trainer):
+    """Concordance and squared error of valence and arousal, and the divergence from the expression probabilities."""
+
+    def __init__(self, training: EstimatorTraining, network: EstimatorConfig, crops: Crops, device: str):
+        torch.manual_seed(training.seed)
+        net = Estimator(network).to(device=device, memory_format=torch.channels_last)
+        decayed = [p for p in net.parameters() if p.ndim > 1]
+        others = [p for p in net.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=training.learning_rate, fused=device != "mps")
+        halves = [torch.arange(len(crops))[i::2] for i in (0, 1)]
+        self.other_half = crops.subset(halves[1 - training.half])
+        crops = crops.subset(halves[training.half])
+        # Rare expressions count more than in life, or the extremes of the plane would never be learnt.
+        sampler = BalancedSampler(plane_bins(crops.affect), training.batch, training.seed, power=0.5, most=8)
+        super().__init__(training, network, {"estimator": net}, {"estimator": optimizer}, crops, sampler, device)
+
+    def train_step(self, progress):
+        config = self.training
+        rate = min(progress / WARM_UP, 1) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 0.01
+        for group in self.optimizers["estimator"].param_groups:
+            group["lr"] = config.learning_rate * rate
+        indices = self.sampler.indices(self.step)
+        images, affect = self.crops.batch(indices, self.device)
+        wanted = self.crops.probabilities[indices].to(self.device)
+        images = augment(images, self.network.image_size, self.generator(0))
+        losses = {}
+        with self.autocast():
+            estimate, logits = self.published(images.contiguous(memory_format=torch.channels_last))
+        estimate, logits = estimate.float(), logits.float()
+        losses["affect"] = functional.mse_loss(estimate, affect) * 4
+        losses["concordance"] = 1 - _concordance(estimate, affect).mean()
+        divergence = functional.kl_div(logits.log_softmax(1), wanted, reduction="none").sum(1)
+        losses["expression"] = (divergence * (wanted.sum(1) > 0)).mean()
+        total = losses["affect"] + losses["concordance"] + config.expression_weight * losses["expression"]
+        self.update("estimator", total)
+        self.update_ema()
+        self.step += 1
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def finish(self):
+        estimate, affect = self._estimate(self.other_half)
+        scale, shift = [], []
+        for i in range(2):
+            slope = agreement(affect[:, i].numpy(), estimate[:, i].numpy())["slope"]
+            scale.append(SLOPE / max(slope, 0.2))
+            shift.append((affect[:, i].mean() - estimate[:, i].mean() * scale[-1]).item())
+        self.ema.rescale(*(torch.tensor(values, device=self.device) for values in (scale, shift)))
+
+    def validate(self, validation):
+        estimate, affect = self._estimate(validation)
+        figures = {}
+        for i, name in enumerate(("valence", "arousal")):
+            measured = agreement(affect[:, i].numpy(), estimate[:, i].numpy())
+            figures |= {f"{name} {key}": measured[key] for key in ("correlation", "slope", "ccc")}
+        return figures, {}
+
+    @torch.inference_mode()
+    def _estimate(self, crops: Crops) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the averaged network says of crops, and their labels, each (M, 2) on the CPU."""
+        estimates = []
+        for indices in torch.arange(len(crops)).split(BATCH):
+            estimates.append(self.ema(crops.batch(indices, self.device)[0])[0].float().cpu())
+        return torch.cat(estimates), crops.affect.cpu()
+
+
+def _concordance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Lin's concordance correlation coefficient of each column of (N, 2) with the other's, (2,)."""
+    covariance = ((a - a.mean(0)) * (b - b.mean(0))).mean(0)
+    spread = a.var(0, correction=0) + b.var(0, correction=0) + (a.mean(0) - b.mean(0)) ** 2
+    return 2 * covariance / spread.clamp_min(1e-6)

@@ -1,0 +1,101 @@
+"""What training any of the networks has in common: optimisers, an average of the weights, and a state to go on from."""
+
+from copy import deepcopy
+
+import numpy as np
+import torch
+from torch import nn
+
+from faceedit.circumplex import Support
+from faceedit.config import CaaeConfig, EstimatorConfig, TrainConfig, configs_to_json
+from faceedit.train.data import BalancedSampler, Crops
+
+
+class Trainer:
+    """Networks by name, the first of which is the one to publish, and one step of training.
+
+    A subclass gives `train_step` and `validate`. All randomness of a step must be a function of the seed and the step:
+    then a resumed run is the same run.
+    """
+
+    def __init__(
+        self,
+        training: TrainConfig,
+        network: CaaeConfig | EstimatorConfig,
+        networks: dict[str, nn.Module],
+        optimizers: dict[str, torch.optim.Optimizer],
+        crops: Crops,
+        sampler: BalancedSampler,
+        device: str,
+    ):
+        self.training, self.network, self.device = training, network, device
+        self.networks, self.optimizers = networks, optimizers
+        self.published = next(iter(networks.values()))
+        self.ema = deepcopy(self.published).requires_grad_(False).eval()
+        self.support = Support.from_affect(crops.affect.numpy())
+        # On a GPU the crops are small beside its memory, and copying batches would be what it waits for.
+        self.crops = crops.to(device) if device == "cuda" else crops
+        self.sampler = sampler
+        self.step = 0
+        self.seconds = 0.0
+
+    def train_step(self, progress: float) -> dict[str, torch.Tensor]:
+        """One update of all networks; progress: the share of the run that is over, in [0, 1].
+
+        Returns the losses, each a scalar on the device.
+        """
+        raise NotImplementedError
+
+    def validate(self, validation: Crops) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Figures of the averaged network on the validation crops, and sheets (H, W, 3) uint8 to look at."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """What is left to do to the averaged network when the last step is over."""
+
+    def generator(self, purpose: int) -> torch.Generator:
+        """Random numbers of this step alone, on the CPU; a purpose draws its own."""
+        return torch.Generator().manual_seed((self.training.seed * 16 + purpose) * 10_000_019 + self.step)
+
+    def autocast(self):
+        """bfloat16 where the device computes with it."""
+        if self.device == "cuda":
+            return torch.autocast("cuda", torch.bfloat16, enabled=torch.cuda.is_bf16_supported())
+        native = self.device == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
+        return torch.autocast("cpu", torch.bfloat16, enabled=native)
+
+    def state(self) -> dict:
+        """All that `load_state` needs to go on exactly."""
+        return {
+            "configs": configs_to_json(self.network, self.training),
+            "step": self.step,
+            "seconds": self.seconds,
+            "support": torch.from_numpy(self.support.counts),
+            "ema": self.ema.state_dict(),
+            "networks": {name: net.state_dict() for name, net in self.networks.items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+        }
+
+    def load_state(self, state: dict) -> None:
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.ema.load_state_dict(state["ema"])
+        for name, net in self.networks.items():
+            net.load_state_dict(state["networks"][name])
+            self.optimizers[name].load_state_dict(state["optimizers"][name])
+
+    def is_finite(self) -> bool:
+        return all(parameter.isfinite().all() for net in self.networks.values() for parameter in net.parameters())
+
+    def update(self, name: str, loss: torch.Tensor) -> None:
+        """One step of a network's optimiser; no other network learns from the loss."""
+        self.optimizers[name].zero_grad()
+        loss.backward(inputs=list(self.networks[name].parameters()))
+        self.optimizers[name].step()
+
+    @torch.no_grad()
+    def update_ema(self) -> None:
+        decay = min(self.training.ema_decay, (1 + self.step) / (10 + self.step))  # short runs want a short memory
+        for average, parameter in zip(self.ema.parameters(), self.published.parameters(), strict=True):
+            average.lerp_(parameter, 1 - decay)
+        for average, buffer in zip(self.ema.buffers(), self.published.buffers(), strict=True):
+            average.copy_(buffer)

@@ -1,0 +1,50 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from faceedit.train.augment import augment, jpeg, recrop
+from tests.conftest import draw_face
+
+
+@pytest.fixture
+def images():
+    faces = np.stack([draw_face(64, valence) for valence in np.linspace(-1, 1, 8)])
+    return torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def test_augmented_crops_keep_shape_range_and_face(images):
+    changed = augment(images, 48, torch.Generator().manual_seed(0))
+    assert changed.shape == (8, 3, 48, 48)
+    assert changed.abs().max() <= 1
+    assert changed.isfinite().all()
+    plain = torch.nn.functional.interpolate(images, (48, 48), mode="bilinear", antialias=True)
+    assert 0.02 < (changed - plain).abs().mean() < 0.8
+    again = augment(images, 48, torch.Generator().manual_seed(0))
+    assert torch.equal(changed, again)
+    assert not torch.equal(changed, augment(images, 48, torch.Generator().manual_seed(1)))
+
+
+def test_recropping_stays_within_its_limits(images):
+    """A blob in the middle moves by no more than the largest shift."""
+    blob = torch.zeros(64, 1, 65, 65)
+    blob[:, :, 31:34, 31:34] = 1
+    moved = recrop(blob, 65, torch.Generator().manual_seed(0))
+    places = moved.flatten(2).argmax(2).flatten()
+    offsets = torch.stack([places % 65, places // 65], 1).float() - 32
+    assert offsets.abs().max() / 65 < 0.12 * 1.3 * 1.5
+    assert offsets.std() > 2
+
+
+def test_jpeg_marks_are_those_of_jpeg(images):
+    for quality in (20, 60):
+        grey = images.mean(1, keepdim=True).expand_as(images)
+        marked = ((jpeg(grey, quality) + 1) * 127.5).round().clamp(0, 255)[0, 0].numpy()
+        buffer = io.BytesIO()
+        pixels = ((grey[0, 0] + 1) * 127.5).round().byte().numpy()
+        Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+        real = np.asarray(Image.open(buffer), float)
+        assert np.abs(real - pixels).mean() > 0.5
+        assert np.abs(real - marked).mean() < 0.35 * np.abs(real - pixels).mean()

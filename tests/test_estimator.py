@@ -1,0 +1,55 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from faceedit.config import MODELS, EstimatorTraining
+from faceedit.model.estimator import Estimator
+from faceedit.train.checkpoint import export_weights, load_state
+from faceedit.train.loop import train
+from faceedit.weights import load_weights
+from tests.conftest import TINY_ESTIMATOR
+
+
+@pytest.mark.parametrize("name", ["judge", "guide"])
+def test_estimators_take_crops_of_any_size(name):
+    model = Estimator(MODELS[name][0]).eval()
+    for size in (64, 96, 130):
+        affect, logits = model(torch.rand(2, 3, size, size) * 2 - 1)
+        assert affect.shape == (2, 2)
+        assert logits.shape == (2, 8)
+    assert 2 * sum(parameter.numel() for parameter in model.parameters()) < 12e6  # bytes as float16
+
+
+def test_judge_and_guide_share_neither_photos_nor_architecture():
+    (judge, judged), (guide, guided) = MODELS["judge"], MODELS["guide"]
+    assert judged.half != guided.half
+    assert judged.seed != guided.seed
+    assert judge.block != guide.block
+    assert judge.image_size != guide.image_size
+
+
+def test_rescaling_changes_affect_alone():
+    model = Estimator(TINY_ESTIMATOR).eval()
+    images = torch.rand(3, 3, 32, 32)
+    affect, logits = model(images)
+    model.rescale(torch.tensor([2.0, 3.0]), torch.tensor([0.5, -0.5]))
+    scaled, same = model(images)
+    torch.testing.assert_close(scaled, affect * torch.tensor([2.0, 3.0]) + torch.tensor([0.5, -0.5]))
+    torch.testing.assert_close(same, logits)
+
+
+def test_an_estimator_learns_from_its_half_and_resumes(prepared, tmp_path):
+    training = EstimatorTraining(epochs=200, batch=4, learning_rate=3e-3, save_minutes=60)
+    reports = []
+    train(prepared, tmp_path / "run", training, TINY_ESTIMATOR, report=reports.append)
+    assert reports[-1].losses["affect"] < 0.8 * reports[0].losses["affect"]
+    assert load_state(tmp_path / "run")["support"].sum() == 6  # of 12 crops
+    export_weights(tmp_path / "run", tmp_path / "tiny.safetensors")
+    weights = load_weights(str(tmp_path / "tiny.safetensors"), kind="estimator")
+    assert weights.model.config == TINY_ESTIMATOR
+    assert weights.training["half"] == 0
+
+    train(prepared, tmp_path / "part", replace(training, epochs=30), TINY_ESTIMATOR)
+    train(prepared, tmp_path / "part", training, TINY_ESTIMATOR, resume=True)
+    assert load_state(tmp_path / "part")["step"] == load_state(tmp_path / "run")["step"]
