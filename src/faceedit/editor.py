@@ -18,6 +18,8 @@ from faceedit.weights import Weights, load_weights
 
 DECODE_BATCH = 16
 GRID_CELL = 160  # pixels
+SMOOTHING = 0.01  # standard deviation of a blur, of the crop's side
+FLOW_SMOOTHING = 0.03  # likewise
 FLOW_SCALE = 2  # the decodes are enlarged before their flow is sought: the method's finest patches are 8 pixels
 
 
@@ -177,6 +179,8 @@ def difference(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.n
     nearly free of it (the ratio image of Liu, Shan and Zhang, SIGGRAPH 2001).
     """
     size = source.shape[0]
+    # The generator's transposed convolutions leave a fine raster that is no part of the expression.
+    source, target = (cv2.GaussianBlur(decoded, (0, 0), size * SMOOTHING) for decoded in (source, target))
     fine = (size * FLOW_SCALE, size * FLOW_SCALE)
     grey = [
         cv2.resize(cv2.cvtColor(_to_uint8(decoded), cv2.COLOR_RGB2GRAY), fine, interpolation=cv2.INTER_CUBIC)
@@ -184,11 +188,22 @@ def difference(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.n
     ]
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, None)
     flow = cv2.resize(flow, (size, size), interpolation=cv2.INTER_AREA) / FLOW_SCALE
-    rows, columns = np.mgrid[:size, :size].astype(np.float32)
-    warped = cv2.remap(
-        source, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return flow, target - warped
+    # Flow is believed as far as it explains the change: where light and shade change alone, it invents motion.
+    before, after = (_local_error(target, decoded) for decoded in (source, _warped(source, flow)))
+    trust = np.clip(1 - after / np.maximum(before, 1e-6), 0, 1)
+    flow = cv2.GaussianBlur(flow * trust[..., None], (0, 0), size * FLOW_SMOOTHING)
+    return flow, target - _warped(source, flow)
+
+
+def _warped(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
+    columns, rows = columns + flow[..., 0], rows + flow[..., 1]
+    return cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _local_error(wanted: np.ndarray, got: np.ndarray) -> np.ndarray:
+    """The mean absolute difference around each pixel, (S, S)."""
+    return cv2.GaussianBlur(np.abs(wanted - got).mean(-1), (0, 0), len(wanted) * FLOW_SMOOTHING)
 
 
 def _checked(image: np.ndarray) -> np.ndarray:

@@ -13,7 +13,8 @@ TEMPLATE = np.array([(0.305, 0.285), (0.695, 0.285), (0.5, 0.5), (0.325, 0.69), 
 DETECTION_SIDE = 1024
 MIN_PROBABILITY = 0.9
 MIN_FACE_SIDE = 20
-FEATHER = 0.12  # of the crop's side: how far from its border an edit takes to reach full strength
+FEATHER = 0.24  # of half the crop's side: how far from the border an edit takes to reach full strength
+ROUNDNESS = 2.5  # exponent of the superellipse that an edit fills: 2 is a circle, more is squarer
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,14 @@ def crop_face(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
 
 
 def feather_mask(size: int) -> np.ndarray:
-    """Weights (size, size) float32 for an edit of a crop: 0 at its border, 1 inside, a smooth rise between."""
-    distance = (np.minimum(np.arange(size), np.arange(size)[::-1]) / (size * FEATHER)).clip(0, 1)
-    ramp = distance * distance * (3 - 2 * distance)
-    return np.outer(ramp, ramp).astype(np.float32)
+    """Weights (size, size) float32 for an edit of a crop: 0 at its border and corners, 1 inside, a smooth rise between.
+
+    Between a circle and a square, as a face is: the corners of a crop show hair, shoulders and background.
+    """
+    axis = np.abs(np.linspace(-1, 1, size)) ** ROUNDNESS
+    radius = np.add.outer(axis, axis) ** (1 / ROUNDNESS)
+    rise = ((1 - radius) / FEATHER).clip(0, 1)
+    return (rise * rise * (3 - 2 * rise)).astype(np.float32)
 
 
 def apply_edit(image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, colour: np.ndarray) -> np.ndarray:
