@@ -295,7 +295,7 @@ def prepare(
 def train(
     data: Annotated[Path, typer.Option(help="A folder that `faceedit prepare` made.")] = Path("data"),
     model: Annotated[
-        Literal["caae", "judge", "guide"],
+        Literal["editor", "caae", "judge", "guide"],
         typer.Option(help="caae: the paper's editor; judge, guide: affect estimators, for judging and for training."),
     ] = "caae",
     run: Annotated[
@@ -313,6 +313,9 @@ def train(
             "InceptionResnetV1, downloaded on first use), the path of vgg-face.mat (as the paper) or of "
             "MobileFaceNet weights, or off."
         ),
+    ] = None,
+    guide: Annotated[
+        str | None, typer.Option(help="Weights of the estimator that teaches the editor, by name or path.")
     ] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     save_minutes: Annotated[float | None, typer.Option(help="Save at least this often.")] = None,
@@ -333,6 +336,7 @@ def train(
         "batch": batch,
         "learning_rate": learning_rate,
         "perceptual": perceptual,
+        "guide": guide,
         "seed": seed,
         "save_minutes": save_minutes,
     }

@@ -31,6 +31,18 @@ class EstimatorConfig:
 
 
 @dataclass(frozen=True)
+class WarpConfig:
+    """Sizes of the editor's own networks."""
+
+    image_size: int = 96  # pixels; divisible by 2 for each step of the encoder
+    z_dim: int = 64
+    channels: tuple[int, ...] = (32, 64, 128, 192)  # at half size, then after each step
+    condition_dim: int = 128
+    discriminator_channels: tuple[int, ...] = (48, 96, 192, 256, 256)
+    latent_channels: tuple[int, ...] = (64, 32, 16)
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """What every training run has."""
 
@@ -70,8 +82,30 @@ class EstimatorTraining(TrainConfig):
     expression_weight: float = 0.3
 
 
+@dataclass(frozen=True)
+class WarpTraining(TrainConfig):
+    """How to train the editor. guide: weights of the estimator that teaches it, by name or path.
+
+    balance: how far the bins of the affect plane are evened out, 0 to 1.
+    """
+
+    epochs: int = 60
+    batch: int = 32
+    learning_rate: float = 4e-4
+    guide: str | None = None
+    balance: float = 0.7
+    affect_weight: float = 10.0
+    adversarial_weight: float = 0.3
+    latent_weight: float = 0.01
+    cycle_weight: float = 2.0
+    roughness_weight: float = 4.0
+    change_weight: float = 1.0
+
+
+NetworkConfig = CaaeConfig | WarpConfig | EstimatorConfig
 # What `faceedit train --model` takes. The judge and the guide differ in architecture, input size, photos and seed.
-MODELS: dict[str, tuple[CaaeConfig | EstimatorConfig, TrainConfig]] = {
+MODELS: dict[str, tuple[NetworkConfig, TrainConfig]] = {
+    "editor": (WarpConfig(), WarpTraining()),
     "caae": (CaaeConfig(), CaaeTraining()),
     "judge": (EstimatorConfig(), EstimatorTraining()),
     "guide": (
@@ -79,19 +113,23 @@ MODELS: dict[str, tuple[CaaeConfig | EstimatorConfig, TrainConfig]] = {
         EstimatorTraining(half=1, seed=1),
     ),
 }
-KINDS = {"caae": (CaaeConfig, CaaeTraining), "estimator": (EstimatorConfig, EstimatorTraining)}
+KINDS = {
+    "caae": (CaaeConfig, CaaeTraining),
+    "warp": (WarpConfig, WarpTraining),
+    "estimator": (EstimatorConfig, EstimatorTraining),
+}
 
 
-def kind_of(network: CaaeConfig | EstimatorConfig) -> str:
+def kind_of(network: NetworkConfig) -> str:
     """The name under which files keep a network's configuration."""
     return next(kind for kind, (config, _) in KINDS.items() if type(network) is config)
 
 
-def configs_to_json(network: CaaeConfig | EstimatorConfig, training: TrainConfig) -> str:
+def configs_to_json(network: NetworkConfig, training: TrainConfig) -> str:
     return json.dumps({"kind": kind_of(network), "network": asdict(network), "training": asdict(training)})
 
 
-def configs_from_json(text: str) -> tuple[CaaeConfig | EstimatorConfig, TrainConfig]:
+def configs_from_json(text: str) -> tuple[NetworkConfig, TrainConfig]:
     values = json.loads(text)
     network, training = KINDS[values["kind"]]
     return network_config(network, values["network"]), training(**values["training"])

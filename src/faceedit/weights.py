@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import nn
 
 from faceedit.circumplex import Support
-from faceedit.config import DEFAULT_WEIGHTS, KINDS, CaaeConfig, EstimatorConfig, kind_of, network_config
+from faceedit.config import DEFAULT_WEIGHTS, KINDS, NetworkConfig, kind_of, network_config
 from faceedit.errors import WeightsError
 from faceedit.files import write_atomically
 from faceedit.model.caae import Caae
 from faceedit.model.estimator import Estimator
+from faceedit.model.warp import WarpEditor
 
 SUPPORT_TENSOR = "support"
 HEADER_KEY = "faceedit"
@@ -31,16 +33,16 @@ class Weights:
     """
 
     kind: str
-    model: Caae | Estimator
+    model: nn.Module
     support: Support
     path: Path
     sha256: str
     training: dict
 
 
-def build(config: CaaeConfig | EstimatorConfig) -> Caae | Estimator:
+def build(config: NetworkConfig) -> nn.Module:
     """The model of a configuration, untrained."""
-    return Caae(config) if isinstance(config, CaaeConfig) else Estimator(config)
+    return {"caae": Caae, "warp": WarpEditor, "estimator": Estimator}[kind_of(config)](config)
 
 
 def find_weights(name: str) -> Path:
@@ -83,7 +85,7 @@ def load_weights(name: str = DEFAULT_WEIGHTS, device: str = "cpu", kind: str = "
     return Weights(kind, model, support, path, digest, header.get("training", {}))
 
 
-def save_weights(path: str | Path, model: Caae | Estimator, support: Support, training: dict) -> None:
+def save_weights(path: str | Path, model: nn.Module, support: Support, training: dict) -> None:
     """Write a model as published weights: float16 tensors, its configuration and training facts in the header."""
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
     tensors = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
@@ -92,7 +94,7 @@ def save_weights(path: str | Path, model: Caae | Estimator, support: Support, tr
     write_atomically(path, save(tensors, {HEADER_KEY: json.dumps(header)}))
 
 
-def _config_from(kind: type, values: dict) -> CaaeConfig | EstimatorConfig:
+def _config_from(kind: type, values: dict) -> NetworkConfig:
     config = network_config(kind, values)
     lengths = [len(value) for value in asdict(config).values() if isinstance(value, tuple)]
     lengths.append(getattr(config, "blocks", 1))
@@ -105,7 +107,7 @@ def _config_from(kind: type, values: dict) -> CaaeConfig | EstimatorConfig:
     return config
 
 
-def _check_shapes(path: Path, model: torch.nn.Module, found: dict[str, tuple]) -> None:
+def _check_shapes(path: Path, model: nn.Module, found: dict[str, tuple]) -> None:
     wanted = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
     wanted[SUPPORT_TENSOR] = tuple(Support.SHAPE)
     for key in sorted(set(wanted) | set(found)):

@@ -95,10 +95,10 @@ def _hidden(images, generator):
     """A rectangle of one colour in front of a part."""
     size = images.shape[2]
     images = images.clone()
-    for image in images:
+    for i in range(len(images)):
         width, height, x, y = torch.rand(4, generator=generator).tolist()
         width, height = round(size * (0.1 + 0.3 * width)), round(size * (0.1 + 0.3 * height))
         x, y = round((size - width) * x), round((size - height) * y)
         colour = torch.rand(3, 1, 1, generator=generator) * 2 - 1
-        image[:, y : y + height, x : x + width] = colour.to(image)
+        images[i, :, y : y + height, x : x + width] = colour.to(images)
     return images

@@ -8,7 +8,7 @@ from faceedit.circumplex import affect_grid, grid_axis
 from faceedit.config import CaaeConfig, CaaeTraining
 from faceedit.model.caae import Caae, ImageDiscriminator, LatentDiscriminator, he_init
 from faceedit.sheet import circumplex_grid, tile
-from faceedit.train.data import BalancedSampler, Crops
+from faceedit.train.data import BalancedSampler, Crops, to_pixels
 from faceedit.train.losses import bce, perceptual_loss
 from faceedit.train.trainer import Trainer
 
@@ -77,16 +77,11 @@ class CaaeTrainer(Trainer):
             total += (self.ema(images, affect) - images).abs().mean(dim=(1, 2, 3)).sum().item()
         faces = torch.linspace(0, len(validation) - 1, min(SHEET_FACES, len(validation))).long()
         images, affect = validation.batch(faces, self.device)
-        samples = tile(np.stack([_pixels(images), _pixels(self.ema(images, affect))]))
+        samples = tile(np.stack([to_pixels(images), to_pixels(self.ema(images, affect))]))
         axis = grid_axis()
         targets = torch.from_numpy(affect_grid(axis)).to(self.device)
         z = self.ema.encoder(images[:1])
-        cells = _pixels(self.ema.generator(z.expand(len(targets), -1), targets))
+        cells = to_pixels(self.ema.generator(z.expand(len(targets), -1), targets))
         cells = cells.reshape(len(axis), len(axis), *cells.shape[1:])
         grid = circumplex_grid(cells, axis, tuple(affect[0].tolist()))
         return {"reconstruction": total / len(validation)}, {"samples": samples, "grid": grid}
-
-
-def _pixels(images: torch.Tensor) -> np.ndarray:
-    """images (N, 3, S, S) in [-1, 1] → (N, S, S, 3) uint8."""
-    return ((images.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()

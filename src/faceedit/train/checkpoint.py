@@ -37,8 +37,9 @@ def export_weights(run: str | Path, path: str | Path) -> None:
     model = build(network)
     model.load_state_dict(state["ema"])
     facts = {key: value for key, value in asdict(training).items() if key not in ("minutes", "epochs", "save_minutes")}
-    if "perceptual" in facts:
-        facts["perceptual"] = Path(facts["perceptual"]).name  # not where it lay
+    for name in ("perceptual", "guide"):  # the file's name, not where it lay
+        if facts.get(name):
+            facts[name] = Path(facts[name]).name
     facts |= {
         "steps": state["step"],
         "images": state["step"] * training.batch,

@@ -48,6 +48,11 @@ class Crops:
         return replace(self, images=self.images.to(device), affect=self.affect.to(device))
 
 
+def to_pixels(images: torch.Tensor) -> np.ndarray:
+    """images (N, 3, S, S) in [-1, 1] → (N, S, S, 3) uint8."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
 def load_crops(folder: str | Path, size: int) -> Crops:
     """All crops of a folder with their labels, resized to `size` pixels square. Raises UnreadableError.
 

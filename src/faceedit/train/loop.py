@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from faceedit.config import CaaeConfig, EstimatorConfig, TrainConfig, configs_from_json
+from faceedit.config import NetworkConfig, TrainConfig, configs_from_json, kind_of
 from faceedit.errors import FaceEditError, UsageError
 from faceedit.files import write_atomically
 from faceedit.image import Photo, encode_photo
@@ -19,6 +19,7 @@ from faceedit.train.data import Crops, load_crops
 from faceedit.train.estimator import CROP_SIZE, EstimatorTrainer
 from faceedit.train.labels import TRAIN, VALIDATION
 from faceedit.train.trainer import Trainer
+from faceedit.train.warp import WarpTrainer
 
 REPORT_EVERY = 10  # steps; reading a loss makes the processor wait for the device
 
@@ -40,7 +41,7 @@ def train(
     data: str | Path,
     run: str | Path,
     training: TrainConfig,
-    network: CaaeConfig | EstimatorConfig,
+    network: NetworkConfig,
     device: str = "cpu",
     resume: bool = False,
     report: Callable[[Report], None] = lambda report: None,
@@ -61,9 +62,8 @@ def train(
     elif (run / STATE_FILE).exists():
         raise UsageError(f"{run} already holds a run: go on with --resume, or choose another folder")
     run.mkdir(parents=True, exist_ok=True)
-    trainer_class, size = CaaeTrainer, network.image_size
-    if isinstance(network, EstimatorConfig):
-        trainer_class, size = EstimatorTrainer, CROP_SIZE
+    trainer_class = {"caae": CaaeTrainer, "warp": WarpTrainer, "estimator": EstimatorTrainer}[kind_of(network)]
+    size = CROP_SIZE if trainer_class is EstimatorTrainer else network.image_size
     crops = load_crops(Path(data) / TRAIN, size)
     validation = load_crops(Path(data) / VALIDATION, size) if (Path(data) / VALIDATION).is_dir() else None
     trainer = trainer_class(training, network, crops, device)

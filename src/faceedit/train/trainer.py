@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from faceedit.circumplex import Support
-from faceedit.config import CaaeConfig, EstimatorConfig, TrainConfig, configs_to_json
+from faceedit.config import NetworkConfig, TrainConfig, configs_to_json
 from faceedit.train.data import BalancedSampler, Crops
 
 
@@ -21,7 +21,7 @@ class Trainer:
     def __init__(
         self,
         training: TrainConfig,
-        network: CaaeConfig | EstimatorConfig,
+        network: NetworkConfig,
         networks: dict[str, nn.Module],
         optimizers: dict[str, torch.optim.Optimizer],
         crops: Crops,

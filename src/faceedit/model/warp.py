@@ -1,0 +1,166 @@
+"""The editor's own networks: a conditional adversarial autoencoder whose decoder draws an edit, not a face.
+
+Throughout: `images` (N, 3, S, S) in [-1, 1], aligned crops; `source` and `target` affect (N, 2) = valence, arousal in
+[-1, 1]; `z` (N, z_dim) in (-1, 1). An edit is a `flow` (N, 2, S, S), for each pixel the xy step to where its content
+comes from, in units of half the crop's side, and a `colour` (N, 3, S, S), what is then added, in the units of images.
+Both are smooth enough to be enlarged, so that they edit a photo at any resolution.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from faceedit.config import WarpConfig
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Faces as the decoder needs them: crops, their latent, the encoder's maps from the finest to the coarsest."""
+
+    images: torch.Tensor
+    z: torch.Tensor
+    maps: list[torch.Tensor]
+
+    def expand(self, count: int) -> "Encoded":
+        """One face (N = 1) `count` times."""
+
+        def repeated(x):
+            return x.expand(count, *x.shape[1:])
+
+        return Encoded(repeated(self.images), repeated(self.z), [repeated(x) for x in self.maps])
+
+
+class Encoder(nn.Module):
+    """images → z, and a map at every size from S/2 down for the decoder's skips."""
+
+    def __init__(self, config: WarpConfig):
+        super().__init__()
+        first, *_ = config.channels
+        self.stem = nn.Conv2d(3, first, 5, stride=2, padding=2)  # at full size nothing else is cheap enough
+        self.steps = nn.ModuleList(Step(a, b, stride=2) for a, b in pairwise(config.channels))
+        side = config.image_size // 2 ** len(config.channels)
+        self.to_z = nn.Linear(config.channels[-1] * side * side, config.z_dim)
+
+    def forward(self, images) -> Encoded:
+        maps = [functional.silu(self.stem(images))]
+        for step in self.steps:
+            maps.append(step(maps[-1]))
+        return Encoded(images, torch.tanh(self.to_z(maps[-1].flatten(1))), maps)
+
+
+class Decoder(nn.Module):
+    """Encoded faces, source, target → flow, colour.
+
+    Every step is modulated by z and by where the affect shall go. An edit to the source itself is nothing: both fields
+    are scaled by the length of the way, up to a length where they are free.
+    """
+
+    free_length = 0.3
+    largest_flow = 0.25  # of half the crop's side
+
+    def __init__(self, config: WarpConfig):
+        super().__init__()
+        self.condition = nn.Sequential(
+            nn.Linear(config.z_dim + 6, config.condition_dim),
+            nn.SiLU(),
+            nn.Linear(config.condition_dim, config.condition_dim),
+            nn.SiLU(),
+        )
+        channels = config.channels[::-1]
+        self.bottom = Step(channels[0], channels[0], condition_dim=config.condition_dim)
+        # A coarser map is narrowed, enlarged, and joins the encoder's map of the same size.
+        self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for coarse, fine in pairwise(channels))
+        self.steps = nn.ModuleList(Step(fine, fine, condition_dim=config.condition_dim) for fine in channels[1:])
+        self.to_edit = nn.Conv2d(channels[-1], 6 * 4, 3, padding=1)
+        nn.init.normal_(self.to_edit.weight, std=1e-3)  # training starts from an edit of nearly nothing
+        nn.init.zeros_(self.to_edit.bias)
+
+    def forward(self, encoded: Encoded, source, target) -> tuple[torch.Tensor, torch.Tensor]:
+        way = target - source
+        condition = self.condition(torch.cat([encoded.z, source, target, way], dim=1))
+        *finer, x = encoded.maps
+        x = self.bottom(x, condition)
+        for narrow, step, skip in zip(self.narrow, self.steps, finer[::-1], strict=True):
+            x = functional.interpolate(narrow(x), scale_factor=2.0, mode="bilinear", align_corners=False)
+            x = step(x + skip, condition)
+        fields = functional.pixel_shuffle(self.to_edit(x), 2).float()  # (N, 6, S, S)
+        amount = (way.norm(dim=1) / self.free_length).clamp(max=1)[:, None, None, None]
+        flow = torch.tanh(fields[:, :2]) * self.largest_flow * amount
+        paint, mask = torch.tanh(fields[:, 2:5]), torch.sigmoid(fields[:, 5:] - 2)
+        colour = mask * (paint - warped(encoded.images.float(), flow)) * amount
+        return flow, colour
+
+
+class Step(nn.Module):
+    """Two convolutions beside a shortcut; a condition (N, D), where there is one, modulates what lies between."""
+
+    def __init__(self, fan_in, fan_out, stride=1, condition_dim=None):
+        super().__init__()
+        self.conv1 = nn.Conv2d(fan_in, fan_out, 3, stride, 1, bias=False)
+        self.norm1 = nn.GroupNorm(8, fan_out)
+        self.conv2 = nn.Conv2d(fan_out, fan_out, 3, 1, 1, bias=False)
+        self.norm2 = nn.GroupNorm(8, fan_out)
+        self.shortcut = nn.Identity() if fan_in == fan_out else nn.Conv2d(fan_in, fan_out, 1, bias=False)
+        self.stride = stride
+        self.to_modulation = None if condition_dim is None else nn.Linear(condition_dim, 2 * fan_out)
+
+    def forward(self, x, condition=None):
+        short = self.shortcut(functional.avg_pool2d(x, self.stride) if self.stride > 1 else x)
+        x = self.norm1(self.conv1(x))
+        if self.to_modulation is not None:
+            scale, shift = self.to_modulation(condition)[:, :, None, None].chunk(2, dim=1)  # each (N, fan_out, 1, 1)
+            x = x * (1 + scale) + shift
+        x = self.norm2(self.conv2(functional.silu(x)))
+        return functional.silu(x + short)
+
+
+class WarpEditor(nn.Module):
+    """What an editor needs: encode a face once, decode an edit for any target."""
+
+    def __init__(self, config: WarpConfig):
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+
+    def forward(self, images, source, target):
+        return self.decoder(self.encoder(images), source, target)
+
+
+class ImageDiscriminator(nn.Module):
+    """images, affect → logit (N, 1) that the images are real and show this affect (the paper's D_img).
+
+    The affect enters by projection (Miyato and Koyama 2018); spectral normalisation bounds every layer.
+    """
+
+    def __init__(self, config: WarpConfig):
+        super().__init__()
+        sn = nn.utils.parametrizations.spectral_norm
+        channels = config.discriminator_channels
+        layers = []
+        for fan_in, fan_out in pairwise((3, *channels)):
+            layers += [sn(nn.Conv2d(fan_in, fan_out, 4, 2, 1)), nn.LeakyReLU(0.2)]
+        self.features = nn.Sequential(*layers, sn(nn.Conv2d(channels[-1], channels[-1], 3, 1, 1)), nn.LeakyReLU(0.2))
+        self.to_logit = sn(nn.Conv2d(channels[-1], 1, 1))
+        self.of_affect = nn.Sequential(sn(nn.Linear(2, 64)), nn.SiLU(), sn(nn.Linear(64, channels[-1])))
+
+    def forward(self, images, affect):
+        x = self.features(images)  # (N, C, S/32, S/32): a verdict on each part
+        return self.to_logit(x).mean((2, 3)) + (x.mean((2, 3)) * self.of_affect(affect)).sum(1, keepdim=True)
+
+
+def warped(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """The images with every pixel's content taken from where its flow points."""
+    count, _, height, width = images.shape
+    identity = torch.eye(2, 3, device=images.device).expand(count, -1, -1)
+    grid = functional.affine_grid(identity, [count, 1, height, width], align_corners=False)
+    grid = grid + flow.permute(0, 2, 3, 1)
+    return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def rendered(images: torch.Tensor, flow: torch.Tensor, colour: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The edited crops, as the edit of a photo would leave them; mask (S, S): the feathered weights of an edit."""
+    return (warped(images, flow * mask) + colour * mask).clamp(-1, 1)

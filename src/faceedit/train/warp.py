@@ -1,0 +1,149 @@
+"""How the warping editor learns: to reach any supported affect in the guide's eyes, and to look real to the critics."""
+
+import math
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from faceedit.circumplex import affect_grid, grid_axis
+from faceedit.config import WarpConfig, WarpTraining
+from faceedit.errors import UsageError
+from faceedit.face import feather_mask
+from faceedit.measures import agreement
+from faceedit.model.caae import LatentDiscriminator
+from faceedit.model.warp import ImageDiscriminator, WarpEditor, rendered
+from faceedit.sheet import tile
+from faceedit.train.augment import augment, recolour
+from faceedit.train.data import BalancedSampler, Crops, plane_bins, to_pixels
+from faceedit.train.losses import bce
+from faceedit.train.trainer import Trainer
+from faceedit.weights import load_weights
+
+SHEET_FACES = 6
+VALIDATION_FACES = 64
+
+
+class WarpTrainer(Trainer):
+    """Affect by the guide, realism by a conditional critic, the way back, smoothness, and the critic of the latent."""
+
+    def __init__(self, training: WarpTraining, network: WarpConfig, crops: Crops, device: str):
+        if training.guide is None:
+            raise UsageError("training the editor needs --guide, the weights of an estimator that will not judge it")
+        torch.manual_seed(training.seed)
+        nets = {
+            "editor": WarpEditor(network),
+            "image_critic": ImageDiscriminator(network),
+            "latent_critic": LatentDiscriminator(network),
+        }
+        for net in nets.values():
+            net.to(device=device, memory_format=torch.channels_last)
+        adam = {"betas": (0.0, 0.99), "fused": device != "mps"}
+        rates = {"editor": 1.0, "image_critic": 2.0, "latent_critic": 1.0}  # critics learn faster (Heusel et al. 2017)
+        optimizers = {
+            name: torch.optim.Adam(net.parameters(), lr=training.learning_rate * rates[name], **adam)
+            for name, net in nets.items()
+        }
+        bins = plane_bins(crops.affect)
+        sampler = BalancedSampler(bins, training.batch, training.seed, power=training.balance, most=8)
+        super().__init__(training, network, nets, optimizers, crops, sampler, device)
+        # What is asked of a face is what another face shows: targets never leave the support of the labels.
+        self.targets = BalancedSampler(bins, training.batch, training.seed + 1, power=training.balance, most=20)
+        self.guide = load_weights(training.guide, device, kind="estimator").model
+        self.mask = torch.from_numpy(feather_mask(network.image_size)).to(device)
+
+    def train_step(self, progress):
+        config, (editor, image_critic, latent_critic) = self.training, self.networks.values()
+        for name, optimizer in self.optimizers.items():
+            rate = config.learning_rate * (0.5 + 0.5 * math.cos(math.pi * progress)) + config.learning_rate * 0.02
+            for group in optimizer.param_groups:
+                group["lr"] = rate * (2.0 if name == "image_critic" else 1.0)
+        images, source = self.crops.batch(self.sampler.indices(self.step), self.device)
+        target = self.crops.affect[self.targets.indices(self.step).to(self.crops.affect.device)].to(self.device)
+        images = self._seen(images)
+        prior = (torch.rand(len(images), self.network.z_dim, generator=self.generator(0)) * 2 - 1).to(self.device)
+
+        losses = {}
+        with self.autocast():
+            encoded = editor.encoder(images)
+            flow, colour = editor.decoder(encoded, source, target)
+            edited = rendered(images, flow, colour, self.mask)
+            shown = self.guide(augment(edited, self.guide.config.image_size, self.generator(1)))[0].float()
+            losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
+            losses["adversarial"] = -image_critic(edited, target).float().mean()
+            losses["latent"] = bce(latent_critic(encoded.z), 1)
+            back = editor.decoder(editor.encoder(edited), target, source)
+            losses["cycle"] = functional.l1_loss(rendered(edited, *back, self.mask), images)
+            losses["roughness"] = _roughness(flow) + 0.2 * _roughness(colour)
+            losses["change"] = (colour * self.mask).abs().mean()
+        weights = {
+            "affect": config.affect_weight,
+            "adversarial": config.adversarial_weight,
+            "latent": config.latent_weight,
+            "cycle": config.cycle_weight,
+            "roughness": config.roughness_weight,
+            # From the start, a price on change stops all learning.
+            "change": config.change_weight * min(progress / 0.2, 1),
+        }
+        self.update("editor", sum(weight * losses[name] for name, weight in weights.items()))
+
+        with self.autocast():
+            real, drawn = image_critic(images, source), image_critic(edited.detach(), target)
+            # A real face with another's affect is wrong too: this is what ties realism to the label.
+            mismatch = image_critic(images, target)
+            far = ((target - source).norm(dim=1, keepdim=True) / 0.5).clamp(max=1)
+            wrong = 0.5 * functional.relu(1 + drawn).mean() + 0.5 * (far * functional.relu(1 + mismatch)).mean()
+            losses["image_critic"] = functional.relu(1 - real).mean() + wrong
+            losses["latent_critic"] = bce(latent_critic(prior), 1) + bce(latent_critic(encoded.z.detach()), 0)
+        self.update("image_critic", losses["image_critic"].float())
+        self.update("latent_critic", losses["latent_critic"])
+        self.update_ema()
+        self.step += 1
+        return {name: loss.detach().float() for name, loss in losses.items()}
+
+    @torch.no_grad()
+    def validate(self, validation):
+        """How the guide, which is the teacher and no judge, sees the edits; and what they look like."""
+        order = torch.linspace(0, len(validation) - 1, min(VALIDATION_FACES, len(validation))).long()
+        images, source = validation.batch(order, self.device)
+        axis = grid_axis()
+        targets = [point for point in affect_grid(axis).tolist() if self.support.covers(*point)] or [[0.0, 0.0]]
+        encoded = self.ema.encoder(images)
+        shown = []
+        for point in targets:
+            target = torch.tensor([point], device=self.device).expand(len(images), -1)
+            edited = rendered(images, *self.ema.decoder(encoded, source, target), self.mask)
+            shown.append(self.guide(edited)[0].float().cpu())
+        shown = torch.stack(shown).numpy()  # (targets, faces, 2)
+        wanted = np.broadcast_to(np.array(targets)[:, None], shown.shape)
+        figures = {}
+        for i, name in enumerate(("valence", "arousal")):
+            measured = agreement(wanted[..., i].ravel(), shown[..., i].ravel())
+            figures |= {f"{name} {key}": measured[key] for key in ("ccc", "slope")}
+        return figures, {"edits": self._sheet(images[:SHEET_FACES], source[:SHEET_FACES])}
+
+    def _seen(self, images):
+        """What the editor meets: crops mirrored at random, some in other light."""
+        generator = self.generator(2)
+        mirror = torch.rand(len(images), generator=generator).to(images.device)[:, None, None, None] < 0.5
+        images = torch.where(mirror, images.flip(3), images)
+        relit = torch.rand(len(images), generator=generator).to(images.device)[:, None, None, None] < 0.3
+        return torch.where(relit, recolour(images, generator), images).contiguous(memory_format=torch.channels_last)
+
+    def _sheet(self, images, source) -> np.ndarray:
+        """Each face, and its edits around the plane."""
+        targets = [(0.75, 0.1), (0.5, 0.5), (0, 0.75), (-0.5, 0.5), (-0.5, 0), (-0.25, -0.25), (0.25, 0)]
+        columns = [to_pixels(images)]
+        encoded = self.ema.encoder(images)
+        for point in targets:
+            target = torch.tensor([point], dtype=torch.float32, device=self.device).expand(len(images), -1)
+            columns.append(to_pixels(rendered(images, *self.ema.decoder(encoded, source, target), self.mask)))
+        return tile(np.stack(columns, axis=1))
+
+
+def _roughness(field: torch.Tensor) -> torch.Tensor:
+    """The mean squared second difference of a field, in pixels and units of the crop's side."""
+    size = field.shape[-1]
+    across = field[..., 2:] - 2 * field[..., 1:-1] + field[..., :-2]
+    down = field[..., 2:, :] - 2 * field[..., 1:-1, :] + field[..., :-2, :]
+    return (across.square().mean() + down.square().mean()) * size

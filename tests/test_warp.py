@@ -1,0 +1,94 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from faceedit.config import WarpConfig, WarpTraining
+from faceedit.errors import UsageError
+from faceedit.face import feather_mask
+from faceedit.model.warp import ImageDiscriminator, WarpEditor, rendered, warped
+from faceedit.train.checkpoint import export_weights, load_state
+from faceedit.train.loop import train
+from faceedit.weights import load_weights
+
+TINY_WARP = WarpConfig(
+    image_size=32,
+    z_dim=8,
+    channels=(8, 16),
+    condition_dim=16,
+    discriminator_channels=(8, 8, 8, 8, 8),
+    latent_channels=(8, 8),
+)
+
+
+@pytest.fixture
+def images():
+    return torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def test_an_edit_to_the_source_is_nothing_and_to_another_affect_is_something(images):
+    torch.manual_seed(0)
+    model = WarpEditor(TINY_WARP).eval()
+    source = torch.tensor([[0.2, 0.1]]).expand(3, -1)
+    for field in model(images, source, source):
+        assert not field.any()
+    flow, colour = model(images, source, source + torch.tensor([0.3, 0.2]))
+    assert flow.shape == (3, 2, 32, 32)
+    assert colour.shape == images.shape
+    assert flow.abs().max() > 0
+    near = [model(images, source, source + step)[1].abs().mean() for step in (0.001, 0.01, 0.1)]
+    assert near[0] < near[1] < near[2]  # no jump at the source
+
+
+def test_encoding_once_serves_every_target(images):
+    model = WarpEditor(TINY_WARP).eval()
+    encoded = model.encoder(images[:1]).expand(4)
+    targets = torch.rand(4, 2)
+    together = model.decoder(encoded, torch.zeros(4, 2), targets)
+    alone = model(images[:1], torch.zeros(1, 2), targets[2:3])
+    for a, b in zip(together, alone, strict=True):
+        torch.testing.assert_close(a[2:3], b, atol=1e-5, rtol=1e-4)
+    assert encoded.z.abs().max() <= 1
+
+
+def test_a_flow_points_to_where_content_comes_from(images):
+    flow = torch.zeros(3, 2, 32, 32)
+    flow[:, 0] = 2 * 4 / 32  # four pixels to the right, in halves of the side
+    torch.testing.assert_close(warped(images, flow)[..., :28], images[..., 4:], atol=1e-4, rtol=1e-4)
+
+
+def test_a_rendered_edit_leaves_the_border_alone(images):
+    mask = torch.from_numpy(feather_mask(32))
+    edited = rendered(images, torch.full((3, 2, 32, 32), 0.1), torch.full((3, 3, 32, 32), 0.5), mask)
+    torch.testing.assert_close(edited[..., 0, :], images[..., 0, :], atol=1e-5, rtol=1e-5)
+    assert (edited - images)[..., 16, 16].abs().min() > 0.01
+
+
+def test_the_critic_sees_image_and_affect(images):
+    torch.manual_seed(0)
+    critic = ImageDiscriminator(TINY_WARP).eval()
+    logits = critic(images, torch.zeros(3, 2))
+    assert logits.shape == (3, 1)
+    assert not torch.equal(logits, critic(images, torch.ones(3, 2)))
+    assert not torch.equal(logits, critic(images.flip(3), torch.zeros(3, 2)))
+
+
+def test_the_editor_trains_resumes_and_is_published(prepared, tiny_judge, tmp_path):
+    training = WarpTraining(epochs=8, batch=4, guide=str(tiny_judge), save_minutes=60)
+    reports = []
+    train(prepared, tmp_path / "run", training, TINY_WARP, report=reports.append)
+    assert {"affect", "adversarial", "cycle", "image_critic"} <= reports[-1].losses.keys()
+    assert list((tmp_path / "run" / "sheets").glob("edits-*.png"))
+    export_weights(tmp_path / "run", tmp_path / "tiny.safetensors")
+    weights = load_weights(str(tmp_path / "tiny.safetensors"), kind="warp")
+    assert weights.model.config == TINY_WARP
+    assert weights.training["guide"] == tiny_judge.name
+
+    train(prepared, tmp_path / "part", replace(training, epochs=3), TINY_WARP)
+    train(prepared, tmp_path / "part", training, TINY_WARP, resume=True)
+    assert load_state(tmp_path / "part")["step"] == load_state(tmp_path / "run")["step"]
+
+
+def test_without_a_guide_there_is_no_teacher(prepared, tmp_path):
+    with pytest.raises(UsageError, match="--guide"):
+        train(prepared, tmp_path / "run", WarpTraining(), TINY_WARP)
