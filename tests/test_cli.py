@@ -135,6 +135,12 @@ def test_prepare_train_export_edit(run, prepared, tmp_path, photo):
     assert (code, out) == (0, f"{state}\n")
     assert "reconstruction" in err
     assert run("train", "--data", prepared, "--run", state, *options)[0] == 2
+    assert run("train", "--data", prepared, "--run", state, "--resume", "--batch", 8)[0] == 2
+    code, _, err = run("train", "--data", prepared, "--run", state, "--resume", "--epochs", 2, "--device", "cpu")
+    assert code == 0
+    assert "step 6" in err  # three steps an epoch
+    assert run("train", "--data", prepared, "--run", tmp_path / "none", "--resume")[0] == 5
+    assert run("train", "--data", prepared, "--model", "judge", "--perceptual", "off")[0] == 2
     path = tmp_path / "new.safetensors"
     assert run("export", state, "-o", path)[:2] == (0, f"{path}\n")
     assert run("export", state, "-o", path)[0] == 2

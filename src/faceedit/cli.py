@@ -282,9 +282,9 @@ def prepare(
             workers or os.cpu_count() or 1,
             lambda done, total: progress.update(task, completed=done, total=total),
         )
-    for title, files in (("no face found in", shown.no_face), ("could not be read:", shown.unreadable)):
+    for what, files in (("without a face", shown.no_face), ("that could not be read", shown.unreadable)):
         if files:
-            _say(f"{title} {len(files)} photos:")
+            _say(f"photos {what}: {len(files)}")
             for file in files:
                 _say(f"  {file}")
     _say(f"{shown.train} training and {shown.validation} validation crops")
@@ -325,11 +325,6 @@ def train(
     """Train a model on prepared crops; options not given are the model's own. Ctrl-C saves; --resume goes on."""
     from dataclasses import fields, replace
 
-    network, training = MODELS[model]
-    if image_size is not None:
-        if image_size % 16 or not 16 <= image_size <= 512:
-            raise UsageError(f"image size must be a multiple of 16 from 16 to 512, not {image_size}")
-        network = replace(network, image_size=image_size)
     given = {
         "epochs": epochs,
         "minutes": minutes,
@@ -339,12 +334,24 @@ def train(
         "guide": guide,
         "seed": seed,
         "save_minutes": save_minutes,
+        "image_size": image_size,
     }
     given = {name: value for name, value in given.items() if value is not None}
-    if foreign := given.keys() - {field.name for field in fields(training)}:
-        raise UsageError(f"--{min(foreign)} means nothing for --model {model}")
-    training = replace(training, **given)
     run = run or Path("runs") / model
+    network, training = MODELS[model]
+    if resume:
+        from faceedit.train.checkpoint import load_configs
+
+        network, training = load_configs(run)
+        if fixed := given.keys() - {"epochs", "minutes", "save_minutes"}:
+            raise UsageError(f"--resume goes on with the settings of the run: leave out --{_option(min(fixed))}")
+    if image_size is not None:
+        if image_size % 16 or not 16 <= image_size <= 512:
+            raise UsageError(f"image size must be a multiple of 16 from 16 to 512, not {image_size}")
+        network = replace(network, image_size=given.pop("image_size"))
+    if foreign := given.keys() - {field.name for field in fields(training)}:
+        raise UsageError(f"--{_option(min(foreign))} means nothing for --model {model}")
+    training = replace(training, **given)
     from faceedit.device import resolve_device
     from faceedit.train.loop import train as run_train
 
@@ -359,7 +366,11 @@ def train(
             if not console.is_terminal:  # a log file gets lines instead of a bar
                 _say(f"step {report.step}  {line}")
 
-        run_train(data, run, training, network, resolve_device(device), resume, show)
+        try:
+            run_train(data, run, training, network, resolve_device(device), resume, show)
+        except KeyboardInterrupt:
+            _say(f"interrupted; go on with --resume --run {run}")
+            raise
     print(run)
 
 
@@ -447,6 +458,10 @@ def _print_figures(figures: dict) -> None:
         for measure, name in group["worst"].items():
             table.add_row(f"worst {column}, {measure}", f"{group['rows'][name][measure]:.3f}", name)
     Console().print(table)
+
+
+def _option(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def _box(box) -> str:

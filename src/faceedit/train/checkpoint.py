@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from faceedit.circumplex import Support
-from faceedit.config import configs_from_json
+from faceedit.config import NetworkConfig, TrainConfig, configs_from_json
 from faceedit.errors import WeightsError
 from faceedit.files import write_atomically
 from faceedit.weights import build, save_weights
@@ -28,6 +28,11 @@ def load_state(run: Path) -> dict:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # a damaged zip or pickle raises many kinds
         raise WeightsError(f"{path} is damaged: {error}") from error
+
+
+def load_configs(run: Path) -> tuple[NetworkConfig, TrainConfig]:
+    """The networks' sizes and the training settings of a run. Raises WeightsError."""
+    return configs_from_json(load_state(run)["configs"])
 
 
 def export_weights(run: str | Path, path: str | Path) -> None:

@@ -22,6 +22,7 @@ from faceedit.train.trainer import Trainer
 from faceedit.train.warp import WarpTrainer
 
 REPORT_EVERY = 10  # steps; reading a loss makes the processor wait for the device
+REPORT_SECONDS = 2.0  # where steps are slow, that wait is nothing
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _run(trainer: Trainer, run: Path, validation: Crops | None, writer, report) 
             trainer.seconds += now - clock
             clock = now
             epoch, place = divmod(trainer.step, steps_per_epoch)
-            if len(recent) == REPORT_EVERY or place == 0:
+            if len(recent) == REPORT_EVERY or place == 0 or now - last_report > REPORT_SECONDS:
                 losses = _means(recent, trainer.step)
                 rate = len(recent) * config.batch / max(now - last_report, 1e-9)
                 left = limit - trainer.seconds if steps is None else (steps - trainer.step) * config.batch / rate
