@@ -4,6 +4,7 @@ Results go to stdout, everything for a person to watch to stderr. Heavy imports 
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -269,8 +270,6 @@ def prepare(
     AffectNet's annotation CSV, or from file names as {id}s{expression}s{1000·valence}s{1000·arousal}.jpg. Run again
     after an interruption, it goes on where it was.
     """
-    import os
-
     from faceedit.train.prepare import prepare as run_prepare
 
     with _progress("photos") as progress:
@@ -396,11 +395,11 @@ def _output_path(photo: Path, ending: str, output: Path | None, overwrite: bool)
         _refuse_existing(output, overwrite)
         return output
     folder = output or photo.parent
-    stem, suffix = ending.split(".", 1) if "." in ending else (ending, "")
+    stem, suffix = os.path.splitext(ending)
     number = 1
     while True:
         count = "" if number == 1 else f"-{number}"
-        path = folder / f"{photo.stem}-{stem}{count}.{suffix}"
+        path = folder / f"{photo.stem}-{stem}{count}{suffix}"
         if overwrite or not path.exists():
             return path
         number += 1

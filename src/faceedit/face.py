@@ -11,6 +11,7 @@ import numpy as np
 # Where eyes, nose and mouth corners lie in a crop, as shares of its side: brows and chin inside, little else.
 TEMPLATE = np.array([(0.305, 0.285), (0.695, 0.285), (0.5, 0.5), (0.325, 0.69), (0.675, 0.69)])
 DETECTION_SIDE = 1024
+MOST_PIXELS = 24_000_000  # MTCNN takes about 100 bytes for each
 MIN_PROBABILITY = 0.9
 MIN_FACE_SIDE = 20
 FEATHER = 0.24  # of half the crop's side: how far from the border an edit takes to reach full strength
@@ -48,19 +49,19 @@ class FaceDetector:
         """All faces of an image (H, W, 3) uint8 RGB, the largest first; an empty list where there is none.
 
         Looks at a copy of at most 1024 px, where MTCNN is fast and finds fewest false faces, and only if that
-        shows nothing at the full size.
+        shows nothing at the full size, or as much of it as memory bears.
         """
         height, width = image.shape[:2]
         scale = min(1.0, DETECTION_SIDE / max(height, width))
-        faces = []
-        if scale < 1:
-            size = (max(round(width * scale), 1), max(round(height * scale), 1))
-            faces = self._detect_at(cv2.resize(image, size, interpolation=cv2.INTER_AREA), scale)
-        if not faces:
-            faces = self._detect_at(image, 1.0)
+        faces = self._detect_at(image, scale)
+        if not faces and scale < 1:
+            faces = self._detect_at(image, min(1.0, (MOST_PIXELS / (height * width)) ** 0.5))
         return sorted(faces, key=lambda face: face.side, reverse=True)
 
     def _detect_at(self, image: np.ndarray, scale: float) -> list[Face]:
+        if scale < 1:
+            size = [max(round(side * scale), 1) for side in image.shape[1::-1]]
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         if min(image.shape[:2]) < MIN_FACE_SIDE:
             return []  # MTCNN raises on an image smaller than the smallest face it looks for
         boxes, probabilities, landmarks = self._mtcnn.detect(image, landmarks=True)
