@@ -6,6 +6,7 @@ Results go to stdout, everything for a person to watch to stderr. Heavy imports 
 import json
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -351,20 +352,25 @@ def train(
     if foreign := given.keys() - {field.name for field in fields(training)}:
         raise UsageError(f"--{_option(min(foreign))} means nothing for --model {model}")
     training = replace(training, **given)
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
     from faceedit.device import resolve_device
     from faceedit.train.loop import train as run_train
 
-    with _progress("steps") as progress:
-        task = progress.add_task("training", total=None)
+    progress, losses = _progress("steps"), Text()
+    task = progress.add_task("training", total=None)
 
-        def show(report) -> None:
-            losses = "  ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
-            line = f"epoch {report.epoch + 1}  {report.images_per_second:.0f} images/s  {losses}"
-            total = report.steps or round(report.step * (1 + report.seconds_left / max(report.seconds, 1e-9)))
-            progress.update(task, completed=report.step, total=total, description=line)
-            if not console.is_terminal:  # a log file gets lines instead of a bar
-                _say(f"step {report.step}  {line}")
+    def show(report) -> None:
+        head = f"epoch {report.epoch + 1}, {report.images_per_second:.0f} images/s"
+        losses.plain = "  ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
+        total = report.steps or round(report.step * (1 + report.seconds_left / max(report.seconds, 1e-9)))
+        progress.update(task, completed=report.step, total=total, description=head)
+        if not console.is_terminal:  # a log file gets lines instead of a bar
+            _say(f"step {report.step}, {head}  {losses.plain}")
 
+    with Live(Group(progress, losses), console=console) if console.is_terminal else nullcontext():
         try:
             run_train(data, run, training, network, resolve_device(device), resume, show)
         except KeyboardInterrupt:
