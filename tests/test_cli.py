@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from faceedit import __version__, cli
+from faceedit.provenance import COMPOSITE, DRAWN
 from tests.conftest import ASTRONAUT
 
 
@@ -66,6 +67,38 @@ def test_pixels_outside_the_face_are_bit_identical_in_a_lossless_file(edit, phot
     assert (after[:, :120] == before[:, :120]).all()
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", "avif"])
+def test_an_edited_file_says_so(edit, run, photo, tmp_path, suffix):
+    path = tmp_path / f"out.{suffix}"
+    assert edit(photo, "-o", path)[0] == 0
+    code, out, _ = run("info", path)
+    assert code == 0
+    assert f"source type: {COMPOSITE}" in out
+    assert "weights: tiny\n" in out
+    assert "valence +0.50, arousal -0.30" in out
+    assert "does not say" in run("info", photo)[1]
+
+
+def test_source_metadata_can_be_left_out(edit, run, tmp_path):
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    with Image.open(ASTRONAUT) as image:
+        image.save(tmp_path / "a.jpg", exif=exif.tobytes(), xmp=b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>", quality=95)
+    for option, maker in ((), "Maker"), (("--no-source-metadata",), None):
+        assert edit(tmp_path / "a.jpg", "-o", tmp_path / "b.jpg", "--overwrite", *option)[0] == 0
+        with Image.open(tmp_path / "b.jpg") as image:
+            assert image.getexif().get(0x010F) == maker
+        assert COMPOSITE in run("info", tmp_path / "b.jpg")[1]
+
+
+def test_info_tells_what_is_here(run):
+    code, out, _ = run("info")
+    assert code == 0
+    assert f"faceedit {__version__}" in out
+    assert "cpu" in out
+    assert "weights caae-96: " in out
+
+
 def test_crop_and_grid(edit, run, photo, tiny_weights, tmp_path):
     code, out, _ = edit(photo, "--crop", "-o", tmp_path / "crop.png")
     assert code == 0
@@ -76,6 +109,8 @@ def test_crop_and_grid(edit, run, photo, tiny_weights, tmp_path):
     code, out, _ = run("grid", photo, "--weights", tiny_weights, "--layout", "paper", "-o", tmp_path / "paper.png")
     assert code == 0
     assert pixels(tmp_path / "paper.png").shape == (7 * 32, 10 * 32, 3)
+    for name in ("crop", "photo-grid", "paper"):
+        assert DRAWN in run("info", tmp_path / f"{name}.png")[1]
 
 
 def test_a_target_without_labels_is_called_an_extrapolation(run, photo, tiny_weights):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from faceedit.errors import UnreadableError, UsageError
-from faceedit.image import read_photo, write_photo
+from faceedit.image import Photo, read_photo, write_photo
 from tests.conftest import draw_face
 
 FORMATS = ("jpg", "png", "webp", "tiff", "bmp", "avif")
@@ -48,6 +48,17 @@ def test_profile_and_exif_are_kept_and_the_orientation_is_applied(tmp_path, pixe
         assert kept.get(0x0112, 1) == 1
         assert kept[0x010F] == "Maker"
         assert kept.get_ifd(0x8769)[0x9003] == "2020:01:02 03:04:05"
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", "avif"])
+def test_xmp_is_kept_upright(tmp_path, pixels, suffix):
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d tiff:Orientation="6" a="b"/></x:xmpmeta>'
+    write_photo(tmp_path / f"a.{suffix}", Photo(pixels, xmp=packet))
+    photo = read_photo(tmp_path / f"a.{suffix}")
+    assert photo.xmp == packet.replace(b' tiff:Orientation="6"', b"")
+    write_photo(tmp_path / f"b.{suffix}", photo)
+    assert read_photo(tmp_path / f"b.{suffix}").xmp == photo.xmp
+    assert read_photo(_saved(tmp_path / f"c.{suffix}", pixels)).without_metadata().xmp is None
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "tiff", "avif"])

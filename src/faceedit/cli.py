@@ -68,6 +68,9 @@ def edit(
     crop: Annotated[
         bool, typer.Option("--crop", help="Write the networks' own aligned drawing of the face instead.")
     ] = False,
+    no_source_metadata: Annotated[
+        bool, typer.Option("--no-source-metadata", help="Leave out the photo's own EXIF (camera, place) and XMP.")
+    ] = False,
     overwrite: Overwrite = False,
     device: Device = "auto",
     weights: Weights = DEFAULT_WEIGHTS,
@@ -81,6 +84,7 @@ def edit(
         raise UsageError("--crop draws one face: name it with --face")
     from faceedit.editor import FaceEditor, select_faces
     from faceedit.image import Photo, format_of, read_photo, write_photo
+    from faceedit.provenance import COMPOSITE, DRAWN
 
     format_of(path)
     source = read_photo(photo)
@@ -88,12 +92,16 @@ def edit(
     faces = select_faces(editor.detect(source.pixels), face)
     if not editor.support.covers(valence, arousal):
         _say(f"{target} lies where there are few or no training labels: the edit is an extrapolation")
-    pixels = source.pixels
+    pixels, done = source.pixels, []
     for chosen in faces:
         encoded = editor.encode(pixels, chosen)
-        _say(f"face at {_box(chosen.box)}: {encoded.source} → {target}")
+        done.append(f"face at {_box(chosen.box)}: {encoded.source} → {target}")
+        _say(done[-1])
         pixels = editor.edit_crop(encoded, target) if crop else editor.edit_face(pixels, encoded, target)
-    write_photo(path, Photo(pixels) if crop else source.with_pixels(pixels))
+    result = Photo(pixels) if crop else source.with_pixels(pixels)
+    if no_source_metadata:
+        result = result.without_metadata()
+    write_photo(path, _declared(result, DRAWN if crop else COMPOSITE, editor, "; ".join(done)))
     print(path)
 
 
@@ -121,6 +129,7 @@ def grid(
         raise UsageError("a grid shows one face: name it with --face")
     from faceedit.editor import FaceEditor, select_faces
     from faceedit.image import Photo, format_of, read_photo, write_photo
+    from faceedit.provenance import DRAWN
 
     format_of(path)
     pixels = read_photo(photo).pixels
@@ -132,7 +141,8 @@ def grid(
         sheet = editor.draw_paper_sheet(encoded, axis)
     else:
         sheet = editor.draw_grid(pixels, encoded, axis)
-    write_photo(path, Photo(sheet))
+    what = f"{steps}x{steps} valence and arousal from {-extent:g} to {extent:g}, from {encoded.source}"
+    write_photo(path, _declared(Photo(sheet), DRAWN, editor, what))
     print(path)
 
 
@@ -393,6 +403,46 @@ def export(
 
     export_weights(run, output)
     print(output)
+
+
+@app.command()
+def info(
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A picture that faceedit wrote.")] = None,
+) -> None:
+    """Read back what an edited file says of itself; without a file, tell versions, devices and weights."""
+    if file is not None:
+        from faceedit.image import read_photo
+        from faceedit.provenance import from_xmp
+
+        found = from_xmp(read_photo(file).xmp)
+        if found is None:
+            print(f"{file} does not say that faceedit made or edited it")
+            return
+        for name, value in vars(found).items():
+            print(f"{name.replace('_', ' ')}: {value}")
+        return
+    import platform
+    from importlib.metadata import version
+
+    from faceedit.device import available_devices
+    from faceedit.weights import published
+
+    print(f"faceedit {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    print(", ".join(f"{name} {version(name)}" for name in ("torch", "facenet-pytorch", "opencv-python", "pillow")))
+    print(f"devices: {', '.join(available_devices())}")
+    for path, digest in published():
+        print(f"weights {path.stem}: {path}, SHA-256 {digest}")
+
+
+def _declared(photo, source_type: str, editor, edits: str):
+    """The photo with XMP that says what a trained model did in it."""
+    from dataclasses import replace
+
+    from faceedit.provenance import Provenance, to_xmp
+
+    weights = editor.weights
+    provenance = Provenance(source_type, weights.path.stem, weights.sha256, edits)
+    return replace(photo, xmp=to_xmp(provenance, photo.xmp))
 
 
 def _output_path(photo: Path, ending: str, output: Path | None, overwrite: bool) -> Path:

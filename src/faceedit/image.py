@@ -4,13 +4,14 @@ Arrays are HWC uint8 RGB, upright.
 """
 
 import io
+import re
 import warnings
 from dataclasses import dataclass, field, replace
 from glob import glob
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
+from PIL import Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin
 
 from faceedit.errors import UnreadableError, UsageError
 from faceedit.files import write_atomically
@@ -28,8 +29,10 @@ WRITE_FORMATS = {
     ".avif": "AVIF",
 }
 ORIENTATION_TAG = 0x0112
+XMP_TAG = 700
+PNG_XMP = "XML:com.adobe.xmp"
 # TIFF tags that describe how the pixels of the source file are laid out, and would be wrong in another file.
-LAYOUT_TAGS = (*range(254, 260), 262, 266, 273, 277, 278, 279, 284, 317, 320, *range(322, 326), *range(330, 348), 700)
+LAYOUT_TAGS = (*range(254, 260), 262, 266, 273, 277, 278, 279, 284, 317, 320, *range(322, 326), *range(330, 348))
 SAVE_OPTIONS = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95},
@@ -43,7 +46,7 @@ class Photo:
     """A photo and what its file carried beside the pixels.
 
     pixels: (H, W, 3) uint8 RGB, upright. alpha: (H, W) uint8 or None. grey: the file had no colour.
-    icc, exif: as stored in a file, or None; the EXIF orientation has been applied and removed.
+    icc, exif, xmp: as stored in a file, or None; the orientation in EXIF has been applied and removed.
     jpeg_options: quantisation tables and subsampling of a JPEG, so that writing it again loses least.
     """
 
@@ -52,12 +55,17 @@ class Photo:
     grey: bool = False
     icc: bytes | None = None
     exif: bytes | None = None
+    xmp: bytes | None = None
     dpi: tuple | None = None
     jpeg_options: dict = field(default_factory=dict)
 
     def with_pixels(self, pixels: np.ndarray) -> "Photo":
         """The same photo with other pixels (H, W, 3) uint8."""
         return replace(self, pixels=pixels)
+
+    def without_metadata(self) -> "Photo":
+        """The same photo with nothing but what its look depends on: no EXIF (camera, place, time) and no XMP."""
+        return replace(self, exif=None, xmp=None)
 
 
 def read_photo(source: str | Path | bytes) -> Photo:
@@ -130,10 +138,15 @@ def encode_photo(photo: Photo, format: str) -> bytes:
     options = dict(SAVE_OPTIONS.get(format, {}))
     if format == "JPEG" and photo.jpeg_options and len(photo.jpeg_options["qtables"]) >= (1 if photo.grey else 2):
         options = dict(photo.jpeg_options)
-    carried = {"icc_profile": photo.icc, "exif": photo.exif, "dpi": photo.dpi}
-    if format == "TIFF" and photo.exif:
-        options = {}  # Pillow writes the folders of EXIF into uncompressed TIFF only
-    if format == "BMP":
+    carried = {"icc_profile": photo.icc, "exif": photo.exif, "xmp": photo.xmp, "dpi": photo.dpi}
+    if format == "TIFF":
+        if photo.exif:
+            options = {}  # Pillow writes the folders of EXIF into uncompressed TIFF only
+        carried["exif"] = _tiff_tags(photo)
+    elif format == "PNG" and photo.xmp:
+        carried["pnginfo"] = PngImagePlugin.PngInfo()
+        carried["pnginfo"].add_itxt(PNG_XMP, photo.xmp.decode("utf-8", "replace"))
+    elif format == "BMP":
         carried = {"dpi": photo.dpi}  # the format has no place for the rest
     options |= {key: value for key, value in carried.items() if value}
     buffer = io.BytesIO()
@@ -150,9 +163,11 @@ def _photo_from(file: Image.Image) -> Photo:
         jpeg_options = {"qtables": file.quantization, "subsampling": JpegImagePlugin.get_sampling(file)}
     icc = file.info.get("icc_profile")
     dpi = file.info.get("dpi")
+    xmp = file.info.get("xmp") or file.info.get(PNG_XMP)
+    xmp = xmp.encode() if isinstance(xmp, str) else xmp
     exif = file.getexif()  # before the pixels are turned: what Pillow turns may come without it
     image = ImageOps.exif_transpose(file)
-    for tag in (ORIENTATION_TAG, *LAYOUT_TAGS):
+    for tag in (ORIENTATION_TAG, XMP_TAG, *LAYOUT_TAGS):
         exif.pop(tag, None)
     if image.mode == "CMYK":
         image, icc, jpeg_options = _from_cmyk(image, icc), None, {}
@@ -169,9 +184,25 @@ def _photo_from(file: Image.Image) -> Photo:
         grey=grey,
         icc=icc,
         exif=exif.tobytes() if len(exif) else None,
+        xmp=_upright(xmp),
         dpi=dpi,
         jpeg_options=jpeg_options,
     )
+
+
+def _upright(xmp: bytes | None) -> bytes | None:
+    """The packet without its orientation, which has been applied."""
+    return xmp and re.sub(rb"""\s*tiff:Orientation=(["']).*?\1|<tiff:Orientation>.*?</tiff:Orientation>""", b"", xmp)
+
+
+def _tiff_tags(photo: Photo) -> Image.Exif:
+    """What a TIFF keeps in its own tags: EXIF, and the XMP packet."""
+    tags = Image.Exif()
+    if photo.exif:
+        tags.load(photo.exif)
+    if photo.xmp:
+        tags[XMP_TAG] = photo.xmp
+    return tags
 
 
 def _from_cmyk(image: Image.Image, icc: bytes | None) -> Image.Image:

@@ -59,6 +59,12 @@ def find_weights(name: str) -> Path:
     raise WeightsError(f"there are no weights named {name}; known are {', '.join(known) or 'none'}, or give a path")
 
 
+def published() -> list[tuple[Path, str]]:
+    """The published weights that are here, each with its SHA-256, hexadecimal."""
+    paths = sorted(path for folder in FOLDERS for path in folder.glob("*.safetensors"))
+    return [(path, sha256(path.read_bytes()).hexdigest()) for path in paths]
+
+
 def load_weights(name: str = DEFAULT_WEIGHTS, device: str = "cpu", kind: str = "caae") -> Weights:
     """Load published weights of a kind by name or path, strictly: every tensor there, of its shape, and no other.
 

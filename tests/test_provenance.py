@@ -1,0 +1,42 @@
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from faceedit.provenance import COMPOSITE, DRAWN, Provenance, from_xmp, to_xmp
+
+EDIT = Provenance(COMPOSITE, "caae-96", "ab" * 32, "face at (1, 2)-(3, 4): valence +0.10 & <more>")
+CAMERA = b"""<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/"
+ xmp:CreatorTool="Camera 1" dc:rights="Ann"/></rdf:RDF></x:xmpmeta>
+<?xpacket end="w"?>"""
+
+
+def test_what_is_written_is_read_back():
+    assert from_xmp(to_xmp(EDIT)) == EDIT
+
+
+def test_the_sources_own_packet_is_kept_but_not_what_holds_no_more():
+    packet = to_xmp(EDIT, CAMERA)
+    assert b"Ann" in packet
+    assert b"Camera 1" not in packet
+    assert from_xmp(packet) == EDIT
+    again = Provenance(DRAWN, "other", "cd" * 32, "a grid")
+    assert from_xmp(to_xmp(again, packet)) == again
+    assert b"caae-96" not in to_xmp(again, packet)
+    assert b"Ann" in to_xmp(again, packet)
+
+
+def test_the_kind_of_source_is_where_others_look_for_it():
+    root = ET.fromstring(to_xmp(EDIT).decode())
+    name = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
+    assert [element.text for element in root.iter(name)] == [COMPOSITE]
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [None, b"", b"junk", b"<x/>", CAMERA, b"\xff\xfe\x00", b"<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>", CAMERA[:200]],
+)
+def test_packets_without_provenance_have_none_and_do_not_hinder(packet):
+    assert from_xmp(packet) is None
+    assert from_xmp(to_xmp(EDIT, packet)) == EDIT
