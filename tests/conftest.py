@@ -8,8 +8,9 @@ import torch
 from PIL import Image, ImageDraw
 
 from faceedit.circumplex import Support
-from faceedit.config import CaaeConfig, EstimatorConfig
+from faceedit.config import CaaeConfig, EstimatorConfig, WarpConfig
 from faceedit.editor import FaceEditor
+from faceedit.estimate import AffectEstimator
 from faceedit.face import TEMPLATE, Face
 from faceedit.model.caae import Caae, he_init
 from faceedit.model.estimator import Estimator
@@ -23,6 +24,14 @@ TINY = CaaeConfig(
     generator_channels=(16, 8, 8, 8, 8, 4),
     discriminator_channels=(4, 4, 4, 4),
     discriminator_hidden=8,
+    latent_channels=(8, 8),
+)
+TINY_WARP = WarpConfig(
+    image_size=32,
+    z_dim=8,
+    channels=(8, 16),
+    condition_dim=16,
+    discriminator_channels=(8, 8, 8, 8, 8),
     latent_channels=(8, 8),
 )
 TINY_ESTIMATOR = EstimatorConfig(image_size=32, channels=(8, 16, 16), blocks=1)
@@ -81,8 +90,13 @@ def tiny_judge(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def tiny_editor(tiny_weights) -> FaceEditor:
-    return FaceEditor(load_weights(str(tiny_weights)))
+def judge(tiny_judge) -> AffectEstimator:
+    return AffectEstimator(load_weights(str(tiny_judge)))
+
+
+@pytest.fixture
+def tiny_editor(tiny_weights, judge) -> FaceEditor:
+    return FaceEditor(load_weights(str(tiny_weights)), judge)
 
 
 @pytest.fixture

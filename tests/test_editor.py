@@ -3,7 +3,7 @@ import pytest
 
 import faceedit
 from faceedit.circumplex import Affect
-from faceedit.editor import FaceEditor, difference, select_faces
+from faceedit.editor import FaceEditor, select_faces
 from faceedit.errors import NoFaceError, UsageError
 from tests.conftest import FakeDetector, draw_face, face_at
 
@@ -46,19 +46,20 @@ def test_editing_to_the_source_affect_changes_nothing(editor, photo):
     assert (editor.edit_face(image, encoded, encoded.source) == image).all()
 
 
-def test_the_source_affect_is_one_that_the_labels_support(editor, photo):
+def test_the_source_affect_is_the_judges(editor, photo):
+    image, faces = photo
+    (estimate,) = editor.judge.estimate(image, faces[:1])
+    assert editor.encode(image, faces[0]).source == estimate.affect
+
+
+def test_a_relative_edit_moves_from_the_source(editor, photo):
     image, faces = photo
     source = editor.encode(image, faces[0]).source
-    assert editor.support.covers(source.valence, source.arousal)
-
-
-def test_decoding_in_batches_is_decoding_one_by_one(editor, photo):
-    image, faces = photo
-    z = editor.encode(image, faces[0]).z
-    targets = np.random.default_rng(0).uniform(-1, 1, (20, 2))
-    together = editor.decode(z, targets)
-    for target, decoded in zip(targets, together, strict=True):
-        np.testing.assert_allclose(editor.decode(z, [target])[0], decoded, atol=1e-5)
+    moved = editor.edit(image, 0.3, -0.2, relative=True)
+    assert (moved == editor.edit(image, source.valence + 0.3, source.arousal - 0.2)).all()
+    assert (editor.edit(image, 0, 0, relative=True) == image).all()
+    with pytest.raises(UsageError, match="to move by"):
+        editor.edit(image, 2.1, 0, relative=True)
 
 
 def test_grids_have_the_documented_sizes(editor, photo):
@@ -70,17 +71,6 @@ def test_grids_have_the_documented_sizes(editor, photo):
     assert sheet.shape == (7 * 32, 10 * 32, 3)
     crop = editor.edit_crop(encoded, Affect(0.5, 0.5))
     assert crop.shape == (32, 32, 3)
-
-
-def test_the_difference_of_two_drawings_turns_one_into_the_other():
-    neutral, happy = (draw_face(96, valence).astype(np.float32) / 255 for valence in (0.0, 1.0))
-    flow, colour = difference(neutral, happy)
-    assert not difference(neutral, neutral)[0].any()
-    assert not difference(neutral, neutral)[1].any()
-    assert np.abs(colour).mean() < np.abs(happy - neutral).mean()  # the warp explains a part
-    shifted = np.roll(neutral, 2, axis=1)
-    flow, _ = difference(neutral, shifted)
-    assert np.median(flow[40:60, 25:35, 0]) == pytest.approx(-2, abs=0.5)
 
 
 def test_faces_are_chosen_by_name_or_number(photo):

@@ -46,7 +46,7 @@ def test_an_estimator_learns_from_its_half_and_resumes(prepared, tmp_path):
     assert reports[-1].losses["affect"] < 0.8 * reports[0].losses["affect"]
     assert load_state(tmp_path / "run")["support"].sum() == 6  # of 12 crops
     export_weights(tmp_path / "run", tmp_path / "tiny.safetensors")
-    weights = load_weights(str(tmp_path / "tiny.safetensors"), kind="estimator")
+    weights = load_weights(str(tmp_path / "tiny.safetensors"))
     assert weights.model.config == TINY_ESTIMATOR
     assert weights.training["half"] == 0
 

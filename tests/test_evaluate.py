@@ -38,10 +38,9 @@ class PaintEditor(CopyEditor):
     order = np.arange(len(TARGETS))
 
     def edits(self, image, encoded, targets):
-        matrix = alignment(encoded.face.landmarks, CROP_SIZE)
         for valence, arousal in targets[self.order] if len(targets) > 1 else targets:
             edited = cv2.GaussianBlur(image, (0, 0), self.blur) if self.blur else image.copy()
-            inverse = cv2.invertAffineTransform(matrix)
+            inverse = cv2.invertAffineTransform(encoded.matrix)
             x0, y0 = (inverse @ (48, 18, 1)).astype(int)
             x1, y1 = (inverse @ (80, 32, 1)).astype(int)
             edited[y0:y1, x0:x1] = (128 + 100 * valence, 128, 128 + 100 * arousal)
@@ -156,7 +155,7 @@ def test_faces_are_chosen_by_the_seed(photos):
 
 
 def test_the_estimator_gives_each_face_its_estimate(tiny_judge):
-    estimator = AffectEstimator(load_weights(str(tiny_judge), kind="estimator"))
+    estimator = AffectEstimator(load_weights(str(tiny_judge)))
     image = np.full((200, 320, 3), 128, np.uint8)
     image[20:180, 10:170] = draw_face(160)
     image[60:140, 220:300] = draw_face(80, -1, tint=60)

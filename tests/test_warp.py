@@ -3,22 +3,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from faceedit.config import WarpConfig, WarpTraining
+from faceedit.config import WarpTraining
 from faceedit.errors import UsageError
 from faceedit.face import feather_mask
 from faceedit.model.warp import ImageDiscriminator, WarpEditor, rendered, warped
 from faceedit.train.checkpoint import export_weights, load_state
 from faceedit.train.loop import train
 from faceedit.weights import load_weights
-
-TINY_WARP = WarpConfig(
-    image_size=32,
-    z_dim=8,
-    channels=(8, 16),
-    condition_dim=16,
-    discriminator_channels=(8, 8, 8, 8, 8),
-    latent_channels=(8, 8),
-)
+from tests.conftest import TINY_WARP
 
 
 @pytest.fixture
@@ -80,7 +72,7 @@ def test_the_editor_trains_resumes_and_is_published(prepared, tiny_judge, tmp_pa
     assert {"affect", "adversarial", "cycle", "image_critic"} <= reports[-1].losses.keys()
     assert list((tmp_path / "run" / "sheets").glob("edits-*.png"))
     export_weights(tmp_path / "run", tmp_path / "tiny.safetensors")
-    weights = load_weights(str(tmp_path / "tiny.safetensors"), kind="warp")
+    weights = load_weights(str(tmp_path / "tiny.safetensors"))
     assert weights.model.config == TINY_WARP
     assert weights.training["guide"] == tiny_judge.name
 

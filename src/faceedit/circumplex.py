@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,6 +12,7 @@ SUPPORT_RADIUS = 0.125
 SUPPORT_MIN_COUNT = 20
 # Ten bins span one support window, so windows centred on multiples of 0.25 fall exactly on bin edges.
 SUPPORT_BINS = 80
+HULL_STEPS = 41
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,13 @@ class Affect:
         for name, value in (("valence", self.valence), ("arousal", self.arousal)):
             if not (math.isfinite(value) and -1 <= value <= 1):
                 raise UsageError(f"{name} must be a number between -1 and 1, not {value:g}")
+
+    def moved(self, valence: float, arousal: float) -> "Affect":
+        """The point this far away, kept within the plane. Raises UsageError for a way longer than the plane, 2."""
+        for name, value in (("valence", valence), ("arousal", arousal)):
+            if not (math.isfinite(value) and -2 <= value <= 2):
+                raise UsageError(f"{name} must be a number between -2 and 2 to move by, not {value:g}")
+        return Affect(max(-1.0, min(1.0, self.valence + valence)), max(-1.0, min(1.0, self.arousal + arousal)))
 
     def __str__(self):
         return f"valence {self.valence:+.2f}, arousal {self.arousal:+.2f}"
@@ -76,5 +85,44 @@ class Support:
         return int(self.counts[slices[0], slices[1]].sum())
 
     def covers(self, valence: float, arousal: float) -> bool:
-        """Whether enough labels (20) lie near the point; an edit to any other point is extrapolation."""
+        """Whether enough labels (20) lie near the point to have learnt it from."""
         return self.count(valence, arousal) >= SUPPORT_MIN_COUNT
+
+    def nearest(self, affect: "Affect") -> "Affect":
+        """The nearest point of the convex hull of what the labels cover; the point itself where it lies inside.
+
+        Nearby points have nearby nearest points, so that a path which leaves the hull goes on smoothly along its edge.
+        Where nothing is covered, the point itself.
+        """
+        if len(self.hull) < 3:
+            return affect
+        point = np.array([affect.valence, affect.arousal])
+        starts, ends = self.hull, np.roll(self.hull, -1, axis=0)
+        sides = ends - starts
+        if (sides[:, 0] * (point - starts)[:, 1] >= sides[:, 1] * (point - starts)[:, 0] - 1e-9).all():
+            return affect
+        along = ((point - starts) * sides).sum(1) / (sides**2).sum(1)
+        feet = starts + along.clip(0, 1)[:, None] * sides
+        return Affect(*feet[np.hypot(*(feet - point).T).argmin()].tolist())
+
+    @cached_property
+    def hull(self) -> np.ndarray:
+        """The corners (K, 2) of the covered points' convex hull, counter-clockwise, found on a lattice of 0.05."""
+        axis = np.linspace(-1, 1, HULL_STEPS)
+        points = sorted((v, a) for v in axis.tolist() for a in axis.tolist() if self.covers(v, a))
+        return np.array(_half_hull(points) + _half_hull(points[::-1]))
+
+
+def _half_hull(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The lower hull of points sorted by x, without its last (Andrew's monotone chain, 1979)."""
+    hull: list[tuple[float, float]] = []
+    for point in points:
+        while len(hull) > 1 and _turn(hull[-2], hull[-1], point) <= 1e-12:
+            hull.pop()
+        hull.append(point)
+    return hull[:-1]
+
+
+def _turn(a, b, c) -> float:
+    """Above 0 where the way from a over b to c turns left."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])

@@ -63,6 +63,9 @@ def edit(
     photo: Photo,
     valence: Annotated[float, typer.Option(help="Target valence, -1 (unpleasant) to 1 (pleasant).")],
     arousal: Annotated[float, typer.Option(help="Target arousal, -1 (calm) to 1 (excited).")],
+    relative: Annotated[
+        bool, typer.Option("--relative", help="Move from where the face is, by up to 2, instead of to a point.")
+    ] = False,
     output: Output = None,
     face: FaceChoice = "largest",
     crop: Annotated[
@@ -78,7 +81,8 @@ def edit(
     """Give a face in a photo another expression, at the photo's full size."""
     from faceedit.circumplex import Affect
 
-    target = Affect(valence, arousal)
+    if not relative:
+        Affect(valence, arousal)  # refuse what makes no sense before any work
     path = _output_path(photo, "crop.png" if crop else f"edited{photo.suffix}", output, overwrite)
     if crop and face == "all":
         raise UsageError("--crop draws one face: name it with --face")
@@ -90,12 +94,13 @@ def edit(
     source = read_photo(photo)
     editor = FaceEditor.from_pretrained(weights, device)
     faces = select_faces(editor.detect(source.pixels), face)
-    if not editor.support.covers(valence, arousal):
-        _say(f"{target} lies where there are few or no training labels: the edit is an extrapolation")
     pixels, done = source.pixels, []
     for chosen in faces:
         encoded = editor.encode(pixels, chosen)
-        done.append(f"face at {_box(chosen.box)}: {encoded.source} → {target}")
+        target = encoded.source.moved(valence, arousal) if relative else Affect(valence, arousal)
+        nearest = editor.support.nearest(target)
+        note = "" if nearest == target else f", beyond what was learnt: going to the nearest, {nearest}"
+        done.append(f"face at {_box(chosen.box)}: {encoded.source} → {target}{note}")
         _say(done[-1])
         pixels = editor.edit_crop(encoded, target) if crop else editor.edit_face(pixels, encoded, target)
     result = Photo(pixels) if crop else source.with_pixels(pixels)
@@ -235,7 +240,6 @@ def evaluate(
     from faceedit import evaluate as library
     from faceedit.circumplex import affect_grid, grid_axis
     from faceedit.editor import FaceEditor
-    from faceedit.estimate import AffectEstimator
     from faceedit.files import write_atomically
     from faceedit.identity import FaceEmbedder
     from faceedit.image import Photo, format_of, write_photo
@@ -243,9 +247,8 @@ def evaluate(
     if sheet is not None:
         format_of(sheet)
     chosen, pool, photos = library.choose_labels(source, faces, seed)
-    judge = AffectEstimator.from_pretrained(device=device)
     subject = FaceEditor.from_pretrained(weights, device)
-    detector, support = subject.detector, subject.support
+    judge, detector, support = subject.judge, subject.detector, subject.support
     if editor == "copy":
         subject = library.CopyEditor(judge)
     elif editor == "oracle-swap":

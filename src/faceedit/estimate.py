@@ -37,7 +37,7 @@ class AffectEstimator:
     def from_pretrained(cls, weights: str = JUDGE_WEIGHTS, device: str = "auto") -> "AffectEstimator":
         """An estimator with published weights by name or path, on auto, cpu, cuda or mps. Raises WeightsError."""
         device = resolve_device(device)
-        return cls(load_weights(weights, device, kind="estimator"), device)
+        return cls(load_weights(weights, device, ("estimator",)), device)
 
     def estimate(self, image: np.ndarray, faces: list[Face]) -> list[FaceEstimate]:
         """An estimate for each face of an image, in their order."""

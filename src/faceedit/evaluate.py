@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from faceedit.circumplex import Affect, Support, affect_grid, grid_axis
+from faceedit.editor import EncodedFace
 from faceedit.errors import UnreadableError
 from faceedit.estimate import CROP_SIZE, AffectEstimator
 from faceedit.face import Face, FaceDetector, alignment, crop_face, feather_mask, paste_crop
@@ -56,13 +57,12 @@ class CopyEditor:
     def __init__(self, judge: AffectEstimator):
         self.judge = judge
 
-    def encode(self, image: np.ndarray, face: Face):
-        return self.judge.estimate(image, [face])[0]
+    def encode(self, image: np.ndarray, face: Face) -> EncodedFace:
+        matrix = alignment(face.landmarks, CROP_SIZE)
+        source = self.judge.estimate(image, [face])[0].affect
+        return EncodedFace(matrix, crop_face(image, matrix, CROP_SIZE), source, None)
 
-    def source(self, encoded) -> Affect:
-        return encoded.affect
-
-    def edits(self, image: np.ndarray, encoded, targets: np.ndarray) -> Iterator[np.ndarray]:
+    def edits(self, image: np.ndarray, encoded: EncodedFace, targets: np.ndarray) -> Iterator[np.ndarray]:
         return (image for _ in targets)
 
 
@@ -77,12 +77,11 @@ class SwapEditor(CopyEditor):
         self.crops: dict[str, np.ndarray | None] = {}
 
     def edits(self, image, encoded, targets):
-        matrix = alignment(encoded.face.landmarks, CROP_SIZE)
         for target in targets:
             near = np.hypot(*(self.affect - target).T).argsort()[:SWAP_CANDIDATES]
             crops = (self._crop(self.labels[i].file) for i in self.rng.permutation(near))
             crop = next((crop for crop in crops if crop is not None), None)
-            yield image if crop is None else paste_crop(image, matrix, crop)
+            yield image if crop is None else paste_crop(image, encoded.matrix, crop)
 
     def _crop(self, file: str) -> np.ndarray | None:
         if file not in self.crops:
@@ -115,7 +114,7 @@ def evaluate(
 ) -> tuple[dict, list[Subject]]:
     """Edit the largest face of each photo to the 7×7 grid and measure the edits; the figures, and each subject.
 
-    editor: has encode(image, face), source(encoded) and edits(image, encoded, targets). embedder: None leaves identity
+    editor: has encode(image, face) and edits(image, encoded, targets). embedder: None leaves identity
     out. support: where an editor's training labels lie. Figures with a spread are [value, low, high], 95 % intervals by
     bootstrap over faces. Photos without a face are passed over. Raises UnreadableError when that leaves none.
     """
@@ -190,7 +189,7 @@ def _measure(label, image, face, editor, judge, embedder, targets) -> Subject:
     if embedder is not None:
         vectors = embedder.embed([image, *edited], face)
         identity = (vectors[1:] @ vectors[0]).numpy()
-    (same,) = editor.edits(image, encoded, np.array([_pair(editor.source(encoded))], np.float32))
+    (same,) = editor.edits(image, encoded, np.array([_pair(encoded.source)], np.float32))
     same = crop_face(same, matrix, CROP_SIZE)
     inside = feather_mask(CROP_SIZE) > 0.5
     outside = max(_change_outside(image, edit, matrix) for edit in edited)

@@ -25,7 +25,7 @@ def circumplex_grid(
 
     cells: (n, n, S, S, 3), the first row the highest arousal. axis: (n,) values from low to high. source: the input's
     affect: the nearest cell is framed, and both axes have a tick at its exact place. unsupported: (n, n) bool, cells
-    to mark as extrapolation.
+    to mark as beyond the training labels.
     """
     count, side = len(axis), cells.shape[2]
     gap = max(round(side * 0.04), 2)
@@ -51,7 +51,7 @@ def circumplex_grid(
         _mark_source(draw, source, axis, (left, height - left), pitch, side)
         draw.text((left, gap), "orange: the input", ACCENT, font, anchor="lt")
     if unsupported is not None and unsupported.any():
-        draw.text((width - left, gap), "dashed: extrapolation", FAINT, font, anchor="rt")
+        draw.text((width - left, gap), "dashed: beyond the labels", FAINT, font, anchor="rt")
     return np.asarray(sheet)
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import nn
 
 from faceedit.circumplex import Support
-from faceedit.config import DEFAULT_WEIGHTS, KINDS, NetworkConfig, kind_of, network_config
+from faceedit.config import KINDS, NetworkConfig, kind_of, network_config
 from faceedit.errors import WeightsError
 from faceedit.files import write_atomically
 from faceedit.model.caae import Caae
@@ -65,8 +65,8 @@ def published() -> list[tuple[Path, str]]:
     return [(path, sha256(path.read_bytes()).hexdigest()) for path in paths]
 
 
-def load_weights(name: str = DEFAULT_WEIGHTS, device: str = "cpu", kind: str = "caae") -> Weights:
-    """Load published weights of a kind by name or path, strictly: every tensor there, of its shape, and no other.
+def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(KINDS)) -> Weights:
+    """Load published weights of one of these kinds by name or path, strictly: every tensor of its shape, and no other.
 
     Raises WeightsError. Nothing of the size that a file claims is allocated before its tensors were found to fit.
     """
@@ -75,8 +75,9 @@ def load_weights(name: str = DEFAULT_WEIGHTS, device: str = "cpu", kind: str = "
         digest = sha256(path.read_bytes()).hexdigest()
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})[HEADER_KEY])
-            if header["kind"] != kind:
-                raise WeightsError(f"{path} holds weights of another kind: {header['kind']} where {kind} is needed")
+            kind = header["kind"]
+            if kind not in kinds:
+                raise WeightsError(f"{path} holds weights of kind {kind}, where {' or '.join(kinds)} is needed")
             config = _config_from(KINDS[kind][0], header["config"])
             with torch.device("meta"):
                 model = build(config)

@@ -49,7 +49,7 @@ class WarpTrainer(Trainer):
         super().__init__(training, network, nets, optimizers, crops, sampler, device)
         # What is asked of a face is what another face shows: targets never leave the support of the labels.
         self.targets = BalancedSampler(bins, training.batch, training.seed + 1, power=training.balance, most=20)
-        self.guide = load_weights(training.guide, device, kind="estimator").model
+        self.guide = load_weights(training.guide, device, ("estimator",)).model
         self.mask = torch.from_numpy(feather_mask(network.image_size)).to(device)
 
     def train_step(self, progress):

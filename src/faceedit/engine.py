@@ -1,0 +1,171 @@
+"""From an aligned crop and a target affect to an edit: what the networks of each kind of editor are asked, and how.
+
+An edit is a `flow` (S, S, 2) float32, for each pixel of the crop the xy step in pixels to where its content comes from,
+and a `colour` (S, S, 3) float32, what is then added, in units of 255: what `face.apply_edit` takes. Crops are (S, S, 3)
+uint8 RGB, targets (N, 2) = valence, arousal.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+
+from faceedit.circumplex import Affect
+from faceedit.face import feather_mask
+from faceedit.model.caae import Caae
+from faceedit.model.warp import Encoded, WarpEditor, rendered
+
+BATCH = 16  # targets decoded at a time
+SMOOTHING = 0.01  # standard deviation of a blur, of the crop's side
+FLOW_SMOOTHING = 0.03  # likewise
+FLOW_SCALE = 2  # the decodes are enlarged before their flow is sought: the method's finest patches are 8 pixels
+
+
+class Engine(Protocol):
+    """What FaceEditor needs of a kind of networks; size: the side of its crops in pixels."""
+
+    size: int
+
+    def encode(self, crop: np.ndarray, source: Affect):
+        """A face that shows the source affect, brought to where targets can be decoded; opaque to the caller."""
+
+    def edits(self, code, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The edit, flow and colour, to each target."""
+
+    def drawings(self, code, targets: np.ndarray) -> np.ndarray:
+        """The networks' own crops of the face at each target, (N, S, S, 3) uint8."""
+
+
+@dataclass(frozen=True)
+class CaaeCode:
+    """z: (1, z_dim). at_source: (S, S, 3) float32 in [0, 1], what the networks make of the face at its own affect."""
+
+    z: torch.Tensor
+    at_source: np.ndarray
+
+
+class CaaeEngine:
+    """The paper's CAAE. It draws faces, so an edit is the difference of two drawings: at the target, at the source."""
+
+    def __init__(self, model: Caae, device: str):
+        self.model, self.device = model, device
+        self.size = model.config.image_size
+
+    def encode(self, crop, source):
+        with torch.inference_mode():
+            z = self.model.encoder(_tensor(crop, self.device))
+        return CaaeCode(z, next(self._decoded(z, _points(source))))
+
+    def edits(self, code, targets):
+        for decoded in self._decoded(code.z, targets):
+            yield difference(code.at_source, decoded)
+
+    def drawings(self, code, targets):
+        return np.stack([_to_uint8(decoded) for decoded in self._decoded(code.z, targets)])
+
+    def _decoded(self, z, targets) -> Iterator[np.ndarray]:
+        for affect in _tensors(targets, self.device):
+            with torch.inference_mode():
+                images = self.model.generator(z.expand(len(affect), -1), affect)
+            yield from ((images + 1) / 2).permute(0, 2, 3, 1).float().cpu().numpy()
+
+
+@dataclass(frozen=True)
+class WarpCode:
+    """encoded: one face. source: (1, 2)."""
+
+    encoded: Encoded
+    source: torch.Tensor
+
+
+class WarpEngine:
+    """The editor's own networks, which draw the edit."""
+
+    def __init__(self, model: WarpEditor, device: str):
+        self.model, self.device = model, device
+        self.size = model.config.image_size
+
+    def encode(self, crop, source):
+        with torch.inference_mode():
+            encoded = self.model.encoder(_tensor(crop, self.device))
+        return WarpCode(encoded, next(_tensors(_points(source), self.device)))
+
+    def edits(self, code, targets):
+        for flow, colour in self._fields(code, targets):
+            flows = flow.permute(0, 2, 3, 1) * (self.size / 2)
+            colours = colour.permute(0, 2, 3, 1) / 2
+            yield from zip(flows.float().cpu().numpy(), colours.float().cpu().numpy(), strict=True)
+
+    def drawings(self, code, targets):
+        mask = torch.from_numpy(feather_mask(self.size)).to(self.device)
+        crops = []
+        for flow, colour in self._fields(code, targets):
+            images = rendered(code.encoded.images.expand(len(flow), -1, -1, -1), flow, colour, mask)
+            crops.append(_to_uint8(((images + 1) / 2).permute(0, 2, 3, 1).cpu().numpy()))
+        return np.concatenate(crops)
+
+    def _fields(self, code, targets) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for affect in _tensors(targets, self.device):
+            with torch.inference_mode():
+                source = code.source.expand(len(affect), -1)
+                yield self.model.decoder(code.encoded.expand(len(affect)), source, affect)
+
+
+ENGINES = {"caae": CaaeEngine, "warp": WarpEngine}
+
+
+def difference(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What turns one decode into another, both (S, S, 3) float32 in [0, 1]: a warp, and the colour that it leaves.
+
+    flow: (S, S, 2) float32, for each pixel of the target the xy step in pixels to its content in the source. colour:
+    (S, S, 3) float32, the target less the warped source. As both decodes misdraw the face alike, their difference is
+    nearly free of it (the ratio image of Liu, Shan and Zhang, SIGGRAPH 2001).
+    """
+    size = source.shape[0]
+    # The generator's transposed convolutions leave a fine raster that is no part of the expression.
+    source, target = (cv2.GaussianBlur(decoded, (0, 0), size * SMOOTHING) for decoded in (source, target))
+    fine = (size * FLOW_SCALE, size * FLOW_SCALE)
+    grey = [
+        cv2.resize(cv2.cvtColor(_to_uint8(decoded), cv2.COLOR_RGB2GRAY), fine, interpolation=cv2.INTER_CUBIC)
+        for decoded in (target, source)
+    ]
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, None)
+    flow = cv2.resize(flow, (size, size), interpolation=cv2.INTER_AREA) / FLOW_SCALE
+    # Flow is believed as far as it explains the change: where light and shade change alone, it invents motion.
+    before, after = (_local_error(target, decoded) for decoded in (source, _warped(source, flow)))
+    trust = np.clip(1 - after / np.maximum(before, 1e-6), 0, 1)
+    flow = cv2.GaussianBlur(flow * trust[..., None], (0, 0), size * FLOW_SMOOTHING)
+    return flow, target - _warped(source, flow)
+
+
+def _warped(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
+    columns, rows = columns + flow[..., 0], rows + flow[..., 1]
+    return cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _local_error(wanted: np.ndarray, got: np.ndarray) -> np.ndarray:
+    """The mean absolute difference around each pixel, (S, S)."""
+    return cv2.GaussianBlur(np.abs(wanted - got).mean(-1), (0, 0), len(wanted) * FLOW_SMOOTHING)
+
+
+def _tensor(crop: np.ndarray, device: str) -> torch.Tensor:
+    """(1, 3, S, S) in [-1, 1]."""
+    return torch.from_numpy(crop).permute(2, 0, 1)[None].to(device).float() / 127.5 - 1
+
+
+def _points(affect: Affect) -> np.ndarray:
+    return np.array([(affect.valence, affect.arousal)])
+
+
+def _tensors(targets: np.ndarray, device: str) -> Iterator[torch.Tensor]:
+    """The targets in batches, each (n, 2) on the device."""
+    for batch in torch.from_numpy(np.asarray(targets, np.float32)).split(BATCH):
+        yield batch.to(device)
+
+
+def _to_uint8(images: np.ndarray) -> np.ndarray:
+    return np.rint(images * 255).clip(0, 255).astype(np.uint8)
