@@ -113,10 +113,26 @@ def test_crop_and_grid(edit, run, photo, tiny_weights, tmp_path):
         assert DRAWN in run("info", tmp_path / f"{name}.png")[1]
 
 
-def test_a_target_without_labels_is_called_an_extrapolation(run, photo, tiny_weights):
+def test_a_target_beyond_the_labels_goes_to_the_nearest_and_says_so(run, photo, tiny_weights):
     code, _, err = run("edit", photo, "--valence", "-0.9", "--arousal", "0.9", "--weights", tiny_weights)
     assert code == 0
-    assert "extrapolation" in err
+    assert "beyond what was learnt: going to the nearest, valence" in err
+
+
+def test_targets_by_name(run, photo, tiny_weights, tmp_path):
+    def edited(*arguments):
+        code, _, err = run(
+            "edit", photo, *arguments, "--weights", tiny_weights, "-o", tmp_path / "x.png", "--overwrite"
+        )
+        assert code == 0
+        return err
+
+    assert "→ valence +0.67, arousal +0.08" in edited("--emotion", "happy")
+    assert "→ valence +0.32, arousal +0.03" in edited("--emotion", "happy", "--intensity", 0.5)
+    assert "→ valence +0.67, arousal +0.08" in edited("--face", "1=happy")
+    assert "→ valence -0.03, arousal -0.02" in edited("--neutralise")
+    assert run("edit", photo, "--emotion", "happy", "--neutralise")[0] == 2
+    assert run("edit", photo)[0] == 2
 
 
 def test_bad_input_gets_one_line_and_its_exit_code(edit, run, photo, tiny_weights, tmp_path):
@@ -141,7 +157,9 @@ def test_bad_input_gets_one_line_and_its_exit_code(edit, run, photo, tiny_weight
         (2, (photo, "-o", photo)),
         (2, (photo, "--valence", "7")),
         (2, (photo, "--arousal", "nan")),
-        (2, (photo, "--crop", "--face", "all")),
+        (2, (photo, "--emotion", "happy")),
+        (2, (photo, "--strength", "3")),
+        (3, (photo, "--face", "2=happy")),
     ):
         got, out, err = edit(*arguments)
         assert got == code, (arguments, err)

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 import faceedit
-from faceedit.circumplex import Affect
-from faceedit.editor import FaceEditor, select_faces
-from faceedit.errors import NoFaceError, UsageError
+from faceedit.circumplex import EMOTIONS, Affect
+from faceedit.editor import FaceEditor
+from faceedit.errors import UsageError
 from tests.conftest import FakeDetector, draw_face, face_at
 
 
@@ -73,18 +73,11 @@ def test_grids_have_the_documented_sizes(editor, photo):
     assert crop.shape == (32, 32, 3)
 
 
-def test_faces_are_chosen_by_name_or_number(photo):
-    faces = photo[1]
-    assert select_faces(faces, "largest") == [faces[0]]
-    assert select_faces(faces, "2") == [faces[1]]
-    assert select_faces(faces, "all") == faces
-    for choice in ("0", "-1", "smallest", "1.5"):
-        with pytest.raises(UsageError, match="face must be"):
-            select_faces(faces, choice)
-    with pytest.raises(NoFaceError, match="no face 3: the photo has 2"):
-        select_faces(faces, 3)
-    with pytest.raises(NoFaceError, match="no face was found"):
-        select_faces([], "all")
+def test_named_emotions_are_places(editor, photo):
+    image, _ = photo
+    happy = EMOTIONS["happy"]
+    assert (editor.edit(image, emotion="happy") == editor.edit(image, happy.valence, happy.arousal)).all()
+    assert (editor.edit(image, emotion="happy", strength=0) == image).all()
 
 
 def test_values_that_make_no_sense_are_refused(editor, photo):

@@ -41,6 +41,53 @@ class Affect:
         return f"valence {self.valence:+.2f}, arousal {self.arousal:+.2f}"
 
 
+# The mean labels of AffectNet's expression classes, on its validation set.
+CLASS_MEANS = {
+    "neutral": (-0.03, -0.02),
+    "happy": (0.67, 0.08),
+    "sad": (-0.63, -0.27),
+    "surprised": (0.18, 0.70),
+    "afraid": (-0.12, 0.76),
+    "disgusted": (-0.68, 0.45),
+    "angry": (-0.43, 0.55),
+    "contemptuous": (-0.51, 0.58),
+}
+# Directions of feelings in degrees, counter-clockwise from pleasant (Russell 1980), for those that are no class.
+DIRECTIONS = {
+    "delighted": 25,
+    "excited": 49,
+    "tense": 93,
+    "alarmed": 97,
+    "annoyed": 123,
+    "distressed": 138,
+    "miserable": 189,
+    "gloomy": 209,
+    "bored": 242,
+    "tired": 268,
+    "sleepy": 272,
+    "calm": 316,
+    "relaxed": 318,
+    "content": 323,
+    "serene": 329,
+    "pleased": 353,
+}
+DIRECTION_LENGTH = 0.65  # about how far from the middle the classes lie
+EMOTIONS = {name: Affect(*point) for name, point in CLASS_MEANS.items()} | {
+    name: Affect(DIRECTION_LENGTH * math.cos(math.radians(a)), DIRECTION_LENGTH * math.sin(math.radians(a)))
+    for name, a in DIRECTIONS.items()
+}
+
+
+def named_emotion(name: str, intensity: float = 1.0) -> Affect:
+    """Where a named emotion lies: the neutral face at intensity 0, the emotion at 1. Raises UsageError."""
+    if name not in EMOTIONS:
+        raise UsageError(f"there is no emotion {name}: choose one of {', '.join(EMOTIONS)}")
+    if not 0 <= intensity <= 1:
+        raise UsageError(f"intensity must be a number between 0 and 1, not {intensity:g}")
+    start, end = EMOTIONS["neutral"], EMOTIONS[name]
+    return start.moved(intensity * (end.valence - start.valence), intensity * (end.arousal - start.arousal))
+
+
 def grid_axis(steps: int = 7, extent: float = 0.75) -> np.ndarray:
     """The values along one axis of a grid: `steps` of them, evenly from -extent to +extent, float32."""
     if not 1 <= steps <= 41:

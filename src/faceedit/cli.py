@@ -61,13 +61,25 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 @app.command()
 def edit(
     photo: Photo,
-    valence: Annotated[float, typer.Option(help="Target valence, -1 (unpleasant) to 1 (pleasant).")],
-    arousal: Annotated[float, typer.Option(help="Target arousal, -1 (calm) to 1 (excited).")],
+    valence: Annotated[float | None, typer.Option(help="Target valence, -1 (unpleasant) to 1 (pleasant).")] = None,
+    arousal: Annotated[float | None, typer.Option(help="Target arousal, -1 (calm) to 1 (excited).")] = None,
+    emotion: Annotated[
+        str | None, typer.Option(help="A target by name, such as happy, sad, surprised, angry, calm or tired.")
+    ] = None,
+    intensity: Annotated[float, typer.Option(help="Of the emotion, 0 (neutral) to 1.")] = 1.0,
+    neutralise: Annotated[bool, typer.Option("--neutralise", help="Take the expression away.")] = False,
     relative: Annotated[
-        bool, typer.Option("--relative", help="Move from where the face is, by up to 2, instead of to a point.")
+        bool, typer.Option("--relative", help="Move by valence and arousal from where the face is, by up to 2.")
     ] = False,
+    strength: Annotated[float, typer.Option(help="How much of the way to go, 0 to 2.")] = 1.0,
     output: Output = None,
-    face: FaceChoice = "largest",
+    face: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="largest|all|N|N=EMOTION",
+            help="Which face, N counting from 1, the largest; again for further faces.  [default: largest]",
+        ),
+    ] = None,
     crop: Annotated[
         bool, typer.Option("--crop", help="Write the networks' own aligned drawing of the face instead.")
     ] = False,
@@ -79,28 +91,34 @@ def edit(
     weights: Weights = DEFAULT_WEIGHTS,
 ) -> None:
     """Give a face in a photo another expression, at the photo's full size."""
-    from faceedit.circumplex import Affect
+    from faceedit.request import LARGEST, Request, choose_faces
 
-    if not relative:
-        Affect(valence, arousal)  # refuse what makes no sense before any work
+    if neutralise:
+        if emotion is not None:
+            raise UsageError("--neutralise and --emotion name two targets: give one")
+        emotion = "neutral"
+    choices = face or [LARGEST]
+    request = None
+    if {valence, arousal, emotion} != {None} or not all("=" in choice for choice in choices):
+        request = Request(valence, arousal, emotion, intensity, relative, strength)
     path = _output_path(photo, "crop.png" if crop else f"edited{photo.suffix}", output, overwrite)
-    if crop and face == "all":
-        raise UsageError("--crop draws one face: name it with --face")
-    from faceedit.editor import FaceEditor, select_faces
+    from faceedit.editor import FaceEditor
     from faceedit.image import Photo, format_of, read_photo, write_photo
     from faceedit.provenance import COMPOSITE, DRAWN
 
     format_of(path)
     source = read_photo(photo)
     editor = FaceEditor.from_pretrained(weights, device)
-    faces = select_faces(editor.detect(source.pixels), face)
+    chosen = choose_faces(editor.detect(source.pixels), choices, request)
+    if crop and len(chosen) > 1:
+        raise UsageError(f"--crop draws one face, not {len(chosen)}: name it with --face")
     pixels, done = source.pixels, []
-    for chosen in faces:
-        encoded = editor.encode(pixels, chosen)
-        target = encoded.source.moved(valence, arousal) if relative else Affect(valence, arousal)
+    for found, wanted in chosen:
+        encoded = editor.encode(pixels, found)
+        target = wanted.target(encoded.source)
         nearest = editor.support.nearest(target)
         note = "" if nearest == target else f", beyond what was learnt: going to the nearest, {nearest}"
-        done.append(f"face at {_box(chosen.box)}: {encoded.source} → {target}{note}")
+        done.append(f"face at {_box(found.box)}: {encoded.source} → {target}{note}")
         _say(done[-1])
         pixels = editor.edit_crop(encoded, target) if crop else editor.edit_face(pixels, encoded, target)
     result = Photo(pixels) if crop else source.with_pixels(pixels)
@@ -132,9 +150,10 @@ def grid(
     path = _output_path(photo, "grid.png", output, overwrite)
     if face == "all":
         raise UsageError("a grid shows one face: name it with --face")
-    from faceedit.editor import FaceEditor, select_faces
+    from faceedit.editor import FaceEditor
     from faceedit.image import Photo, format_of, read_photo, write_photo
     from faceedit.provenance import DRAWN
+    from faceedit.request import select_faces
 
     format_of(path)
     pixels = read_photo(photo).pixels

@@ -11,9 +11,10 @@ from faceedit.circumplex import Affect, affect_grid, grid_axis
 from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.device import resolve_device
 from faceedit.engine import ENGINES
-from faceedit.errors import NoFaceError, UsageError
+from faceedit.errors import UsageError
 from faceedit.estimate import AffectEstimator
 from faceedit.face import Face, FaceDetector, alignment, apply_edit, crop_face
+from faceedit.request import Request, select_faces
 from faceedit.sheet import circumplex_grid, paper_sheet
 from faceedit.weights import Weights, load_weights
 
@@ -67,22 +68,20 @@ class FaceEditor:
     def edit(
         self,
         image: np.ndarray,
-        valence: float,
-        arousal: float,
+        valence: float | None = None,
+        arousal: float | None = None,
         face: str | int = "largest",
-        relative: bool = False,
+        **request,
     ) -> np.ndarray:
         """The image with the chosen faces at this valence and arousal, each in [-1, 1].
 
-        face: "largest", "all", or a number from 1, counted from the largest. relative: move each face by valence and
-        arousal, each in [-2, 2], from where it is. Pixels outside the faces stay as they are.
+        face: "largest", "all", or a number from 1, counted from the largest. request: emotion (instead of valence and
+        arousal), intensity, relative, strength, as `Request` explains them. Pixels outside the faces stay as they are.
         """
-        if not relative:
-            Affect(valence, arousal)  # refuse what makes no sense before any work
+        wanted = Request(valence, arousal, **request)
         for chosen in select_faces(self.detect(image), face):
             encoded = self.encode(image, chosen)
-            target = encoded.source.moved(valence, arousal) if relative else Affect(valence, arousal)
-            image = self.edit_face(image, encoded, target)
+            image = self.edit_face(image, encoded, wanted.target(encoded.source))
         return image
 
     def grid(self, image: np.ndarray, steps: int = 7, extent: float = 0.75, face: str | int = "largest") -> np.ndarray:
@@ -137,24 +136,6 @@ class FaceEditor:
         """The targets (N, 2), those beyond the support of the training labels moved to its edge."""
         nearest = [self.support.nearest(Affect(valence, arousal)) for valence, arousal in np.asarray(targets, float)]
         return np.array([(affect.valence, affect.arousal) for affect in nearest], np.float32)
-
-
-def select_faces(faces: list[Face], choice: str | int) -> list[Face]:
-    """The faces that "largest", "all" or a number from 1 names. Raises NoFaceError, UsageError."""
-    if not faces:
-        raise NoFaceError("no face was found in the photo")
-    if choice == "all":
-        return faces
-    number = 1 if choice == "largest" else choice
-    try:
-        number = int(number)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise UsageError(f"face must be largest, all, or a number from 1, not {choice}")
-    if number > len(faces):
-        raise NoFaceError(f"there is no face {number}: the photo has {len(faces)}")
-    return [faces[number - 1]]
 
 
 def _checked(image: np.ndarray) -> np.ndarray:

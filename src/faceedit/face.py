@@ -18,7 +18,7 @@ FEATHER = 0.24  # of half the crop's side: how far from the border an edit takes
 ROUNDNESS = 2.5  # exponent of the superellipse that an edit fills: 2 is a circle, more is squarer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Face:
     """A face found in a photo.
 

@@ -1,0 +1,87 @@
+"""What a user asks of the faces of a photo: which of them, and where each shall go on the circumplex."""
+
+from dataclasses import dataclass
+
+from faceedit.circumplex import Affect, named_emotion
+from faceedit.errors import NoFaceError, UsageError
+
+LARGEST, ALL = "largest", "all"
+
+
+@dataclass(frozen=True)
+class Request:
+    """Where a face shall go: to a valence and arousal, by them when relative, or to a named emotion.
+
+    intensity: of the emotion, 0 (neutral) to 1. strength: how much of the way from the face's own affect is gone; 0
+    leaves it, 1 arrives, more goes beyond, up to 2. Raises UsageError for what makes no sense.
+    """
+
+    valence: float | None = None
+    arousal: float | None = None
+    emotion: str | None = None
+    intensity: float = 1.0
+    relative: bool = False
+    strength: float = 1.0
+
+    def __post_init__(self):
+        point = (self.valence, self.arousal)
+        if self.emotion is None and None in point:
+            raise UsageError("say where to go: with valence and arousal, or with an emotion")
+        if self.emotion is not None and point != (None, None):
+            raise UsageError("say where to go with valence and arousal or with an emotion, not with both")
+        if self.emotion is not None and self.relative:
+            raise UsageError("an emotion is a place, not a way: leave out relative")
+        if not 0 <= self.strength <= 2:
+            raise UsageError(f"strength must be a number between 0 and 2, not {self.strength:g}")
+        self.target(Affect(0, 0))  # refuses the rest before any work
+
+    def target(self, source: Affect) -> Affect:
+        """Where a face goes that shows the source affect."""
+        if self.emotion is not None:
+            goal = named_emotion(self.emotion, self.intensity)
+        elif self.relative:
+            goal = source.moved(self.valence, self.arousal)
+        else:
+            goal = Affect(self.valence, self.arousal)
+        if self.strength == 1:
+            return goal
+        way = (goal.valence - source.valence, goal.arousal - source.arousal)
+        return source.moved(*(max(-2.0, min(2.0, self.strength * step)) for step in way))
+
+
+def choose_faces(faces: list, choices: list[str | int], request: Request | None) -> list[tuple]:
+    """[(face, request)] for choices such as "largest", "all", 2 or "2=happy", in the order of the faces.
+
+    faces: of the photo, the largest first. request: for choices that name no emotion of their own; its intensity and
+    strength hold for those that do. Raises NoFaceError, UsageError.
+    """
+    chosen: dict[int, Request] = {}
+    for choice in choices:
+        which, _, emotion = str(choice).partition("=")
+        wanted = request
+        if emotion:
+            shared = {} if request is None else {"intensity": request.intensity, "strength": request.strength}
+            wanted = Request(emotion=emotion, **shared)
+        if wanted is None:
+            raise UsageError(f"say where face {which} shall go: with valence and arousal, or an emotion")
+        for index in _indices(which, len(faces)):
+            chosen[index] = wanted
+    return [(faces[index], chosen[index]) for index in sorted(chosen)]
+
+
+def select_faces(faces: list, choice: str | int) -> list:
+    """The faces that "largest", "all" or a number from 1 names. Raises NoFaceError, UsageError."""
+    return [faces[index] for index in _indices(str(choice), len(faces))]
+
+
+def _indices(which: str, count: int) -> range:
+    if not count:
+        raise NoFaceError("no face was found in the photo")
+    if which == ALL:
+        return range(count)
+    number = 1 if which == LARGEST else int(which) if which.isdecimal() else 0
+    if number < 1:
+        raise UsageError(f"face must be {LARGEST}, {ALL}, or a number from 1, not {which or 'nothing'}")
+    if number > count:
+        raise NoFaceError(f"there is no face {number}: the photo has {count}")
+    return range(number - 1, number)
