@@ -99,6 +99,19 @@ def test_info_tells_what_is_here(run):
     assert "weights caae-96: " in out
 
 
+def test_animate(run, photo, tiny_weights, tmp_path):
+    short = ("--seconds", 0.4, "--fps", 10, "--weights", tiny_weights)
+    code, out, _ = run("animate", photo, "--crop", *short)
+    assert (code, out) == (0, f"{tmp_path / 'photo-animated.webp'}\n")
+    with Image.open(tmp_path / "photo-animated.webp") as image:
+        assert (image.n_frames, image.size) == (4, (384, 384))
+    assert run("animate", photo, "--path", "happy,sad", "-o", tmp_path / "a.gif", *short)[0] == 0
+    with Image.open(tmp_path / "a.gif") as image:
+        assert image.size == (512, 512)
+    assert run("animate", photo, "--path", "happy", *short)[0] == 2
+    assert run("animate", photo, "-o", tmp_path / "a.avi", *short)[0] == 2
+
+
 def test_crop_and_grid(edit, run, photo, tiny_weights, tmp_path):
     code, out, _ = edit(photo, "--crop", "-o", tmp_path / "crop.png")
     assert code == 0

@@ -171,6 +171,47 @@ def grid(
 
 
 @app.command()
+def animate(
+    photo: Photo,
+    path: Annotated[
+        str, typer.Option(help="circle, emotions such as happy,surprised,neutral, or points such as '0,0 0.8,0.2'.")
+    ] = "circle",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .webp, .gif or .mp4 file, or a new folder for PNG; by default WebP."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Length.")] = 4.0,
+    fps: Annotated[float, typer.Option(min=1, max=60, help="Frames a second.")] = 20.0,
+    loop: Annotated[bool, typer.Option(help="Lead the path back to its start and repeat.")] = True,
+    crop: Annotated[bool, typer.Option("--crop", help="Show the face alone instead of the whole photo.")] = False,
+    face: FaceChoice = "largest",
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    weights: Weights = DEFAULT_WEIGHTS,
+) -> None:
+    """Let a face go along a path over the circumplex."""
+    from faceedit.animate import parse_path, path_targets, write_animation
+
+    targets = path_targets(parse_path(path), round(seconds * fps), loop)
+    target_path = _output_path(photo, "animated.webp", output, overwrite)
+    if face == "all":
+        raise UsageError("an animation moves one face: name it with --face")
+    from faceedit.editor import FaceEditor
+    from faceedit.image import read_photo
+    from faceedit.request import select_faces
+
+    pixels = read_photo(photo).pixels
+    editor = FaceEditor.from_pretrained(weights, device)
+    chosen = select_faces(editor.detect(pixels), face)[0]
+    encoded = editor.encode(pixels, chosen)
+    _say(f"face at {_box(chosen.box)}: {encoded.source}, {len(targets)} frames")
+    frames = editor.crop_edits(pixels, encoded, targets) if crop else editor.edits(pixels, encoded, targets)
+    with _progress("frames") as progress:
+        write_animation(target_path, progress.track(frames, len(targets), description="animating"), fps, loop)
+    print(target_path)
+
+
+@app.command()
 def estimate(
     photos: Annotated[list[str], typer.Argument(metavar="PHOTO…", help="Files, folders, or patterns with * and ?.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a photo, a line each.")] = False,

@@ -19,6 +19,7 @@ from faceedit.sheet import circumplex_grid, paper_sheet
 from faceedit.weights import Weights, load_weights
 
 GRID_CELL = 160  # pixels
+ANIMATION_SIDE = 384  # pixels, of the face alone
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,17 @@ class FaceEditor:
         """The image with one encoded face of it moved to each target (N, 2) in turn, or to the nearest learnt."""
         return self._edits(image, encoded, encoded.matrix, targets)
 
+    def crop_edits(
+        self, image: np.ndarray, encoded: EncodedFace, targets: np.ndarray, side: int = ANIMATION_SIDE
+    ) -> Iterator[np.ndarray]:
+        """The aligned crop (side, side, 3) of an encoded face, cut from the image, at each target (N, 2) in turn."""
+        scale = side / self.engine.size
+        to_crop = encoded.matrix * scale
+        to_crop[:, 2] += (scale - 1) / 2  # pixel centres lie at whole numbers
+        crop = crop_face(image, to_crop, side)
+        from_crop = np.array([[1, 0, 0.5], [0, 1, 0.5]]) / scale - ((0, 0, 0.5), (0, 0, 0.5))
+        return self._edits(crop, encoded, from_crop, targets)
+
     def edit_crop(self, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The networks' own drawing of the face at the target, (S, S, 3) uint8, as in the paper."""
         return self.engine.drawings(encoded.code, self._learnt(np.array([(target.valence, target.arousal)])))[0]
@@ -112,16 +124,11 @@ class FaceEditor:
     def draw_grid(self, image: np.ndarray, encoded: EncodedFace, axis: np.ndarray) -> np.ndarray:
         """The labelled grid of one encoded face; cells beyond the training labels show the nearest, and are marked."""
         targets = affect_grid(axis)
-        scale = GRID_CELL / self.engine.size
-        to_cell = encoded.matrix * scale
-        to_cell[:, 2] += (scale - 1) / 2  # pixel centres lie at whole numbers
-        cell = crop_face(image, to_cell, GRID_CELL)
-        from_cell = np.array([[1, 0, 0.5], [0, 1, 0.5]]) / scale - ((0, 0, 0.5), (0, 0, 0.5))
-        cells = np.stack(list(self._edits(cell, encoded, from_cell, targets)))
+        cells = np.stack(list(self.crop_edits(image, encoded, targets, GRID_CELL)))
         unsupported = np.array([not self.support.covers(*target) for target in targets.tolist()])
         source = (encoded.source.valence, encoded.source.arousal)
         shape = (len(axis), len(axis))
-        return circumplex_grid(cells.reshape(*shape, *cell.shape), axis, source, unsupported.reshape(shape))
+        return circumplex_grid(cells.reshape(*shape, *cells.shape[1:]), axis, source, unsupported.reshape(shape))
 
     def draw_paper_sheet(self, encoded: EncodedFace, axis: np.ndarray) -> np.ndarray:
         """The paper's sheet: the input crop, and the networks' own drawings with valence downwards from + to -."""

@@ -1,0 +1,128 @@
+"""Animations: paths over the circumplex, and writing their frames as GIF, WebP, MP4 or a folder of PNG."""
+
+import io
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from faceedit.circumplex import Affect, named_emotion
+from faceedit.errors import UnreadableError, UsageError
+from faceedit.files import write_atomically
+
+CIRCLE = "circle"
+CIRCLE_RADIUS = 0.6
+SUFFIXES = (".gif", ".webp", ".mp4")
+MOST_FRAMES = 2000
+
+
+def parse_path(text: str) -> list[Affect]:
+    """The points of a path: "circle", emotions as in "happy,surprised,neutral", or points as in "0,0 0.8,0.2".
+
+    Raises UsageError.
+    """
+    if text == CIRCLE:
+        return []
+    if any(character.isdigit() for character in text):
+        try:
+            points = [Affect(*map(float, point.split(","))) for point in text.split()]
+        except (TypeError, ValueError):
+            raise UsageError(f"a path of points reads like '0,0 0.8,0.2', not '{text}'") from None
+    else:
+        points = [named_emotion(name.strip()) for name in text.split(",")]
+    if len(points) < 2:
+        raise UsageError(f"a path needs two points or more, not '{text}'")
+    return points
+
+
+def path_targets(points: list[Affect], frames: int, loop: bool) -> np.ndarray:
+    """Where each of the frames lies, (frames, 2): along a circle where there are no points, else from point to point.
+
+    Each way begins and ends at rest, so that a point is seen and not passed. loop: the last way leads back, and the
+    frame after the last would be the first.
+    """
+    if not 2 <= frames <= MOST_FRAMES:
+        raise UsageError(f"an animation has 2 to {MOST_FRAMES} frames, not {frames}: change its seconds or its rate")
+    if not points:
+        angles = np.linspace(0, 2 * math.pi, frames, endpoint=not loop)
+        return CIRCLE_RADIUS * np.column_stack([np.cos(angles), np.sin(angles)])
+    stops = np.array([(point.valence, point.arousal) for point in points])
+    if loop:
+        stops = np.vstack([stops, stops[:1]])
+    place = np.linspace(0, len(stops) - 1, frames, endpoint=not loop)
+    start = np.minimum(place.astype(int), len(stops) - 2)
+    share = place - start
+    share = (share * share * (3 - 2 * share))[:, None]
+    return stops[start] * (1 - share) + stops[start + 1] * share
+
+
+def write_animation(path: Path, frames: Iterable[np.ndarray], fps: float, loop: bool) -> None:
+    """Write frames (H, W, 3) uint8 as .gif, .webp or .mp4 by the name, or as PNG files in a folder; whole or not.
+
+    loop: GIF and WebP repeat for ever. Raises UsageError, UnreadableError.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".mp4":
+        _write_video(path, iter(frames), fps)
+    elif suffix in SUFFIXES:
+        _write_pictures(path, iter(frames), fps, loop)
+    elif suffix:
+        raise UsageError(f"an animation is written as {', '.join(SUFFIXES)}, or into a folder, not as {suffix}")
+    else:
+        _write_folder(path, frames)
+
+
+def _write_pictures(path: Path, frames: Iterator[np.ndarray], fps: float, loop: bool) -> None:
+    first = Image.fromarray(next(frames))
+    options = {"save_all": True, "append_images": map(Image.fromarray, frames), "duration": round(1000 / fps)}
+    if loop:
+        options["loop"] = 0
+    if path.suffix.lower() == ".webp":
+        options |= {"quality": 85, "method": 3}
+    buffer = io.BytesIO()
+    try:
+        first.save(buffer, path.suffix[1:].upper(), **options)
+    except (OSError, ValueError) as error:
+        raise UnreadableError(f"cannot write {path}: {error}") from error
+    write_atomically(path, buffer.getvalue())
+
+
+def _write_video(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder) / "video.mp4"
+        writer = None
+        for frame in frames:
+            even = frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2]  # the codec halves the colours
+            if writer is None:
+                size = (even.shape[1], even.shape[0])
+                writer = cv2.VideoWriter(str(part), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
+                if not writer.isOpened():
+                    raise UnreadableError(
+                        f"cannot write {path}: this OpenCV has no MPEG-4 encoder; choose .webp or .gif"
+                    )
+            writer.write(cv2.cvtColor(even, cv2.COLOR_RGB2BGR))
+        writer.release()
+        write_atomically(path, part.read_bytes())
+
+
+def _write_folder(path: Path, frames: Iterable[np.ndarray]) -> None:
+    if path.exists():
+        raise UsageError(f"{path} exists: choose another folder")
+    try:
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    except OSError as error:
+        raise UnreadableError(f"cannot write into {path.parent}: {error.strerror}") from error
+    try:
+        for number, frame in enumerate(frames, 1):
+            Image.fromarray(frame).save(folder / f"{number:04d}.png")
+        os.chmod(folder, 0o755)
+        os.replace(folder, path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise

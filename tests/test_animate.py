@@ -1,0 +1,85 @@
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceedit.animate import parse_path, path_targets, write_animation
+from faceedit.circumplex import EMOTIONS, Affect
+from faceedit.errors import UnreadableError, UsageError
+from tests.conftest import draw_face
+
+
+@pytest.fixture
+def frames():
+    return [draw_face(65, valence) for valence in np.linspace(-1, 1, 8)]
+
+
+def test_paths_are_a_circle_emotions_or_points():
+    assert parse_path("circle") == []
+    assert parse_path("happy, surprised") == [EMOTIONS["happy"], EMOTIONS["surprised"]]
+    assert parse_path("0,0 0.8,-0.2") == [Affect(0, 0), Affect(0.8, -0.2)]
+    for text in ("", "happy", "0,0", "0,0 x,1", "0 1", "0,0 2,0", "happy,hungry", "1,2,3 0,0"):
+        with pytest.raises(UsageError):
+            parse_path(text)
+
+
+def test_a_looped_path_comes_back_without_a_jump_or_a_repeated_frame():
+    for points in ([], [Affect(0, 0), Affect(0.6, 0.2), Affect(-0.5, 0.4)]):
+        targets = path_targets(points, 120, loop=True)
+        around = np.vstack([targets, targets[:1]])
+        steps = np.hypot(*np.diff(around, axis=0).T)
+        assert steps[-1] < 2 * np.median(steps) + 1e-3
+        assert not np.allclose(targets[0], targets[-1])
+        assert steps.max() < 0.1
+
+
+def test_a_path_begins_and_ends_at_its_ends():
+    targets = path_targets([Affect(0, 0), Affect(0.6, 0.2), Affect(-0.5, 0.4)], 21, loop=False)
+    assert targets[[0, 10, 20]].tolist() == pytest.approx(np.array([(0, 0), (0.6, 0.2), (-0.5, 0.4)]))
+    with pytest.raises(UsageError, match="frames"):
+        path_targets([], 1, loop=True)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_pictures_hold_every_frame_and_its_time(tmp_path, frames, suffix):
+    path = tmp_path / f"a.{suffix}"
+    write_animation(path, iter(frames), fps=10, loop=True)
+    with Image.open(path) as image:
+        assert image.n_frames == 8
+        assert image.size == (65, 65)
+        assert image.info["loop"] == 0
+        image.seek(7)
+        image.load()
+        assert image.info["duration"] == 100
+        assert np.abs(np.asarray(image.convert("RGB"), int) - frames[7]).mean() < 8
+
+
+def test_a_video_holds_every_frame(tmp_path, frames):
+    write_animation(tmp_path / "a.mp4", iter(frames), fps=25, loop=False)
+    video = cv2.VideoCapture(str(tmp_path / "a.mp4"))
+    assert video.get(cv2.CAP_PROP_FPS) == 25
+    read = []
+    while (frame := video.read())[0]:
+        read.append(cv2.cvtColor(frame[1], cv2.COLOR_BGR2RGB))
+    assert len(read) == 8
+    assert read[0].shape == (64, 64, 3)
+    assert np.abs(read[5].astype(int) - frames[5][:64, :64]).mean() < 12
+
+
+def test_a_folder_holds_every_frame_or_is_not_there(tmp_path, frames):
+    write_animation(tmp_path / "frames", iter(frames), fps=25, loop=False)
+    assert len(list((tmp_path / "frames").iterdir())) == 8
+
+    def failing():
+        yield frames[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_animation(tmp_path / "half", failing(), fps=25, loop=False)
+    with pytest.raises(UsageError, match="exists"):
+        write_animation(tmp_path / "frames", iter(frames), fps=25, loop=False)
+    with pytest.raises(UsageError, match=r"not as \.avi"):
+        write_animation(tmp_path / "a.avi", iter(frames), fps=25, loop=False)
+    with pytest.raises(UnreadableError, match="cannot write"):
+        write_animation(tmp_path / "none" / "a.gif", iter(frames), fps=25, loop=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["frames"]
