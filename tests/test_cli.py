@@ -1,3 +1,4 @@
+import io
 import json
 import subprocess
 import sys
@@ -89,6 +90,41 @@ def test_source_metadata_can_be_left_out(edit, run, tmp_path):
         with Image.open(tmp_path / "b.jpg") as image:
             assert image.getexif().get(0x010F) == maker
         assert COMPOSITE in run("info", tmp_path / "b.jpg")[1]
+
+
+def test_a_folder_is_edited_and_what_fails_is_told(edit, photo, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(photo.read_bytes())
+    (folder / "text.jpg").write_text("no photo")
+    Image.new("RGB", (300, 300), (90, 90, 90)).save(folder / "wall.png")
+    out = tmp_path / "out"
+    code, shown, err = edit(folder, "-o", out, "--json")
+    rows = {Path(row["input"]).name: row for row in map(json.loads, shown.splitlines())}
+    assert code == 7
+    assert "2 of 3 photos failed" in err
+    assert rows["a.jpg"]["output"] == str(out / "a-edited.jpg")
+    assert rows["a.jpg"]["faces"][0]["target"] == {"valence": 0.5, "arousal": -0.3}
+    assert "no face" in rows["wall.png"]["error"]
+    assert [path.name for path in out.iterdir()] == ["a-edited.jpg"]
+    (folder / "text.jpg").unlink()
+    (folder / "wall.png").unlink()
+    before = (out / "a-edited.jpg").stat().st_mtime_ns
+    code, shown, err = edit(folder, "-o", out, "--skip-existing", "--json")
+    assert code == 0
+    assert "skipped" in json.loads(shown)
+    assert (out / "a-edited.jpg").stat().st_mtime_ns == before
+
+
+def test_standard_input_and_output(photo, tiny_weights):
+    command = [sys.executable, "-m", "faceedit", "edit", "-", "--emotion", "happy", "--weights", str(tiny_weights)]
+    done = subprocess.run(command, input=photo.read_bytes(), capture_output=True, check=True)
+    with Image.open(io.BytesIO(done.stdout)) as image:
+        assert (image.format, image.size) == ("JPEG", (512, 512))
+    assert b"valence +0.67" in done.stderr
+    done = subprocess.run(command, input=b"no photo", capture_output=True, check=False)
+    assert done.returncode == 4
+    assert done.stdout == b""
 
 
 def test_info_tells_what_is_here(run):

@@ -7,7 +7,6 @@ import io
 import re
 import warnings
 from dataclasses import dataclass, field, replace
-from glob import glob
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +46,8 @@ class Photo:
 
     pixels: (H, W, 3) uint8 RGB, upright. alpha: (H, W) uint8 or None. grey: the file had no colour.
     icc, exif, xmp: as stored in a file, or None; the orientation in EXIF has been applied and removed.
-    jpeg_options: quantisation tables and subsampling of a JPEG, so that writing it again loses least.
+    jpeg_options: quantisation tables and subsampling of a JPEG, so that writing it again loses least. format: Pillow's
+    name of the file's.
     """
 
     pixels: np.ndarray
@@ -58,6 +58,7 @@ class Photo:
     xmp: bytes | None = None
     dpi: tuple | None = None
     jpeg_options: dict = field(default_factory=dict)
+    format: str = "PNG"
 
     def with_pixels(self, pixels: np.ndarray) -> "Photo":
         """The same photo with other pixels (H, W, 3) uint8."""
@@ -91,25 +92,6 @@ def read_photo(source: str | Path | bytes) -> Photo:
     except Exception as error:  # the decoders raise whatever they meet; to the user it is one thing
         reason = "it is not a photo in a format that is read" if "cannot identify" in str(error) else _sentence(error)
         raise UnreadableError(f"cannot read {name}: {reason}") from error
-
-
-def find_photos(names: list[str]) -> list[Path]:
-    """The photos that names stand for: files as they are, the photos of a folder, the matches of a pattern with * or ?.
-
-    Raises UnreadableError for a folder or pattern that holds none. A file that does not exist is left to its reader.
-    """
-    found = []
-    for name in names:
-        path = Path(name)
-        matches = [path]
-        if path.is_dir():
-            matches = sorted(child for child in path.iterdir() if child.suffix.lower() in WRITE_FORMATS)
-        elif not path.exists() and any(mark in name for mark in "*?["):
-            matches = sorted(map(Path, glob(name, recursive=True)))
-        if not matches:
-            raise UnreadableError(f"{name} holds no photos")
-        found += matches
-    return list(dict.fromkeys(found))
 
 
 def write_photo(path: str | Path, photo: Photo) -> None:
@@ -187,6 +169,7 @@ def _photo_from(file: Image.Image) -> Photo:
         xmp=_upright(xmp),
         dpi=dpi,
         jpeg_options=jpeg_options,
+        format="JPEG" if file.format == "MPO" else file.format,
     )
 
 

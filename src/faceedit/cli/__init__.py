@@ -1,0 +1,25 @@
+"""The command line: each command parses, calls one library function and prints. Nothing else prints or exits.
+
+Results go to stdout, everything for a person to watch to stderr. Heavy imports happen inside the commands.
+"""
+
+import sys
+
+from faceedit.cli import edit, measure, train  # noqa: F401 - each adds its commands
+from faceedit.cli.app import app, say
+from faceedit.errors import FaceEditError, MemoryExhaustedError
+
+
+def main() -> None:
+    """Run the command line; errors meant for a user become one line on stderr and their exit code."""
+    try:
+        app(prog_name="faceedit")
+    except FaceEditError as error:
+        _fail(error)
+    except MemoryError:
+        _fail(MemoryExhaustedError("there is not enough memory for this"))
+
+
+def _fail(error: FaceEditError) -> None:
+    say(f"faceedit: {' '.join(str(error).split())}")
+    sys.exit(error.exit_code)

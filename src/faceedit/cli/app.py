@@ -1,0 +1,65 @@
+"""The application that commands join, the options that they share, and how they speak to a person."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from faceedit import __version__
+from faceedit.errors import UsageError
+
+app = typer.Typer(
+    help="Change the expression of a face in a photo to a chosen valence (unpleasant to pleasant) and arousal "
+    "(calm to excited).",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+console = Console(stderr=True, highlight=False)
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where the networks run.")]
+Weights = Annotated[str, typer.Option(help="Published weights by name, or the path of a .safetensors file.")]
+Photos = Annotated[
+    list[str], typer.Argument(metavar="PHOTO…", help="Files, folders, patterns with * and ?, or - for standard input.")
+]
+Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Also the folders in a folder.")]
+FaceChoice = Annotated[
+    str, typer.Option("--face", metavar="largest|N", help="Which face; N counts from 1, the largest.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False) -> None:
+    if version:
+        print(f"faceedit {__version__}")
+        raise typer.Exit
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists: choose another name, or give --overwrite")
+
+
+def box_text(box) -> str:
+    x0, y0, x1, y1 = (round(float(value)) for value in box)
+    return f"({x0}, {y0})-({x1}, {y1})"
+
+
+def progress_bar(unit: str, disable: bool = False):
+    """A progress display with a rate and the time left, on stderr."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class RateColumn(ProgressColumn):
+        def render(self, task):
+            return Text(f"{task.speed:.1f} {unit}/s" if task.speed else "")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=disable or not console.is_terminal)
+
+
+def say(line: str) -> None:
+    """One line for a person to read, on stderr."""
+    console.print(line, markup=False, soft_wrap=True)

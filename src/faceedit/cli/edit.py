@@ -1,0 +1,326 @@
+"""Commands that edit photos, and read back what edited files say."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from faceedit import __version__
+from faceedit.cli.app import (
+    Device,
+    FaceChoice,
+    Overwrite,
+    Photos,
+    Recursive,
+    Weights,
+    app,
+    box_text,
+    progress_bar,
+    refuse_existing,
+    say,
+)
+from faceedit.config import DEFAULT_WEIGHTS
+from faceedit.errors import BatchError, FaceEditError, UsageError
+
+STANDARD = "-"
+
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="A file, a folder, or - for standard output; by default beside the photo."),
+]
+SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave photos whose output is there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a photo, a line each.")]
+
+
+@app.command()
+def edit(
+    photos: Photos,
+    valence: Annotated[float | None, typer.Option(help="Target valence, -1 (unpleasant) to 1 (pleasant).")] = None,
+    arousal: Annotated[float | None, typer.Option(help="Target arousal, -1 (calm) to 1 (excited).")] = None,
+    emotion: Annotated[
+        str | None, typer.Option(help="A target by name, such as happy, sad, surprised, angry, calm or tired.")
+    ] = None,
+    intensity: Annotated[float, typer.Option(help="Of the emotion, 0 (neutral) to 1.")] = 1.0,
+    neutralise: Annotated[bool, typer.Option("--neutralise", help="Take the expression away.")] = False,
+    relative: Annotated[
+        bool, typer.Option("--relative", help="Move by valence and arousal from where the face is, by up to 2.")
+    ] = False,
+    strength: Annotated[float, typer.Option(help="How much of the way to go, 0 to 2.")] = 1.0,
+    output: Output = None,
+    face: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="largest|all|N|N=EMOTION",
+            help="Which face, N counting from 1, the largest; again for further faces.  [default: largest]",
+        ),
+    ] = None,
+    crop: Annotated[
+        bool, typer.Option("--crop", help="Write the networks' own aligned drawing of the face instead.")
+    ] = False,
+    no_source_metadata: Annotated[
+        bool, typer.Option("--no-source-metadata", help="Leave out the photo's own EXIF (camera, place) and XMP.")
+    ] = False,
+    recursive: Recursive = False,
+    skip_existing: SkipExisting = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    device: Device = "auto",
+    weights: Weights = DEFAULT_WEIGHTS,
+) -> None:
+    """Give faces in photos another expression, at the photos' full size."""
+    from faceedit.request import LARGEST, Request, choose_faces
+
+    if neutralise:
+        if emotion is not None:
+            raise UsageError("--neutralise and --emotion name two targets: give one")
+        emotion = "neutral"
+    choices = face or [LARGEST]
+    request = None
+    if {valence, arousal, emotion} != {None} or not all("=" in choice for choice in choices):
+        request = Request(valence, arousal, emotion, intensity, relative, strength)
+
+    def work(editor, source):
+        from faceedit.image import Photo
+        from faceedit.provenance import COMPOSITE, DRAWN
+
+        faces = editor.detect(source.pixels)
+        chosen = choose_faces(faces, choices, request)
+        if crop and len(chosen) > 1:
+            raise UsageError(f"--crop draws one face, not {len(chosen)}: name it with --face")
+        pixels, facts = source.pixels, []
+        for found, wanted in chosen:
+            encoded = editor.encode(pixels, found)
+            target = wanted.target(encoded.source)
+            pixels = editor.edit_crop(encoded, target) if crop else editor.edit_face(pixels, encoded, target)
+            facts.append(_face_facts(faces.index(found), found, encoded.source, target, editor.support.nearest(target)))
+        result = Photo(pixels) if crop else source.with_pixels(pixels)
+        if no_source_metadata:
+            result = result.without_metadata()
+        kind = DRAWN if crop else COMPOSITE
+        return declared(result, kind, editor, "; ".join(map(_face_line, facts))), {"faces": facts}
+
+    suffix = ".png" if crop else None
+    naming = {"tag": "crop" if crop else "edited", "suffix": suffix, "output": output, "overwrite": overwrite}
+    _process(photos, recursive, naming | {"skip_existing": skip_existing}, weights, device, as_json, work)
+
+
+@app.command()
+def grid(
+    photos: Photos,
+    output: Output = None,
+    steps: Annotated[int, typer.Option(help="Cells along each axis.")] = 7,
+    extent: Annotated[float, typer.Option(help="The largest valence and arousal of the grid, above 0 to 1.")] = 0.75,
+    layout: Annotated[
+        Literal["circumplex", "paper"],
+        typer.Option(help="circumplex: valence left to right, arousal bottom to top; paper: the sheet of Lindt et al."),
+    ] = "circumplex",
+    face: FaceChoice = "largest",
+    recursive: Recursive = False,
+    skip_existing: SkipExisting = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    device: Device = "auto",
+    weights: Weights = DEFAULT_WEIGHTS,
+) -> None:
+    """Draw a face at every valence and arousal of a grid over the circumplex."""
+    from faceedit.circumplex import grid_axis
+
+    axis = grid_axis(steps, extent)
+    if face == "all":
+        raise UsageError("a grid shows one face: name it with --face")
+
+    def work(editor, source):
+        from faceedit.image import Photo
+        from faceedit.provenance import DRAWN
+        from faceedit.request import select_faces
+
+        faces = editor.detect(source.pixels)
+        (found,) = select_faces(faces, face)
+        encoded = editor.encode(source.pixels, found)
+        if layout == "paper":
+            sheet = editor.draw_paper_sheet(encoded, axis)
+        else:
+            sheet = editor.draw_grid(source.pixels, encoded, axis)
+        what = f"{steps}x{steps} valence and arousal from {-extent:g} to {extent:g}, from {encoded.source}"
+        facts = {"faces": [_face_facts(faces.index(found), found, encoded.source)]}
+        return declared(Photo(sheet), DRAWN, editor, what), facts
+
+    naming = {"tag": "grid", "suffix": ".png", "output": output, "overwrite": overwrite}
+    _process(photos, recursive, naming | {"skip_existing": skip_existing}, weights, device, as_json, work)
+
+
+@app.command()
+def animate(
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A JPEG, PNG, WebP, TIFF, BMP or AVIF file.")],
+    path: Annotated[
+        str, typer.Option(help="circle, emotions such as happy,surprised,neutral, or points such as '0,0 0.8,0.2'.")
+    ] = "circle",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .webp, .gif or .mp4 file, or a new folder for PNG; by default WebP."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Length.")] = 4.0,
+    fps: Annotated[float, typer.Option(min=1, max=60, help="Frames a second.")] = 20.0,
+    loop: Annotated[bool, typer.Option(help="Lead the path back to its start and repeat.")] = True,
+    crop: Annotated[bool, typer.Option("--crop", help="Show the face alone instead of the whole photo.")] = False,
+    face: FaceChoice = "largest",
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    weights: Weights = DEFAULT_WEIGHTS,
+) -> None:
+    """Let a face go along a path over the circumplex."""
+    from faceedit.animate import parse_path, path_targets, write_animation
+
+    targets = path_targets(parse_path(path), round(seconds * fps), loop)
+    if output is None or output.is_dir():
+        output = (output or photo.parent) / f"{photo.stem}-animated.webp"
+    refuse_existing(output, overwrite)
+    if face == "all":
+        raise UsageError("an animation moves one face: name it with --face")
+    from faceedit.editor import FaceEditor
+    from faceedit.image import read_photo
+    from faceedit.request import select_faces
+
+    pixels = read_photo(photo).pixels
+    editor = FaceEditor.from_pretrained(weights, device)
+    chosen = select_faces(editor.detect(pixels), face)[0]
+    encoded = editor.encode(pixels, chosen)
+    say(f"face at {box_text(chosen.box)}: {encoded.source}, {len(targets)} frames")
+    frames = editor.crop_edits(pixels, encoded, targets) if crop else editor.edits(pixels, encoded, targets)
+    with progress_bar("frames") as progress:
+        write_animation(output, progress.track(frames, len(targets), description="animating"), fps, loop)
+    print(output)
+
+
+@app.command()
+def info(
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A picture that faceedit wrote.")] = None,
+) -> None:
+    """Read back what an edited file says of itself; without a file, tell versions, devices and weights."""
+    if file is not None:
+        from faceedit.image import read_photo
+        from faceedit.provenance import from_xmp
+
+        found = from_xmp(read_photo(file).xmp)
+        if found is None:
+            print(f"{file} does not say that faceedit made or edited it")
+            return
+        for name, value in vars(found).items():
+            print(f"{name.replace('_', ' ')}: {value}")
+        return
+    import platform
+    from importlib.metadata import version
+
+    from faceedit.device import available_devices
+    from faceedit.weights import published
+
+    print(f"faceedit {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    print(", ".join(f"{name} {version(name)}" for name in ("torch", "facenet-pytorch", "opencv-python", "pillow")))
+    print(f"devices: {', '.join(available_devices())}")
+    for path, digest in published():
+        print(f"weights {path.stem}: {path}, SHA-256 {digest}")
+
+
+def _process(photos, recursive, naming, weights, device, as_json, work) -> None:
+    """Take photos through work(editor, photo) → (result, facts), and tell of each; naming: what batch.plan takes."""
+    from faceedit import batch
+
+    if STANDARD in photos or naming["output"] == Path(STANDARD):
+        _process_standard(photos, naming["output"], weights, device, work)
+        return
+    found = batch.find_photos(photos, recursive)
+    jobs = batch.plan(found, **naming)
+    for job in jobs:
+        if job.done:
+            _tell(job, {"skipped": "its output is there"}, as_json)
+    waiting = [job for job in jobs if not job.done]
+    if not waiting:
+        return
+    from faceedit.editor import FaceEditor
+
+    editor = FaceEditor.from_pretrained(weights, device)
+    failed = []
+    with progress_bar("photos", disable=len(waiting) == 1) as progress:
+        task = progress.add_task("editing", total=len(waiting))
+        for job, outcome in batch.run(waiting, lambda photo: work(editor, photo)):
+            if isinstance(outcome, FaceEditError):
+                if len(jobs) == 1:
+                    raise outcome
+                failed.append(job.photo)
+            _tell(job, outcome, as_json)
+            progress.advance(task)
+    if failed:
+        raise BatchError(f"{len(failed)} of {len(jobs)} photos failed: {', '.join(map(str, failed))}")
+
+
+def _process_standard(photos, output, weights, device, work) -> None:
+    """One photo from standard input or to standard output, as bytes."""
+    from faceedit.editor import FaceEditor
+    from faceedit.files import write_atomically
+    from faceedit.image import encode_photo, format_of, read_photo
+
+    if len(photos) != 1:
+        raise UsageError("- stands for one photo: leave out the others")
+    source = read_photo(sys.stdin.buffer.read() if photos[0] == STANDARD else Path(photos[0]))
+    to_file = output is not None and output != Path(STANDARD)
+    format = format_of(output) if to_file else source.format
+    result, facts = work(FaceEditor.from_pretrained(weights, device), source)
+    for line in map(_face_line, facts["faces"]):
+        say(line)
+    data = encode_photo(result, format)
+    if to_file:
+        write_atomically(output, data)
+        print(output)
+    else:
+        sys.stdout.buffer.write(data)
+
+
+def _tell(job, outcome, as_json: bool) -> None:
+    """What became of a photo: its output or a JSON object on stdout, the rest for a person."""
+    if isinstance(outcome, FaceEditError):
+        say(f"faceedit: {outcome}")
+        outcome = {"error": str(outcome)}
+    elif "skipped" in outcome:
+        say(f"{job.photo}: {outcome['skipped']}")
+    else:
+        for line in map(_face_line, outcome["faces"]):
+            say(line)
+    if as_json:
+        print(json.dumps({"input": str(job.photo), "output": str(job.output), **outcome}))
+    elif "faces" in outcome:
+        print(job.output)
+
+
+def _face_facts(index: int, face, source, target=None, nearest=None) -> dict:
+    """What was done with one face, for programs."""
+    facts = {"number": index + 1, "box": [round(float(value), 1) for value in face.box], "source": vars(source)}
+    if target is not None:
+        facts["target"] = vars(target)
+        if nearest != target:
+            facts["nearest learnt"] = vars(nearest)
+    return facts
+
+
+def _face_line(facts: dict) -> str:
+    """The same, for a person."""
+    from faceedit.circumplex import Affect
+
+    line = f"face {facts['number']} at {box_text(facts['box'])}: {Affect(**facts['source'])}"
+    if "target" in facts:
+        line += f" → {Affect(**facts['target'])}"
+    if "nearest learnt" in facts:
+        line += f", beyond what was learnt: going to the nearest, {Affect(**facts['nearest learnt'])}"
+    return line
+
+
+def declared(photo, source_type: str, editor, edits: str):
+    """The photo with XMP that says what a trained model did in it."""
+    from dataclasses import replace
+
+    from faceedit.provenance import Provenance, to_xmp
+
+    weights = editor.weights
+    provenance = Provenance(source_type, weights.path.stem, weights.sha256, edits)
+    return replace(photo, xmp=to_xmp(provenance, photo.xmp))

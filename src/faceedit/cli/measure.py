@@ -1,0 +1,197 @@
+"""Commands that measure: where faces lie, and how well an editor does."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from faceedit.cli.app import (
+    Device,
+    Overwrite,
+    Photos,
+    Recursive,
+    Weights,
+    app,
+    box_text,
+    progress_bar,
+    refuse_existing,
+    say,
+)
+from faceedit.config import DEFAULT_WEIGHTS, JUDGE_WEIGHTS
+from faceedit.errors import BatchError, FaceEditError, NoFaceError, UsageError
+
+SHOWN_EXPRESSIONS = 3
+
+
+@app.command()
+def estimate(
+    photos: Photos,
+    recursive: Recursive = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a photo, a line each.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the photo, with its faces' boxes, beside the circumplex; for one photo.")
+    ] = None,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    weights: Annotated[str, typer.Option(help="An estimator's published weights by name or path.")] = JUDGE_WEIGHTS,
+) -> None:
+    """Tell where the faces of photos lie on the circumplex.
+
+    This describes how a face looks in a photo, not what the person feels.
+    """
+    from faceedit.batch import find_photos
+    from faceedit.image import format_of, read_photo, write_photo
+
+    paths = [photo.path for photo in find_photos(photos, recursive)]
+    if plot is not None:
+        if len(paths) > 1:
+            raise UsageError(f"--plot draws one photo, not {len(paths)}")
+        format_of(plot)
+        refuse_existing(plot, overwrite)
+    from faceedit.estimate import AffectEstimator
+    from faceedit.face import FaceDetector
+
+    estimator = AffectEstimator.from_pretrained(weights, device)
+    detector = FaceDetector("cuda" if estimator.device == "cuda" else "cpu")
+    results, failed = [], []
+    for path in paths:
+        try:
+            image = read_photo(path).pixels
+        except FaceEditError as error:
+            if len(paths) == 1:
+                raise
+            failed.append(path)
+            say(f"faceedit: {error}")
+            if as_json:
+                print(json.dumps({"photo": str(path), "error": str(error)}))
+            continue
+        estimates = estimator.estimate(image, detector.detect(image))
+        if len(paths) == 1 and not estimates:
+            raise NoFaceError(f"no face was found in {path}")
+        if as_json:
+            faces = [_as_json(number, estimate) for number, estimate in enumerate(estimates, 1)]
+            print(json.dumps({"photo": str(path), "faces": faces}))
+        results.append((path, estimates))
+    if not as_json:
+        _print_estimates(results)
+    if plot is not None:
+        from faceedit.image import Photo
+        from faceedit.sheet import estimates_sheet
+
+        points = [(e.face.box, e.affect.valence, e.affect.arousal) for e in estimates]
+        write_photo(plot, Photo(estimates_sheet(image, points)))
+    if failed:
+        raise BatchError(f"{len(failed)} of {len(paths)} photos could not be read: {', '.join(map(str, failed))}")
+
+
+@app.command()
+def evaluate(
+    source: Annotated[Path, typer.Argument(metavar="DATA", help="A folder of photos with their labels.")],
+    weights: Weights = DEFAULT_WEIGHTS,
+    editor: Annotated[
+        Literal["weights", "copy", "oracle-swap"],
+        typer.Option(help="copy gives the photo back, oracle-swap another person with the asked affect: two controls."),
+    ] = "weights",
+    faces: Annotated[int, typer.Option(min=1, help="Photos, chosen by the seed.")] = 200,
+    seed: Annotated[int, typer.Option()] = 0,
+    embedder: Annotated[
+        str, typer.Option(help="What measures identity: facenet, the path of MobileFaceNet weights, or off.")
+    ] = "facenet",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A JSON file for the figures.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="A picture of the grids of the worst, the median and the best face.")
+    ] = None,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+) -> None:
+    """Measure an editor: whether the asked affect arrives, and what happens to the person and the photo.
+
+    Uses the validation photos where the labels name a split. The judge that estimates affect trained no editor.
+    """
+    for path in (output, sheet):
+        if path is not None:
+            refuse_existing(path, overwrite)
+    from faceedit import evaluate as library
+    from faceedit.circumplex import affect_grid, grid_axis
+    from faceedit.editor import FaceEditor
+    from faceedit.files import write_atomically
+    from faceedit.identity import FaceEmbedder
+    from faceedit.image import Photo, format_of, write_photo
+
+    if sheet is not None:
+        format_of(sheet)
+    chosen, pool, photos = library.choose_labels(source, faces, seed)
+    subject = FaceEditor.from_pretrained(weights, device)
+    judge, detector, support = subject.judge, subject.detector, subject.support
+    if editor == "copy":
+        subject = library.CopyEditor(judge)
+    elif editor == "oracle-swap":
+        subject = library.SwapEditor(judge, pool, photos, detector, seed)
+    embed = None if embedder == "off" else FaceEmbedder(embedder, judge.device)
+    with progress_bar("faces") as progress:
+        task = progress.add_task("evaluating", total=len(chosen))
+
+        def show(done: int, _total: int) -> None:
+            progress.update(task, completed=done)
+
+        figures, subjects = library.evaluate(chosen, photos, subject, judge, detector, embed, support, show)
+    figures = {"editor": weights if editor == "weights" else editor, "seed": seed, **figures}
+    _print_figures(figures)
+    if output is not None:
+        write_atomically(output, (json.dumps(figures, indent=1) + "\n").encode())
+    if sheet is not None:
+        targets = affect_grid(grid_axis())
+        supported = [support.covers(*target) for target in targets.tolist()]
+        write_photo(sheet, Photo(library.worst_median_best(subjects, targets, supported)))
+
+
+def _as_json(number: int, estimate) -> dict:
+    return {
+        "number": number,
+        "box": [round(float(value), 1) for value in estimate.face.box],
+        "valence": round(estimate.affect.valence, 4),
+        "arousal": round(estimate.affect.arousal, 4),
+        "expressions": {name: round(value, 4) for name, value in estimate.probabilities.items()},
+    }
+
+
+def _print_estimates(results) -> None:
+    from rich.table import Table
+
+    table = Table("photo", "face", "box", "valence", "arousal", "looks")
+    for path, estimates in results:
+        for number, estimate in enumerate(estimates, 1):
+            strongest = sorted(estimate.probabilities.items(), key=lambda item: -item[1])[:SHOWN_EXPRESSIONS]
+            looks = ", ".join(f"{name} {value:.0%}" for name, value in strongest)
+            affect = (f"{estimate.affect.valence:+.2f}", f"{estimate.affect.arousal:+.2f}")
+            table.add_row(escape(str(path)), str(number), box_text(estimate.face.box), *affect, looks)
+        if not estimates:
+            table.add_row(escape(str(path)), "-", "no face", "", "", "")
+    Console().print(table)
+
+
+def _print_figures(figures: dict) -> None:
+    """One table of everything measured, intervals in brackets."""
+    from rich.table import Table
+
+    table = Table("measure", "value", "95 % interval", title=f"{figures['editor']}, {figures['faces']} faces")
+
+    def add(name: str, value) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                add(f"{name} {key}".strip(), inner)
+        elif isinstance(value, list):
+            table.add_row(name, f"{value[0]:.3f}", f"{value[1]:.3f} to {value[2]:.3f}")
+        elif isinstance(value, float):
+            table.add_row(name, f"{value:.3f}", "")
+        else:
+            table.add_row(name, str(value), "")
+
+    add("", {key: value for key, value in figures.items() if key not in ("editor", "groups")})
+    for column, group in figures["groups"].items():
+        for measure, name in group["worst"].items():
+            table.add_row(f"worst {column}, {measure}", f"{group['rows'][name][measure]:.3f}", name)
+    Console().print(table)

@@ -1,0 +1,153 @@
+"""Commands from labelled photos to published weights."""
+
+import os
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from faceedit.cli.app import Device, Overwrite, app, console, progress_bar, refuse_existing, say
+from faceedit.config import MODELS
+from faceedit.errors import UsageError
+
+
+@app.command()
+def prepare(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="A folder of photos with their labels.")],
+    out: Annotated[Path, typer.Option(help="The folder for the crops.")] = Path("data"),
+    size: Annotated[int, typer.Option(help="Side of a crop in pixels.")] = 128,
+    workers: Annotated[int | None, typer.Option(help="Processes; by default one for each core.")] = None,
+) -> None:
+    """Cut aligned face crops, for training, out of labelled photos.
+
+    Labels are read from labels.csv (file, valence, arousal, optionally expression, split and further columns), from
+    AffectNet's annotation CSV, or from file names as {id}s{expression}s{1000·valence}s{1000·arousal}.jpg. Run again
+    after an interruption, it goes on where it was.
+    """
+    from faceedit.train.prepare import prepare as run_prepare
+
+    with progress_bar("photos") as progress:
+        task = progress.add_task("preparing", total=None)
+        shown = run_prepare(
+            source,
+            out,
+            size,
+            workers or os.cpu_count() or 1,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    for what, files in (("without a face", shown.no_face), ("that could not be read", shown.unreadable)):
+        if files:
+            say(f"photos {what}: {len(files)}")
+            for file in files:
+                say(f"  {file}")
+    say(f"{shown.train} training and {shown.validation} validation crops")
+    print(out)
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Option(help="A folder that `faceedit prepare` made.")] = Path("data"),
+    model: Annotated[
+        Literal["editor", "caae", "judge", "guide"],
+        typer.Option(help="caae: the paper's editor; judge, guide: affect estimators, for judging and for training."),
+    ] = "caae",
+    run: Annotated[
+        Path | None, typer.Option(help="The folder for state, sheets and TensorBoard files; by default runs/MODEL.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Each shows all crops, rare ones repeatedly.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Train for this time instead of for --epochs.")] = None,
+    batch: Annotated[int | None, typer.Option(min=2)] = None,
+    learning_rate: Annotated[float | None, typer.Option()] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side of the images that the networks see.")] = None,
+    perceptual: Annotated[
+        str | None,
+        typer.Option(
+            help="What the CAAE's perceptual loss compares activations of: facenet (facenet-pytorch's "
+            "InceptionResnetV1, downloaded on first use), the path of vgg-face.mat (as the paper) or of "
+            "MobileFaceNet weights, or off."
+        ),
+    ] = None,
+    guide: Annotated[
+        str | None, typer.Option(help="Weights of the estimator that teaches the editor, by name or path.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    save_minutes: Annotated[float | None, typer.Option(help="Save at least this often.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the state in --run.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Train a model on prepared crops; options not given are the model's own. Ctrl-C saves; --resume goes on."""
+    from dataclasses import fields, replace
+
+    given = {
+        "epochs": epochs,
+        "minutes": minutes,
+        "batch": batch,
+        "learning_rate": learning_rate,
+        "perceptual": perceptual,
+        "guide": guide,
+        "seed": seed,
+        "save_minutes": save_minutes,
+        "image_size": image_size,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    run = run or Path("runs") / model
+    network, training = MODELS[model]
+    if resume:
+        from faceedit.train.checkpoint import load_configs
+
+        network, training = load_configs(run)
+        if fixed := given.keys() - {"epochs", "minutes", "save_minutes"}:
+            raise UsageError(f"--resume goes on with the settings of the run: leave out --{_hyphened(min(fixed))}")
+    if image_size is not None:
+        if image_size % 16 or not 16 <= image_size <= 512:
+            raise UsageError(f"image size must be a multiple of 16 from 16 to 512, not {image_size}")
+        network = replace(network, image_size=given.pop("image_size"))
+    if foreign := given.keys() - {field.name for field in fields(training)}:
+        raise UsageError(f"--{_hyphened(min(foreign))} means nothing for --model {model}")
+    training = replace(training, **given)
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    from faceedit.device import resolve_device
+    from faceedit.train.loop import train as run_train
+
+    progress, losses = progress_bar("steps"), Text()
+    task = progress.add_task("training", total=None)
+
+    def show(report) -> None:
+        head = f"epoch {report.epoch + 1}, {report.images_per_second:.0f} images/s"
+        losses.plain = "  ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
+        total = report.steps or round(report.step * (1 + report.seconds_left / max(report.seconds, 1e-9)))
+        progress.update(task, completed=report.step, total=total, description=head)
+        if not console.is_terminal:  # a log file gets lines instead of a bar
+            say(f"step {report.step}, {head}  {losses.plain}")
+
+    with Live(Group(progress, losses), console=console) if console.is_terminal else nullcontext():
+        try:
+            run_train(data, run, training, network, resolve_device(device), resume, show)
+        except KeyboardInterrupt:
+            say(f"interrupted; go on with --resume --run {run}")
+            raise
+    print(run)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a training run.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Turn a training run into weights that the editor loads."""
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output} must end in .safetensors")
+    refuse_existing(output, overwrite)
+    from faceedit.train.checkpoint import export_weights
+
+    export_weights(run, output)
+    print(output)
+
+
+def _hyphened(name: str) -> str:
+    return name.replace("_", "-")

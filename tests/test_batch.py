@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceedit.batch import Job, find_photos, plan, run
+from faceedit.errors import NoFaceError, UnreadableError, UsageError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """a.jpg, a.png, notes.txt and inner/b.jpg, the pictures 8 pixels square and of different grey."""
+    root = tmp_path / "photos"
+    (root / "inner").mkdir(parents=True)
+    for i, name in enumerate(("a.jpg", "a.png", "inner/b.jpg")):
+        Image.new("RGB", (8, 8), (40 * i, 40 * i, 40 * i)).save(root / name)
+    (root / "notes.txt").write_text("no photo")
+    return root
+
+
+def names(found):
+    return [photo.path.name for photo in found]
+
+
+def test_photos_are_found_in_folders_patterns_and_by_name(folder):
+    assert names(find_photos([str(folder)])) == ["a.jpg", "a.png"]
+    assert names(find_photos([str(folder)], recursive=True)) == ["a.jpg", "a.png", "b.jpg"]
+    assert names(find_photos([str(folder / "*.png"), str(folder / "a.png")])) == ["a.png"]
+    assert names(find_photos([str(folder / "none.jpg")])) == ["none.jpg"]  # left to its reader
+    for empty in (str(folder / "*.webp"), str(folder.parent)):
+        with pytest.raises(UnreadableError, match="holds no photos"):
+            find_photos([empty])
+
+
+def test_outputs_lie_beside_the_photo_or_in_a_folder_with_the_tree_kept(folder, tmp_path):
+    found = find_photos([str(folder)], recursive=True)
+    beside = [job.output for job in plan(found, "edited")]
+    assert beside == [folder / "a-edited.jpg", folder / "a-edited.png", folder / "inner" / "b-edited.jpg"]
+    out = tmp_path / "out"
+    inside = [job.output for job in plan(found, "grid", ".png", out)]
+    assert inside == [out / "a-grid.png", out / "a-grid-2.png", out / "inner" / "b-grid.png"]
+    assert (out / "inner").is_dir()
+
+
+def test_nothing_is_written_over_unless_asked_and_what_is_there_can_be_left(folder):
+    found = find_photos([str(folder / "a.jpg")])
+    (folder / "a-edited.jpg").touch()
+    assert plan(found, "edited") == [Job(folder / "a.jpg", folder / "a-edited-2.jpg")]
+    assert plan(found, "edited", overwrite=True) == [Job(folder / "a.jpg", folder / "a-edited.jpg")]
+    assert plan(found, "edited", skip_existing=True) == [Job(folder / "a.jpg", folder / "a-edited.jpg", done=True)]
+    with pytest.raises(UsageError, match="exists"):
+        plan(found, "edited", output=folder / "a-edited.jpg")
+    with pytest.raises(UsageError, match="one file for 3 photos"):
+        plan(find_photos([str(folder)]), "edited", output=folder / "x.jpg")
+    with pytest.raises(UsageError, match="cannot tell the format"):
+        plan(found, "edited", output=folder / "x.gif")
+
+
+def test_the_results_of_an_earlier_run_are_no_photos(folder):
+    for job in plan(find_photos([str(folder)]), "edited"):
+        job.output.write_bytes(job.photo.read_bytes())
+    again = plan(find_photos([str(folder)]), "edited", skip_existing=True)
+    assert [job.photo.name for job in again] == ["a.jpg", "a.png"]
+    assert all(job.done for job in again)
+    (folder / "a.jpg").unlink()
+    (folder / "a.png").unlink()  # alone, a result is a photo like any other
+    assert len(plan(find_photos([str(folder)]), "edited")) == 2
+
+
+def test_every_photo_is_worked_on_in_order_and_failures_stop_none(folder, tmp_path):
+    (folder / "broken.jpg").write_text("no photo")
+    jobs = plan(find_photos([str(folder)], recursive=True), "edited", output=tmp_path / "out")
+
+    def invert(photo):
+        if photo.pixels.max() > 60:
+            raise NoFaceError("no face")
+        return photo.with_pixels(255 - photo.pixels), {"was": int(photo.pixels.max())}
+
+    outcomes = list(run(jobs, invert))
+    assert {job for job, _ in outcomes} == set(jobs)
+    by_name = {job.photo.name: outcome for job, outcome in outcomes}
+    assert isinstance(by_name["broken.jpg"], UnreadableError)
+    assert isinstance(by_name["b.jpg"], NoFaceError)
+    assert by_name["a.png"] == {"was": 40}
+    written = sorted(path.name for path in (tmp_path / "out").rglob("*.*"))
+    assert written == ["a-edited.jpg", "a-edited.png"]
+    assert np.asarray(Image.open(tmp_path / "out" / "a-edited.png")).max() == 215
+
+
+def test_an_output_that_cannot_be_written_is_a_failure_of_its_job(folder, tmp_path):
+    jobs = [Job(folder / "a.jpg", tmp_path / "none" / "a.jpg"), Job(folder / "a.png", tmp_path / "a.png")]
+    outcomes = dict(run(jobs, lambda photo: (photo, {})))
+    assert isinstance(outcomes[jobs[0]], UnreadableError)
+    assert outcomes[jobs[1]] == {}
+    assert Path(tmp_path / "a.png").exists()
+
+
+def test_reading_runs_only_a_few_photos_ahead(folder, monkeypatch):
+    read = []
+    monkeypatch.setattr("faceedit.batch.read_photo", lambda path: read.append(path) or path)
+    monkeypatch.setattr("faceedit.batch.write_photo", lambda path, photo: None)
+    jobs = [Job(Path(f"{i}.jpg"), Path(f"{i}.out.jpg")) for i in range(50)]
+    ahead = []
+    for _ in run(jobs, lambda photo: (photo, {"ahead": ahead.append(len(read) - jobs.index(_job(jobs, photo)))})):
+        pass
+    assert len(read) == 50
+    assert max(ahead) <= 4
+
+
+def _job(jobs, path):
+    return next(job for job in jobs if job.photo == path)
