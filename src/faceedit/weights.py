@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
+from faceedit import hub
 from faceedit.circumplex import Support
 from faceedit.config import KINDS, NetworkConfig, kind_of, network_config
 from faceedit.errors import WeightsError
@@ -46,7 +47,12 @@ def build(config: NetworkConfig) -> nn.Module:
 
 
 def find_weights(name: str) -> Path:
-    """The file of published weights by name (as in `weights/`, without its ending), or by path. Raises WeightsError."""
+    """The file of published weights by name (as in `weights/`, without its ending), by path, or on a hub.
+
+    Raises WeightsError, UsageError.
+    """
+    if name.startswith(hub.PREFIX):
+        return hub.fetch(name)
     if Path(name).suffix == ".safetensors":
         if Path(name).is_file():
             return Path(name)

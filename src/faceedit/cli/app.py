@@ -20,7 +20,7 @@ console = Console(stderr=True, highlight=False)
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where the networks run.")]
-Weights = Annotated[str, typer.Option(help="Published weights by name, or the path of a .safetensors file.")]
+Weights = Annotated[str, typer.Option(help="Published weights by name, a .safetensors file, or hub:owner/name@rev.")]
 Photos = Annotated[
     list[str], typer.Argument(metavar="PHOTO…", help="Files, folders, patterns with * and ?, or - for standard input.")
 ]

@@ -149,5 +149,46 @@ def export(
     print(output)
 
 
+@app.command()
+def fetch(
+    reference: Annotated[
+        str | None, typer.Argument(metavar="[HUB]", help="hub:owner/name@revision, or with :file.safetensors behind.")
+    ] = None,
+    sha256: Annotated[str | None, typer.Option(help="The hash that the weights must have, hexadecimal.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also copy them to this file.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fetch weights from a hub into its cache; without a name, tell the published ones, which come with the program."""
+    if reference is None:
+        from faceedit.weights import published
+
+        for path, digest in published():
+            print(f"{path} SHA-256 {digest}")
+        return
+    if output is not None:
+        refuse_existing(output, overwrite)
+    from faceedit.files import write_atomically
+    from faceedit.hub import fetch as fetch_from_hub
+
+    path = fetch_from_hub(reference, sha256)
+    if output is not None:
+        write_atomically(output, path.read_bytes())
+        path = output
+    print(path)
+
+
+@app.command()
+def push(
+    weights: Annotated[Path, typer.Argument(metavar="FILE", help="Exported weights, a .safetensors file.")],
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The hub repository.")],
+    card: Annotated[Path, typer.Option(help="Their model card, a Markdown file.")],
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+) -> None:
+    """Upload exported weights with their model card to a hub, with the token of `hf auth login`."""
+    from faceedit.hub import push as push_to_hub
+
+    print(push_to_hub(weights, repository, card, private))
+
+
 def _hyphened(name: str) -> str:
     return name.replace("_", "-")

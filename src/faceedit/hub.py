@@ -1,0 +1,103 @@
+"""Weights from a hub of Hugging Face's kind, and to one, through huggingface-hub: its cache, its offline switch."""
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from faceedit.errors import UnreadableError, UsageError, WeightsError
+
+PREFIX = "hub:"
+DEFAULT_FILE = "model.safetensors"
+CARD_FILE = "README.md"
+REFERENCE = re.compile(r"hub:([\w.-]+/[\w.-]+)(?:@([\w./-]+))?(?::([\w./-]+\.safetensors))?")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A file of a hub repository, at a revision (branch, tag or commit) or the newest."""
+
+    repository: str
+    revision: str | None = None
+    file: str = DEFAULT_FILE
+
+
+def parse(text: str) -> Reference:
+    """The reference that `hub:owner/name@revision:file` says; revision and file may be left out. Raises UsageError."""
+    match = REFERENCE.fullmatch(text)
+    if match is None:
+        raise UsageError(f"weights on a hub are named hub:owner/name, with @revision and :file if need be, not {text}")
+    repository, revision, file = match.groups()
+    return Reference(repository, revision, file or DEFAULT_FILE)
+
+
+def fetch(text: str, digest: str | None = None) -> Path:
+    """The weights of a reference in the hub's cache, downloaded if they are not there.
+
+    digest: the SHA-256, hexadecimal, that they must have; without one, the hash that the hub itself keeps of a large
+    file. With HF_HUB_OFFLINE set, only the cache is used. Raises UsageError, WeightsError.
+    """
+    reference = parse(text)
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        path = Path(hf_hub_download(reference.repository, reference.file, revision=reference.revision))
+    except RepositoryNotFoundError as error:
+        raise WeightsError(f"the hub has no repository {reference.repository}, or it is private") from error
+    except RevisionNotFoundError as error:
+        raise WeightsError(f"{reference.repository} has no revision {reference.revision}") from error
+    except LocalEntryNotFoundError as error:
+        raise WeightsError(f"{text} is not in the cache, and the hub cannot be reached") from error
+    except EntryNotFoundError as error:
+        raise WeightsError(f"{reference.repository} has no file {reference.file}") from error
+    except HFValidationError as error:
+        raise UsageError(f"{reference.repository} is no name of a repository: {error}") from error
+    except (HfHubHTTPError, OSError, RuntimeError) as error:
+        raise WeightsError(f"fetching {text} failed: {str(error).splitlines()[0]}") from error
+    blob = path.resolve()
+    wanted = digest.lower() if digest else blob.name  # the cache names a large file by its hash
+    if (digest or re.fullmatch("[0-9a-f]{64}", blob.name)) and _sha256(blob) != wanted:
+        blob.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        raise WeightsError(f"what came for {text} has another SHA-256 than {wanted}: it was removed from the cache")
+    return path
+
+
+def push(weights: Path, repository: str, card: Path, private: bool = False) -> str:
+    """Upload published weights and their model card to a repository, made if it is not there; the commit's address.
+
+    Needs a token, as `hf auth login` or HF_TOKEN give. Raises UnreadableError, WeightsError.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    for path in (weights, card):
+        if not path.is_file():
+            raise UnreadableError(f"there is no file {path}")
+    api = HfApi()
+    files = {DEFAULT_FILE: weights, CARD_FILE: card}
+    operations = [CommitOperationAdd(name, path) for name, path in files.items()]
+    try:
+        api.create_repo(repository, private=private, exist_ok=True)
+        commit = api.create_commit(repository, operations, commit_message=f"Upload {weights.stem}")
+    except HFValidationError as error:
+        raise UsageError(f"{repository} is no name of a repository: {error}") from error
+    except (HfHubHTTPError, OSError, RuntimeError) as error:
+        raise WeightsError(f"pushing to {repository} failed: {str(error).splitlines()[0]}") from error
+    return str(commit.commit_url)
+
+
+def _sha256(path: Path) -> str:
+    digest = sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
