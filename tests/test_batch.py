@@ -51,7 +51,7 @@ def test_nothing_is_written_over_unless_asked_and_what_is_there_can_be_left(fold
     assert plan(found, "edited", skip_existing=True) == [Job(folder / "a.jpg", folder / "a-edited.jpg", done=True)]
     with pytest.raises(UsageError, match="exists"):
         plan(found, "edited", output=folder / "a-edited.jpg")
-    with pytest.raises(UsageError, match="one file for 3 photos"):
+    with pytest.raises(UsageError, match="one file for 2 photos"):
         plan(find_photos([str(folder)]), "edited", output=folder / "x.jpg")
     with pytest.raises(UsageError, match="cannot tell the format"):
         plan(found, "edited", output=folder / "x.gif")
@@ -63,9 +63,13 @@ def test_the_results_of_an_earlier_run_are_no_photos(folder):
     again = plan(find_photos([str(folder)]), "edited", skip_existing=True)
     assert [job.photo.name for job in again] == ["a.jpg", "a.png"]
     assert all(job.done for job in again)
-    (folder / "a.jpg").unlink()
-    (folder / "a.png").unlink()  # alone, a result is a photo like any other
-    assert len(plan(find_photos([str(folder)]), "edited")) == 2
+    named = find_photos([str(folder / "a.jpg"), str(folder / "a-edited.jpg")])
+    assert len(plan(named, "edited")) == 2  # who names a result means it
+    inside = folder / "out"
+    for job in plan(find_photos([str(folder)], recursive=True), "grid", ".png", inside):
+        job.output.write_bytes((folder / "a.png").read_bytes())
+    again = plan(find_photos([str(folder)], recursive=True), "grid", ".png", inside, skip_existing=True)
+    assert sorted(job.photo.name for job in again) == ["a.jpg", "a.png", "b.jpg"]
 
 
 def test_every_photo_is_worked_on_in_order_and_failures_stop_none(folder, tmp_path):
@@ -106,6 +110,20 @@ def test_reading_runs_only_a_few_photos_ahead(folder, monkeypatch):
         pass
     assert len(read) == 50
     assert max(ahead) <= 4
+
+
+def test_failures_hold_no_more_photos_than_successes(monkeypatch):
+    read = []
+    monkeypatch.setattr("faceedit.batch.read_photo", lambda path: read.append(path) or path)
+    jobs = [Job(Path(f"{i}.jpg"), Path(f"{i}.out.jpg")) for i in range(40)]
+
+    def fail(photo):
+        assert len(read) - jobs.index(_job(jobs, photo)) <= 4
+        raise MemoryError
+
+    outcomes = list(run(jobs, fail))
+    assert len(outcomes) == 40
+    assert all("could not be edited" in str(outcome) for _, outcome in outcomes)
 
 
 def _job(jobs, path):

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -9,6 +7,7 @@ from faceedit.train.checkpoint import export_weights, load_state
 from faceedit.train.loop import train
 from faceedit.weights import load_weights
 from tests.conftest import TINY_ESTIMATOR
+from tests.test_train import same
 
 
 @pytest.mark.parametrize("name", ["judge", "guide"])
@@ -50,6 +49,16 @@ def test_an_estimator_learns_from_its_half_and_resumes(prepared, tmp_path):
     assert weights.model.config == TINY_ESTIMATOR
     assert weights.training["half"] == 0
 
-    train(prepared, tmp_path / "part", replace(training, epochs=30), TINY_ESTIMATOR)
+
+def test_an_interrupted_estimator_resumes_to_the_bitwise_same_end(prepared, tmp_path):
+    training = EstimatorTraining(epochs=20, batch=4, save_minutes=60)
+
+    def interrupt(report):
+        if report.step == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(prepared, tmp_path / "part", training, TINY_ESTIMATOR, report=interrupt)
     train(prepared, tmp_path / "part", training, TINY_ESTIMATOR, resume=True)
-    assert load_state(tmp_path / "part")["step"] == load_state(tmp_path / "run")["step"]
+    train(prepared, tmp_path / "whole", training, TINY_ESTIMATOR)
+    assert same(load_state(tmp_path / "part"), load_state(tmp_path / "whole"))

@@ -97,6 +97,24 @@ def test_a_palette_with_transparency_keeps_it(tmp_path, pixels):
     assert read_photo(tmp_path / "a.png").alpha[0, 0] == 0
 
 
+def test_a_tiffs_profile_is_carried_once(tmp_path, pixels):
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(pixels).save(tmp_path / "a.tiff", icc_profile=icc)
+    photo = read_photo(tmp_path / "a.tiff")
+    assert photo.icc == icc
+    assert photo.exif is None or icc not in photo.exif
+
+
+def test_a_tag_of_the_wrong_type_costs_the_exif_and_not_the_photo(tmp_path, pixels):
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    data = bytearray(exif.tobytes())
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=bytes(data))
+    text = (tmp_path / "a.jpg").read_bytes().replace(b"\x01\x0f\x00\x02", b"\x01\x1a\x00\x02")  # XResolution as text
+    (tmp_path / "b.jpg").write_bytes(text)
+    assert read_photo(tmp_path / "b.jpg").pixels.shape == pixels.shape
+
+
 def test_a_grey_photo_is_written_grey(tmp_path, pixels):
     Image.fromarray(pixels).convert("L").save(tmp_path / "a.jpg")
     photo = read_photo(tmp_path / "a.jpg")

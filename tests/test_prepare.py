@@ -53,7 +53,18 @@ def test_photos_become_aligned_crops_with_their_labels(photos, tmp_path):
     assert {path: path.read_bytes() for path in (tmp_path / "data").rglob("*.*")} == before
 
 
-def test_crops_of_two_sizes_are_not_mixed(photos, tmp_path):
+def test_crops_of_two_sizes_or_sources_are_not_mixed(photos, tmp_path):
     prepare(photos, tmp_path / "data", 64, 1)
+    shutil.copytree(photos, tmp_path / "other")
+    with pytest.raises(UsageError, match="other settings"):
+        prepare(tmp_path / "other", tmp_path / "data", 64, 1)
     with pytest.raises(UsageError, match="other settings"):
         prepare(photos, tmp_path / "data", 96, 1)
+
+
+def test_crops_within_the_source_are_no_photos(tmp_path):
+    source = tmp_path / "names"
+    source.mkdir()
+    shutil.copy(ASTRONAUT, source / "1s1s600s100.jpg")
+    for _ in range(2):
+        assert prepare(source, source / "data", 64, 1).train + prepare(source, source / "data", 64, 1).validation == 1

@@ -2,7 +2,7 @@ import pytest
 
 from faceedit.circumplex import EMOTIONS, Affect, named_emotion
 from faceedit.errors import NoFaceError, UsageError
-from faceedit.request import Request, choose_faces, select_faces
+from faceedit.request import Request, choose_faces, parse_choices, select_faces
 
 SOURCE = Affect(0.2, -0.1)
 FACES = ["large", "middle", "small"]
@@ -61,16 +61,21 @@ def test_what_makes_no_sense_is_refused(wanted):
 
 def test_each_face_can_have_its_own_emotion():
     request = Request(0.1, 0.2, strength=0.5)
-    chosen = choose_faces(FACES, ["all", "2=sad"], request)
+    chosen = choose_faces(FACES, parse_choices(["all", "2=sad"], request, 0.4, 0.5))
     assert [face for face, _ in chosen] == FACES
     assert [wanted.emotion for _, wanted in chosen] == [None, "sad", None]
-    assert chosen[1][1].strength == 0.5
-    assert choose_faces(FACES, ["3=happy", "1=sad"], None) == [
+    assert chosen[1][1] == Request(emotion="sad", intensity=0.4, strength=0.5)
+    assert choose_faces(FACES, parse_choices(["3=happy", "1=sad"], None, 1, 1)) == [
         ("large", Request(emotion="sad")),
         ("small", Request(emotion="happy")),
     ]
-    with pytest.raises(UsageError, match="where face 2 shall go"):
-        choose_faces(FACES, ["1=sad", "2"], None)
+    for choices, sentence in (
+        (["1=sad", "2"], "where face 2 shall go"),
+        (["1="], "no emotion"),
+        (["x=sad"], "face must"),
+    ):
+        with pytest.raises(UsageError, match=sentence):
+            parse_choices(choices, None, 1, 1)
 
 
 def test_faces_are_chosen_by_name_or_number():

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -73,6 +74,33 @@ def test_ctrl_c_saves(prepared, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(prepared, tmp_path / "run", CONFIG, TINY, report=interrupt)
     assert load_state(tmp_path / "run")["step"] == 6
+
+
+def test_ctrl_c_within_a_step_waits_for_its_end(prepared, tmp_path, monkeypatch):
+    step = CaaeTrainer.update
+
+    def interrupted(self, name, loss):
+        step(self, name, loss)
+        if self.step == 4 and name == "caae" and not came:
+            came.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    came = []
+    monkeypatch.setattr(CaaeTrainer, "update", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(prepared, tmp_path / "part", CONFIG, TINY)
+    assert load_state(tmp_path / "part")["step"] == 5
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    train(prepared, tmp_path / "part", CONFIG, TINY, resume=True)
+    train(prepared, tmp_path / "whole", CONFIG, TINY)
+    assert same(load_state(tmp_path / "part"), load_state(tmp_path / "whole"))
+
+
+def test_an_empty_validation_folder_is_none(prepared, tmp_path):
+    for path in (prepared / "validation").iterdir():
+        path.unlink()
+    train(prepared, tmp_path / "run", replace(CONFIG, epochs=1), TINY)
+    assert not (tmp_path / "run" / "sheets").exists()
 
 
 def test_a_loss_that_is_no_number_stops_with_the_last_good_state(prepared, tmp_path, monkeypatch):

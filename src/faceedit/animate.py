@@ -15,11 +15,13 @@ from PIL import Image
 from faceedit.circumplex import Affect, named_emotion
 from faceedit.errors import UnreadableError, UsageError
 from faceedit.files import write_atomically
+from faceedit.image import Photo, encode_photo
 
 CIRCLE = "circle"
 CIRCLE_RADIUS = 0.6
 SUFFIXES = (".gif", ".webp", ".mp4")
 MOST_FRAMES = 2000
+MOST_GIF_FPS = 50  # viewers slow faster ones down
 
 
 def parse_path(text: str) -> list[Affect]:
@@ -62,29 +64,42 @@ def path_targets(points: list[Affect], frames: int, loop: bool) -> np.ndarray:
     return stops[start] * (1 - share) + stops[start + 1] * share
 
 
-def write_animation(path: Path, frames: Iterable[np.ndarray], fps: float, loop: bool) -> None:
+def check_output(path: Path, fps: float) -> None:
+    """Raise UsageError where `write_animation` cannot write such a file."""
+    suffix = path.suffix.lower()
+    if suffix and suffix not in SUFFIXES:
+        raise UsageError(f"an animation is written as {', '.join(SUFFIXES)}, or into a folder, not as {suffix}")
+    if suffix == ".gif" and fps > MOST_GIF_FPS:
+        raise UsageError(f"GIF shows at most {MOST_GIF_FPS} frames a second, not {fps:g}: choose .webp or .mp4")
+
+
+def write_animation(
+    path: Path, frames: Iterable[np.ndarray], fps: float, loop: bool, like: Photo | None = None
+) -> None:
     """Write frames (H, W, 3) uint8 as .gif, .webp or .mp4 by the name, or as PNG files in a folder; whole or not.
 
-    loop: GIF and WebP repeat for ever. Raises UsageError, UnreadableError.
+    loop: GIF and WebP repeat for ever. like: a photo whose colour profile and XMP WebP and PNG carry; the others have
+    no place for them. Raises UsageError, UnreadableError.
     """
+    check_output(path, fps)
+    like = like or Photo(np.zeros((1, 1, 3), np.uint8))
     suffix = path.suffix.lower()
     if suffix == ".mp4":
         _write_video(path, iter(frames), fps)
-    elif suffix in SUFFIXES:
-        _write_pictures(path, iter(frames), fps, loop)
     elif suffix:
-        raise UsageError(f"an animation is written as {', '.join(SUFFIXES)}, or into a folder, not as {suffix}")
+        _write_pictures(path, iter(frames), fps, loop, like)
     else:
-        _write_folder(path, frames)
+        _write_folder(path, frames, like)
 
 
-def _write_pictures(path: Path, frames: Iterator[np.ndarray], fps: float, loop: bool) -> None:
+def _write_pictures(path: Path, frames: Iterator[np.ndarray], fps: float, loop: bool, like: Photo) -> None:
     first = Image.fromarray(next(frames))
     options = {"save_all": True, "append_images": map(Image.fromarray, frames), "duration": round(1000 / fps)}
-    if loop:
-        options["loop"] = 0
     if path.suffix.lower() == ".webp":
-        options |= {"quality": 85, "method": 3}
+        options |= {"quality": 85, "method": 3, "loop": 0 if loop else 1, "xmp": like.xmp or b""}
+        options |= {"icc_profile": like.colour_profile or b""}
+    elif loop:
+        options["loop"] = 0
     buffer = io.BytesIO()
     try:
         first.save(buffer, path.suffix[1:].upper(), **options)
@@ -111,7 +126,7 @@ def _write_video(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
         write_atomically(path, part.read_bytes())
 
 
-def _write_folder(path: Path, frames: Iterable[np.ndarray]) -> None:
+def _write_folder(path: Path, frames: Iterable[np.ndarray], like: Photo) -> None:
     if path.exists():
         raise UsageError(f"{path} exists: choose another folder")
     try:
@@ -120,7 +135,8 @@ def _write_folder(path: Path, frames: Iterable[np.ndarray]) -> None:
         raise UnreadableError(f"cannot write into {path.parent}: {error.strerror}") from error
     try:
         for number, frame in enumerate(frames, 1):
-            Image.fromarray(frame).save(folder / f"{number:04d}.png")
+            picture = Photo(frame, icc=like.colour_profile, xmp=like.xmp)
+            (folder / f"{number:04d}.png").write_bytes(encode_photo(picture, "PNG"))
         os.chmod(folder, 0o755)
         os.replace(folder, path)
     except BaseException:

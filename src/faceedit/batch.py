@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
+import cv2
+
 from faceedit.errors import FaceEditError, UnreadableError, UsageError
 from faceedit.image import WRITE_FORMATS, Photo, format_of, read_photo, write_photo
 
+TAGS = ("edited", "crop", "grid", "animated")  # what results are named with
 AHEAD = 2  # photos read before their turn, and written after it: what bounds memory
 
 
@@ -20,6 +23,7 @@ class Found:
 
     path: Path
     inner: Path
+    named: bool = True  # by itself, and not found in a folder
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,12 @@ def find_photos(names: list[str], recursive: bool = False) -> list[Found]:
         if path.is_dir():
             inside = path.rglob("*") if recursive else path.iterdir()
             photos = sorted(child for child in inside if child.suffix.lower() in WRITE_FORMATS and child.is_file())
-            matches = [Found(child, child.relative_to(path)) for child in photos]
+            matches = [Found(child, child.relative_to(path), named=False) for child in photos]
         elif not path.exists() and any(mark in name for mark in "*?["):
-            matches = [Found(Path(match), Path(Path(match).name)) for match in sorted(glob(name, recursive=True))]
+            photos = (Path(match) for match in sorted(glob(name, recursive=True)))
+            matches = [
+                Found(match, Path(match.name), False) for match in photos if match.suffix.lower() in WRITE_FORMATS
+            ]
         if not matches:
             raise UnreadableError(f"{name} holds no photos")
         found += matches
@@ -65,12 +72,11 @@ def plan(
 
     Beside the photo, or below the folder `output` in the photo's place, under its name with `-tag` and its own suffix
     or the one given; one photo's result may also be a file `output`. A name that is taken is numbered, unless
-    `overwrite`; with `skip_existing` the job is done where the file is there. Where results go beside the photos, those
-    of an earlier run are no photos of this one. Raises UsageError, UnreadableError.
+    `overwrite`; with `skip_existing` the job is done where the file is there. Results of an earlier run that a folder
+    holds are no photos of this one. Raises UsageError, UnreadableError.
     """
     single = len(photos) == 1
-    if output is None and not single:
-        photos = _without_outputs(photos, tag)
+    photos = _without_outputs(photos, output)
     if output is not None and not output.is_dir() and (output.suffix or not single):
         if not single and (output.suffix or output.exists()):
             raise UsageError(f"{output} is one file for {len(photos)} photos: name a folder")
@@ -101,21 +107,22 @@ def run(jobs: list[Job], work: Callable[[Photo], tuple[Photo, dict]]) -> Iterato
         writes: deque[tuple[Job, dict, Future]] = deque()
 
         def read_ahead() -> None:
-            for job in waiting:
+            while len(reads) < AHEAD and (job := next(waiting, None)) is not None:
                 reads.append((job, pool.submit(read_photo, job.photo)))
-                if len(reads) >= AHEAD:
-                    break
 
         read_ahead()
         while reads:
             job, reading = reads.popleft()
+            read_ahead()
             try:
-                photo = reading.result()
-                read_ahead()
-                result, facts = work(photo)
+                result, facts = work(reading.result())
+            except UsageError:
+                raise  # it holds for every photo
             except FaceEditError as error:
-                read_ahead()
                 yield job, error
+                continue
+            except (MemoryError, RuntimeError, OverflowError, cv2.error) as error:
+                yield job, FaceEditError(f"{job.photo} could not be edited: {str(error) or type(error).__name__}")
                 continue
             writes.append((job, facts, pool.submit(write_photo, job.output, result)))
             if len(writes) > AHEAD:
@@ -124,15 +131,20 @@ def run(jobs: list[Job], work: Callable[[Photo], tuple[Photo, dict]]) -> Iterato
             yield _written(*writes.popleft())
 
 
-def _without_outputs(photos: list[Found], tag: str) -> list[Found]:
+def _without_outputs(photos: list[Found], output: Path | None) -> list[Found]:
+    """All but those found in a folder that lie below the output folder, or beside the photo that they were made of."""
     stems = {photo.path.with_suffix("") for photo in photos}
-    made = re.compile(rf"(.+)-{re.escape(tag)}(-\d+)?")
+    made = re.compile(rf"(.+)-({'|'.join(TAGS)})(-\d+)?")
 
-    def is_output(path: Path) -> bool:
-        match = made.fullmatch(path.stem)
-        return match is not None and path.with_name(match[1]) in stems
+    def is_output(photo: Found) -> bool:
+        if photo.named:
+            return False
+        if output is not None and photo.path.resolve().is_relative_to(output.resolve()):
+            return True
+        match = made.fullmatch(photo.path.stem)
+        return match is not None and photo.path.with_name(match[1]) in stems
 
-    return [photo for photo in photos if not is_output(photo.path)]
+    return [photo for photo in photos if not is_output(photo)]
 
 
 def _written(job: Job, facts: dict, writing: Future) -> tuple[Job, dict | FaceEditError]:
@@ -152,10 +164,11 @@ def _single(photo: Found, output: Path, overwrite: bool, skip_existing: bool) ->
 
 def _numbered(path, folder, tag, suffix, overwrite, skip_existing, taken) -> Job:
     number = 1
+    if suffix is None:  # what cannot be written under its own ending is written as PNG, if it can be read at all
+        suffix = path.suffix if path.suffix.lower() in WRITE_FORMATS else ".png"
     while True:
         count = "" if number == 1 else f"-{number}"
-        output = folder / f"{path.stem}-{tag}{count}{path.suffix if suffix is None else suffix}"
-        format_of(output)
+        output = folder / f"{path.stem}-{tag}{count}{suffix}"
         if output not in taken:
             if skip_existing and output.exists():
                 return Job(path, output, done=True)

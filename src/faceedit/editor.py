@@ -100,6 +100,8 @@ class FaceEditor:
 
     def edit_face(self, image: np.ndarray, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The image with one encoded face of it moved to the target, or to the nearest affect that was learnt."""
+        if target == encoded.source:
+            return image  # also where the face's own affect lies beyond what was learnt
         return next(self.edits(image, encoded, np.array([(target.valence, target.arousal)])))
 
     def edits(self, image: np.ndarray, encoded: EncodedFace, targets: np.ndarray) -> Iterator[np.ndarray]:

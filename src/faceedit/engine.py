@@ -111,7 +111,8 @@ class WarpEngine:
         for affect in _tensors(targets, self.device):
             with torch.inference_mode():
                 source = code.source.expand(len(affect), -1)
-                yield self.model.decoder(code.encoded.expand(len(affect)), source, affect)
+                fields = self.model.decoder(code.encoded.expand(len(affect)), source, affect)
+            yield fields
 
 
 ENGINES = {"caae": CaaeEngine, "warp": WarpEngine}

@@ -116,13 +116,17 @@ def evaluate(
 
     editor: has encode(image, face) and edits(image, encoded, targets). embedder: None leaves identity
     out. support: where an editor's training labels lie. Figures with a spread are [value, low, high], 95 % intervals by
-    bootstrap over faces. Photos without a face are passed over. Raises UnreadableError when that leaves none.
+    bootstrap over faces. Photos that cannot be read or have no face are passed over. Raises UnreadableError when that
+    leaves none.
     """
     targets = affect_grid(grid_axis())
     subjects = []
     for done, label in enumerate(labels, 1):
-        image = read_photo(photos / label.file).pixels
-        faces = detector.detect(image)
+        try:
+            image = read_photo(photos / label.file).pixels
+        except UnreadableError:
+            image = None
+        faces = [] if image is None else detector.detect(image)
         if faces:
             subjects.append(_measure(label, image, faces[0], editor, judge, embedder, targets))
         progress(done, len(labels))

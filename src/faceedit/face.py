@@ -68,7 +68,11 @@ class FaceDetector:
         if boxes is None:
             return []
         return [
-            Face(np.asarray(box, np.float64) / scale, np.asarray(points, np.float64) / scale, float(probability))
+            Face(
+                np.asarray(box, np.float64) / scale,
+                (np.asarray(points, np.float64) + 0.5) / scale - 0.5,
+                float(probability),
+            )
             for box, probability, points in zip(boxes, probabilities, landmarks, strict=True)
             if probability is not None and probability >= MIN_PROBABILITY
         ]

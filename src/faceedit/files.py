@@ -9,6 +9,10 @@ from typing import BinaryIO
 
 from faceedit.errors import UnreadableError
 
+# It can only be read by setting it, for the whole process: once, before there are threads.
+UMASK = os.umask(0)
+os.umask(UMASK)
+
 
 def write_atomically(path: str | Path, data: bytes | Callable[[BinaryIO], None], durable: bool = False) -> None:
     """Put `data` at `path`, replacing what was there, so that a reader sees the old file or the new one, never a part.
@@ -28,7 +32,7 @@ def write_atomically(path: str | Path, data: bytes | Callable[[BinaryIO], None],
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # a temporary file is private; an output is an ordinary file
+        os.chmod(temporary, 0o666 & ~UMASK)  # a temporary file is private; an output is an ordinary file
         os.replace(temporary, path)
     except OSError as error:
         raise UnreadableError(f"cannot write {path}: {error.strerror or error}") from error
@@ -36,9 +40,3 @@ def write_atomically(path: str | Path, data: bytes | Callable[[BinaryIO], None],
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -41,7 +41,6 @@ def fetch(text: str, digest: str | None = None) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import (
         EntryNotFoundError,
-        HfHubHTTPError,
         HFValidationError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
@@ -60,8 +59,8 @@ def fetch(text: str, digest: str | None = None) -> Path:
         raise WeightsError(f"{reference.repository} has no file {reference.file}") from error
     except HFValidationError as error:
         raise UsageError(f"{reference.repository} is no name of a repository: {error}") from error
-    except (HfHubHTTPError, OSError, RuntimeError) as error:
-        raise WeightsError(f"fetching {text} failed: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # the client's and its transport's own kinds
+        raise WeightsError(f"fetching {text} failed: {_first_line(error)}") from error
     blob = path.resolve()
     wanted = digest.lower() if digest else blob.name  # the cache names a large file by its hash
     if (digest or re.fullmatch("[0-9a-f]{64}", blob.name)) and _sha256(blob) != wanted:
@@ -77,7 +76,7 @@ def push(weights: Path, repository: str, card: Path, private: bool = False) -> s
     Needs a token, as `hf auth login` or HF_TOKEN give. Raises UnreadableError, WeightsError.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import HFValidationError
 
     for path in (weights, card):
         if not path.is_file():
@@ -90,9 +89,13 @@ def push(weights: Path, repository: str, card: Path, private: bool = False) -> s
         commit = api.create_commit(repository, operations, commit_message=f"Upload {weights.stem}")
     except HFValidationError as error:
         raise UsageError(f"{repository} is no name of a repository: {error}") from error
-    except (HfHubHTTPError, OSError, RuntimeError) as error:
-        raise WeightsError(f"pushing to {repository} failed: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # the client's and its transport's own kinds
+        raise WeightsError(f"pushing to {repository} failed: {_first_line(error)}") from error
     return str(commit.commit_url)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _sha256(path: Path) -> str:

@@ -5,6 +5,7 @@ Arrays are HWC uint8 RGB, upright.
 
 import io
 import re
+import struct
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,10 +17,12 @@ from faceedit.errors import UnreadableError, UsageError
 from faceedit.files import write_atomically
 
 MAX_PIXELS = 150_000_000
+MAX_SIDE = 32_000  # what OpenCV warps
 READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF")
 WRITE_FORMATS = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
+    ".jfif": "JPEG",
     ".png": "PNG",
     ".webp": "WEBP",
     ".tif": "TIFF",
@@ -32,6 +35,9 @@ XMP_TAG = 700
 PNG_XMP = "XML:com.adobe.xmp"
 # TIFF tags that describe how the pixels of the source file are laid out, and would be wrong in another file.
 LAYOUT_TAGS = (*range(254, 260), 262, 266, 273, 277, 278, 279, 284, 317, 320, *range(322, 326), *range(330, 348))
+# ICC, IPTC and Photoshop blocks, which a TIFF keeps among its tags: the profile is carried by itself, and the others
+# are too long for the EXIF of a JPEG.
+BLOCK_TAGS = (33723, 34377, 34675)
 SAVE_OPTIONS = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95},
@@ -64,6 +70,11 @@ class Photo:
         """The same photo with other pixels (H, W, 3) uint8."""
         return replace(self, pixels=pixels)
 
+    @property
+    def colour_profile(self) -> bytes | None:
+        """The ICC profile for a picture in colour that is drawn from this one; a grey photo's is for grey."""
+        return None if self.grey else self.icc
+
     def without_metadata(self) -> "Photo":
         """The same photo with nothing but what its look depends on: no EXIF (camera, place, time) and no XMP."""
         return replace(self, exif=None, xmp=None)
@@ -84,6 +95,8 @@ def read_photo(source: str | Path | bytes) -> Photo:
                     raise UnreadableError(
                         f"{name} has {megapixels} megapixels, more than the {MAX_PIXELS // 1_000_000} that are read"
                     )
+                if max(file.size) > MAX_SIDE:
+                    raise UnreadableError(f"{name} has a side of {max(file.size)} pixels, more than {MAX_SIDE}")
                 return _photo_from(file)
     except (UnreadableError, MemoryError):
         raise
@@ -117,6 +130,7 @@ def encode_photo(photo: Photo, format: str) -> bytes:
         image = image.convert("L")
     if photo.alpha is not None and format != "JPEG":
         image.putalpha(Image.fromarray(photo.alpha))
+        image = image.convert("RGBA") if format == "BMP" else image  # which has no grey with transparency
     options = dict(SAVE_OPTIONS.get(format, {}))
     if format == "JPEG" and photo.jpeg_options and len(photo.jpeg_options["qtables"]) >= (1 if photo.grey else 2):
         options = dict(photo.jpeg_options)
@@ -134,7 +148,13 @@ def encode_photo(photo: Photo, format: str) -> bytes:
     buffer = io.BytesIO()
     try:
         image.save(buffer, format, **options)
-    except (OSError, ValueError, RuntimeError) as error:  # WebP, JPEG and AVIF have largest sizes
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        OverflowError,
+        struct.error,
+    ) as error:  # WebP, JPEG and AVIF have largest sizes
         raise UnreadableError(f"cannot write {image.width}x{image.height} pixels as {format}: {error}") from error
     return buffer.getvalue()
 
@@ -145,11 +165,11 @@ def _photo_from(file: Image.Image) -> Photo:
         jpeg_options = {"qtables": file.quantization, "subsampling": JpegImagePlugin.get_sampling(file)}
     icc = file.info.get("icc_profile")
     dpi = file.info.get("dpi")
-    xmp = file.info.get("xmp") or file.info.get(PNG_XMP)
-    xmp = xmp.encode() if isinstance(xmp, str) else xmp
     exif = file.getexif()  # before the pixels are turned: what Pillow turns may come without it
+    xmp = file.info.get("xmp") or file.info.get(PNG_XMP)  # after it, as a PNG's may stand behind the pixels
+    xmp = xmp.encode() if isinstance(xmp, str) else xmp
     image = ImageOps.exif_transpose(file)
-    for tag in (ORIENTATION_TAG, XMP_TAG, *LAYOUT_TAGS):
+    for tag in (ORIENTATION_TAG, XMP_TAG, *BLOCK_TAGS, *LAYOUT_TAGS):
         exif.pop(tag, None)
     if image.mode == "CMYK":
         image, icc, jpeg_options = _from_cmyk(image, icc), None, {}
@@ -165,12 +185,20 @@ def _photo_from(file: Image.Image) -> Photo:
         alpha=alpha,
         grey=grey,
         icc=icc,
-        exif=exif.tobytes() if len(exif) else None,
+        exif=_exif_bytes(exif),
         xmp=_upright(xmp),
         dpi=dpi,
         jpeg_options=jpeg_options,
         format="JPEG" if file.format == "MPO" else file.format,
     )
+
+
+def _exif_bytes(exif: Image.Exif) -> bytes | None:
+    """None also where a tag holds what its type does not allow: a photo is worth more than its EXIF."""
+    try:
+        return exif.tobytes() if len(exif) else None
+    except (TypeError, ValueError, AttributeError, KeyError, struct.error, OverflowError):
+        return None
 
 
 def _upright(xmp: bytes | None) -> bytes | None:

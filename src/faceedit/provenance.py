@@ -75,7 +75,7 @@ def from_xmp(packet: bytes | None) -> Provenance | None:
         return None
     found = {}
     for description in root.iter(f"{{{RDF}}}Description"):
-        found |= {child.tag: child.text or "" for child in description}
+        found |= description.attrib | {child.tag: child.text or "" for child in description}
     if OWN["sha256"] not in found or SOURCE_TYPE not in found:
         return None
     return Provenance(
@@ -89,7 +89,7 @@ def from_xmp(packet: bytes | None) -> Provenance | None:
 
 def _parsed(packet: bytes | None) -> ET.Element | None:
     """The x:xmpmeta element of a packet, or None where it cannot be read or has no rdf:RDF."""
-    if not packet or b"<!" in packet:  # XMP has no use for a document type, and entities are a way to attack
+    if not packet or b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:  # entities are a way to attack
         return None
     try:
         root = ET.fromstring(packet.strip(b"\0 \t\r\n").decode("utf-8", "strict"))

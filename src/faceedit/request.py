@@ -49,21 +49,29 @@ class Request:
         return source.moved(*(max(-2.0, min(2.0, self.strength * step)) for step in way))
 
 
-def choose_faces(faces: list, choices: list[str | int], request: Request | None) -> list[tuple]:
-    """[(face, request)] for choices such as "largest", "all", 2 or "2=happy", in the order of the faces.
+def parse_choices(choices: list[str], request: Request | None, intensity: float, strength: float) -> list[tuple]:
+    """[(which, request)] for choices such as "largest", "all", "2" or "2=happy". Raises UsageError.
 
-    faces: of the photo, the largest first. request: for choices that name no emotion of their own; its intensity and
-    strength hold for those that do. Raises NoFaceError, UsageError.
+    request: for choices that name no emotion of their own; those that do take the intensity and strength given.
     """
-    chosen: dict[int, Request] = {}
+    parsed = []
     for choice in choices:
-        which, _, emotion = str(choice).partition("=")
-        wanted = request
-        if emotion:
-            shared = {} if request is None else {"intensity": request.intensity, "strength": request.strength}
-            wanted = Request(emotion=emotion, **shared)
+        which, equals, emotion = choice.partition("=")
+        wanted = Request(emotion=emotion, intensity=intensity, strength=strength) if equals else request
         if wanted is None:
             raise UsageError(f"say where face {which} shall go: with valence and arousal, or an emotion")
+        _number(which)
+        parsed.append((which, wanted))
+    return parsed
+
+
+def choose_faces(faces: list, parsed: list[tuple]) -> list[tuple]:
+    """[(face, request)] of the faces that parsed choices name, in the order of the faces; the last choice of one holds.
+
+    faces: of the photo, the largest first. Raises NoFaceError.
+    """
+    chosen: dict[int, Request] = {}
+    for which, wanted in parsed:
         for index in _indices(which, len(faces)):
             chosen[index] = wanted
     return [(faces[index], chosen[index]) for index in sorted(chosen)]
@@ -75,13 +83,21 @@ def select_faces(faces: list, choice: str | int) -> list:
 
 
 def _indices(which: str, count: int) -> range:
+    number = _number(which)
     if not count:
         raise NoFaceError("no face was found in the photo")
-    if which == ALL:
+    if number is None:
         return range(count)
-    number = 1 if which == LARGEST else int(which) if which.isdecimal() else 0
-    if number < 1:
-        raise UsageError(f"face must be {LARGEST}, {ALL}, or a number from 1, not {which or 'nothing'}")
     if number > count:
         raise NoFaceError(f"there is no face {number}: the photo has {count}")
     return range(number - 1, number)
+
+
+def _number(which: str) -> int | None:
+    """The number of the face that a choice names, from 1; None for all."""
+    if which == ALL:
+        return None
+    number = 1 if which == LARGEST else int(which) if which.isdecimal() else 0
+    if number < 1:
+        raise UsageError(f"face must be {LARGEST}, {ALL}, or a number from 1, not {which or 'nothing'}")
+    return number

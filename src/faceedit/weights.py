@@ -89,7 +89,16 @@ def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(
                 model = build(config)
             _check_shapes(path, model, {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()})  # noqa: SIM118
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+    except (
+        SafetensorError,
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        ArithmeticError,
+        AttributeError,
+    ) as error:
         raise WeightsError(f"{path} is damaged or not a file of faceedit weights: {error}") from error
     support = Support(state.pop(SUPPORT_TENSOR).numpy())
     state = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}

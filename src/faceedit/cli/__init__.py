@@ -7,17 +7,26 @@ import sys
 
 from faceedit.cli import edit, measure, train  # noqa: F401 - each adds its commands
 from faceedit.cli.app import app, say
-from faceedit.errors import FaceEditError, MemoryExhaustedError
+from faceedit.errors import FaceEditError, MemoryExhaustedError, UnreadableError
 
 
 def main() -> None:
     """Run the command line; errors meant for a user become one line on stderr and their exit code."""
+    for stream in (sys.stdout, sys.stderr):  # names of files may be no UTF-8
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="surrogateescape")
     try:
         app(prog_name="faceedit")
     except FaceEditError as error:
         _fail(error)
     except MemoryError:
         _fail(MemoryExhaustedError("there is not enough memory for this"))
+    except RuntimeError as error:  # which torch raises when a device's memory is full
+        if "out of memory" in str(error) or "can't allocate memory" in str(error):
+            _fail(MemoryExhaustedError("there is not enough memory for this: try --device cpu, or a smaller batch"))
+        raise
+    except OSError as error:
+        _fail(UnreadableError(f"{error.filename or 'a file'}: {error.strerror or error}"))
 
 
 def _fail(error: FaceEditError) -> None:

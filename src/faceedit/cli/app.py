@@ -57,7 +57,8 @@ def progress_bar(unit: str, disable: bool = False):
             return Text(f"{task.speed:.1f} {unit}/s" if task.speed else "")
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=disable or not console.is_terminal)
+    # Results go to stdout while the bar is on stderr: rich would send both to the same place.
+    return Progress(*columns, console=console, redirect_stdout=False, disable=disable or not console.is_terminal)
 
 
 def say(line: str) -> None:

@@ -25,6 +25,7 @@ from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.errors import BatchError, FaceEditError, UsageError
 
 STANDARD = "-"
+MOST_XMP = 65_000  # bytes: what fits into one segment of a JPEG
 
 Output = Annotated[
     Path | None,
@@ -70,7 +71,7 @@ def edit(
     weights: Weights = DEFAULT_WEIGHTS,
 ) -> None:
     """Give faces in photos another expression, at the photos' full size."""
-    from faceedit.request import LARGEST, Request, choose_faces
+    from faceedit.request import LARGEST, Request, choose_faces, parse_choices
 
     if neutralise:
         if emotion is not None:
@@ -80,13 +81,16 @@ def edit(
     request = None
     if {valence, arousal, emotion} != {None} or not all("=" in choice for choice in choices):
         request = Request(valence, arousal, emotion, intensity, relative, strength)
+    elif relative:
+        raise UsageError("an emotion is a place, not a way: leave out --relative")
+    parsed = parse_choices(choices, request, intensity, strength)
 
     def work(editor, source):
         from faceedit.image import Photo
         from faceedit.provenance import COMPOSITE, DRAWN
 
         faces = editor.detect(source.pixels)
-        chosen = choose_faces(faces, choices, request)
+        chosen = choose_faces(faces, parsed)
         if crop and len(chosen) > 1:
             raise UsageError(f"--crop draws one face, not {len(chosen)}: name it with --face")
         pixels, facts = source.pixels, []
@@ -95,7 +99,7 @@ def edit(
             target = wanted.target(encoded.source)
             pixels = editor.edit_crop(encoded, target) if crop else editor.edit_face(pixels, encoded, target)
             facts.append(_face_facts(faces.index(found), found, encoded.source, target, editor.support.nearest(target)))
-        result = Photo(pixels) if crop else source.with_pixels(pixels)
+        result = Photo(pixels, icc=source.colour_profile) if crop else source.with_pixels(pixels)
         if no_source_metadata:
             result = result.without_metadata()
         kind = DRAWN if crop else COMPOSITE
@@ -145,7 +149,7 @@ def grid(
             sheet = editor.draw_grid(source.pixels, encoded, axis)
         what = f"{steps}x{steps} valence and arousal from {-extent:g} to {extent:g}, from {encoded.source}"
         facts = {"faces": [_face_facts(faces.index(found), found, encoded.source)]}
-        return declared(Photo(sheet), DRAWN, editor, what), facts
+        return declared(Photo(sheet, icc=source.colour_profile), DRAWN, editor, what), facts
 
     naming = {"tag": "grid", "suffix": ".png", "output": output, "overwrite": overwrite}
     _process(photos, recursive, naming | {"skip_existing": skip_existing}, weights, device, as_json, work)
@@ -171,26 +175,32 @@ def animate(
     weights: Weights = DEFAULT_WEIGHTS,
 ) -> None:
     """Let a face go along a path over the circumplex."""
-    from faceedit.animate import parse_path, path_targets, write_animation
+    from faceedit.animate import check_output, parse_path, path_targets, write_animation
 
+    if not 0 < seconds <= 600:
+        raise UsageError(f"seconds must lie above 0 and up to 600, not {seconds:g}")
     targets = path_targets(parse_path(path), round(seconds * fps), loop)
     if output is None or output.is_dir():
         output = (output or photo.parent) / f"{photo.stem}-animated.webp"
+    check_output(output, fps)
     refuse_existing(output, overwrite)
     if face == "all":
         raise UsageError("an animation moves one face: name it with --face")
     from faceedit.editor import FaceEditor
     from faceedit.image import read_photo
+    from faceedit.provenance import COMPOSITE, DRAWN
     from faceedit.request import select_faces
 
-    pixels = read_photo(photo).pixels
+    source = read_photo(photo)
     editor = FaceEditor.from_pretrained(weights, device)
-    chosen = select_faces(editor.detect(pixels), face)[0]
-    encoded = editor.encode(pixels, chosen)
-    say(f"face at {box_text(chosen.box)}: {encoded.source}, {len(targets)} frames")
-    frames = editor.crop_edits(pixels, encoded, targets) if crop else editor.edits(pixels, encoded, targets)
+    found = select_faces(editor.detect(source.pixels), face)[0]
+    encoded = editor.encode(source.pixels, found)
+    say(f"face at {box_text(found.box)}: {encoded.source}, {len(targets)} frames")
+    edits = editor.crop_edits if crop else editor.edits
+    like = declared(source.without_metadata(), DRAWN if crop else COMPOSITE, editor, f"path {path}")
     with progress_bar("frames") as progress:
-        write_animation(output, progress.track(frames, len(targets), description="animating"), fps, loop)
+        frames = progress.track(edits(source.pixels, encoded, targets), len(targets), description="animating")
+        write_animation(output, frames, fps, loop, like)
     print(output)
 
 
@@ -228,7 +238,7 @@ def _process(photos, recursive, naming, weights, device, as_json, work) -> None:
     from faceedit import batch
 
     if STANDARD in photos or naming["output"] == Path(STANDARD):
-        _process_standard(photos, naming["output"], weights, device, work)
+        _process_standard(photos, naming, weights, device, as_json, work)
         return
     found = batch.find_photos(photos, recursive)
     jobs = batch.plan(found, **naming)
@@ -255,26 +265,30 @@ def _process(photos, recursive, naming, weights, device, as_json, work) -> None:
         raise BatchError(f"{len(failed)} of {len(jobs)} photos failed: {', '.join(map(str, failed))}")
 
 
-def _process_standard(photos, output, weights, device, work) -> None:
+def _process_standard(photos, naming, weights, device, as_json, work) -> None:
     """One photo from standard input or to standard output, as bytes."""
-    from faceedit.editor import FaceEditor
-    from faceedit.files import write_atomically
-    from faceedit.image import encode_photo, format_of, read_photo
+    from faceedit.image import WRITE_FORMATS, encode_photo, format_of, read_photo, write_photo
 
+    output = naming["output"]
+    to_file = output is not None and output != Path(STANDARD)
     if len(photos) != 1:
         raise UsageError("- stands for one photo: leave out the others")
+    if as_json:
+        raise UsageError("--json and - would both write to standard output: leave out one")
+    if to_file:
+        format_of(output)
+        refuse_existing(output, naming["overwrite"])
     source = read_photo(sys.stdin.buffer.read() if photos[0] == STANDARD else Path(photos[0]))
-    to_file = output is not None and output != Path(STANDARD)
-    format = format_of(output) if to_file else source.format
+    from faceedit.editor import FaceEditor
+
     result, facts = work(FaceEditor.from_pretrained(weights, device), source)
     for line in map(_face_line, facts["faces"]):
         say(line)
-    data = encode_photo(result, format)
     if to_file:
-        write_atomically(output, data)
+        write_photo(output, result)
         print(output)
     else:
-        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.write(encode_photo(result, WRITE_FORMATS.get(naming["suffix"], source.format)))
 
 
 def _tell(job, outcome, as_json: bool) -> None:
@@ -323,4 +337,8 @@ def declared(photo, source_type: str, editor, edits: str):
 
     weights = editor.weights
     provenance = Provenance(source_type, weights.path.stem, weights.sha256, edits)
-    return replace(photo, xmp=to_xmp(provenance, photo.xmp))
+    packet = to_xmp(provenance, photo.xmp)
+    if len(packet) > MOST_XMP:
+        say("the photo's own XMP is too long to keep beside what says that it was edited: it is left out")
+        packet = to_xmp(provenance)
+    return replace(photo, xmp=packet)

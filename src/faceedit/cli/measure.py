@@ -11,7 +11,6 @@ from rich.markup import escape
 from faceedit.cli.app import (
     Device,
     Overwrite,
-    Photos,
     Recursive,
     Weights,
     app,
@@ -28,7 +27,7 @@ SHOWN_EXPRESSIONS = 3
 
 @app.command()
 def estimate(
-    photos: Photos,
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTO…", help="Files, folders, or patterns with * and ?.")],
     recursive: Recursive = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a photo, a line each.")] = False,
     plot: Annotated[
@@ -96,7 +95,7 @@ def evaluate(
         typer.Option(help="copy gives the photo back, oracle-swap another person with the asked affect: two controls."),
     ] = "weights",
     faces: Annotated[int, typer.Option(min=1, help="Photos, chosen by the seed.")] = 200,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31)] = 0,
     embedder: Annotated[
         str, typer.Option(help="What measures identity: facenet, the path of MobileFaceNet weights, or off.")
     ] = "facenet",

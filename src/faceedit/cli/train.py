@@ -17,7 +17,7 @@ def prepare(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="A folder of photos with their labels.")],
     out: Annotated[Path, typer.Option(help="The folder for the crops.")] = Path("data"),
     size: Annotated[int, typer.Option(help="Side of a crop in pixels.")] = 128,
-    workers: Annotated[int | None, typer.Option(help="Processes; by default one for each core.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one for each core.")] = None,
 ) -> None:
     """Cut aligned face crops, for training, out of labelled photos.
 
@@ -71,7 +71,7 @@ def train(
     guide: Annotated[
         str | None, typer.Option(help="Weights of the estimator that teaches the editor, by name or path.")
     ] = None,
-    seed: Annotated[int | None, typer.Option()] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**31)] = None,
     save_minutes: Annotated[float | None, typer.Option(help="Save at least this often.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the state in --run.")] = False,
     device: Device = "auto",
@@ -105,30 +105,35 @@ def train(
         network = replace(network, image_size=given.pop("image_size"))
     if foreign := given.keys() - {field.name for field in fields(training)}:
         raise UsageError(f"--{_hyphened(min(foreign))} means nothing for --model {model}")
+    if epochs is not None and minutes is None:
+        given["minutes"] = None  # of a run that was measured in minutes
     training = replace(training, **given)
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
 
     from faceedit.device import resolve_device
+    from faceedit.train.checkpoint import STATE_FILE
     from faceedit.train.loop import train as run_train
 
     progress, losses = progress_bar("steps"), Text()
     task = progress.add_task("training", total=None)
 
     def show(report) -> None:
-        head = f"epoch {report.epoch + 1}, {report.images_per_second:.0f} images/s"
+        head = f"epoch {report.epoch}, {report.images_per_second:.0f} images/s"
         losses.plain = "  ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
         total = report.steps or round(report.step * (1 + report.seconds_left / max(report.seconds, 1e-9)))
         progress.update(task, completed=report.step, total=total, description=head)
         if not console.is_terminal:  # a log file gets lines instead of a bar
             say(f"step {report.step}, {head}  {losses.plain}")
 
-    with Live(Group(progress, losses), console=console) if console.is_terminal else nullcontext():
+    live = Live(Group(progress, losses), console=console, redirect_stdout=False)
+    with live if console.is_terminal else nullcontext():
         try:
             run_train(data, run, training, network, resolve_device(device), resume, show)
         except KeyboardInterrupt:
-            say(f"interrupted; go on with --resume --run {run}")
+            saved = (run / STATE_FILE).exists()
+            say(f"interrupted; go on with --resume --run {run}" if saved else "interrupted, with nothing to keep yet")
             raise
     print(run)
 

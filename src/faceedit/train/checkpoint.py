@@ -32,13 +32,21 @@ def load_state(run: Path) -> dict:
 
 def load_configs(run: Path) -> tuple[NetworkConfig, TrainConfig]:
     """The networks' sizes and the training settings of a run. Raises WeightsError."""
-    return configs_from_json(load_state(run)["configs"])
+    return configs_of(run, load_state(run))
+
+
+def configs_of(run: Path, state: dict) -> tuple[NetworkConfig, TrainConfig]:
+    """What a state says of its networks and settings. Raises WeightsError where it is another program's, or older."""
+    try:
+        return configs_from_json(state["configs"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise WeightsError(f"the state in {run} was not made by this version: {error}") from error
 
 
 def export_weights(run: str | Path, path: str | Path) -> None:
     """Write the averaged (EMA) network of a run as published weights. Raises WeightsError."""
     state = load_state(Path(run))
-    network, training = configs_from_json(state["configs"])
+    network, training = configs_of(Path(run), state)
     model = build(network)
     model.load_state_dict(state["ema"])
     facts = {key: value for key, value in asdict(training).items() if key not in ("minutes", "epochs", "save_minutes")}

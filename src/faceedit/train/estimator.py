@@ -38,6 +38,7 @@ class EstimatorTrainer(Trainer):
 
     def train_step(self, progress):
         config = self.training
+        torch.manual_seed(self.training.seed * 10_000_019 + self.step)  # dropout draws from the global generator
         rate = min(progress / WARM_UP, 1) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 0.01
         for group in self.optimizers["estimator"].param_groups:
             group["lr"] = config.learning_rate * rate

@@ -50,7 +50,7 @@ def read_labels(folder: str | Path) -> list[Label]:
     if (folder / LABELS_FILE).is_file():
         labels = _from_csv(folder / LABELS_FILE)
     else:
-        labels = [label for path in sorted(folder.glob("*.csv")) for label in _from_affectnet(path)]
+        labels = [label for path in sorted(folder.glob("*.csv")) if path.is_file() for label in _from_affectnet(path)]
         labels = labels or _from_names(folder)
     if not labels:
         raise UnreadableError(

@@ -1,6 +1,8 @@
 """Training: one visible loop, whatever the networks."""
 
 import contextlib
+import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from faceedit.config import NetworkConfig, TrainConfig, configs_from_json, kind_of
+from faceedit.config import NetworkConfig, TrainConfig, kind_of
 from faceedit.errors import FaceEditError, UsageError
 from faceedit.files import write_atomically
 from faceedit.image import Photo, encode_photo
 from faceedit.train.caae import CaaeTrainer
-from faceedit.train.checkpoint import STATE_FILE, load_state, save_state
+from faceedit.train.checkpoint import STATE_FILE, configs_of, load_state, save_state
 from faceedit.train.data import Crops, load_crops
 from faceedit.train.estimator import CROP_SIZE, EstimatorTrainer
 from faceedit.train.labels import TRAIN, VALIDATION
@@ -58,23 +60,24 @@ def train(
     state = None
     if resume:
         state = load_state(run)
-        network, kept = configs_from_json(state["configs"])
+        network, kept = configs_of(run, state)
         training = replace(kept, epochs=training.epochs, minutes=training.minutes, save_minutes=training.save_minutes)
     elif (run / STATE_FILE).exists():
         raise UsageError(f"{run} already holds a run: go on with --resume, or choose another folder")
-    run.mkdir(parents=True, exist_ok=True)
     trainer_class = {"caae": CaaeTrainer, "warp": WarpTrainer, "estimator": EstimatorTrainer}[kind_of(network)]
     size = CROP_SIZE if trainer_class is EstimatorTrainer else network.image_size
     crops = load_crops(Path(data) / TRAIN, size)
-    validation = load_crops(Path(data) / VALIDATION, size) if (Path(data) / VALIDATION).is_dir() else None
+    held_out = Path(data) / VALIDATION
+    validation = load_crops(held_out, size) if held_out.is_dir() and any(held_out.iterdir()) else None
     trainer = trainer_class(training, network, crops, device)
     if state is not None:
         trainer.load_state(state)
-    with _tensorboard(run) as writer:
-        _run(trainer, run, validation, writer, report)
+    run.mkdir(parents=True, exist_ok=True)
+    with _tensorboard(run) as writer, _interruption() as interrupted:
+        _run(trainer, run, validation, writer, report, interrupted)
 
 
-def _run(trainer: Trainer, run: Path, validation: Crops | None, writer, report) -> None:
+def _run(trainer: Trainer, run: Path, validation: Crops | None, writer, report, interrupted: threading.Event) -> None:
     config, steps_per_epoch = trainer.training, trainer.sampler.steps_per_epoch
     steps = None if config.minutes is not None else config.epochs * steps_per_epoch
     limit = float("inf") if config.minutes is None else config.minutes * 60
@@ -84,6 +87,8 @@ def _run(trainer: Trainer, run: Path, validation: Crops | None, writer, report) 
         while trainer.seconds < limit and (steps is None or trainer.step < steps):
             progress = trainer.seconds / limit if steps is None else trainer.step / steps
             recent.append(trainer.train_step(progress))
+            if interrupted.is_set():
+                raise KeyboardInterrupt
             now = time.monotonic()
             trainer.seconds += now - clock
             clock = now
@@ -92,10 +97,10 @@ def _run(trainer: Trainer, run: Path, validation: Crops | None, writer, report) 
                 losses = _means(recent, trainer.step)
                 rate = len(recent) * config.batch / max(now - last_report, 1e-9)
                 left = limit - trainer.seconds if steps is None else (steps - trainer.step) * config.batch / rate
-                report(Report(trainer.step, steps, epoch, trainer.seconds, left, rate, losses))
+                report(Report(trainer.step, steps, epoch + (place > 0), trainer.seconds, left, rate, losses))
                 _add_scalars(writer, "train", losses, trainer.step)
                 recent, last_report = [], now
-            if place == 0 or now - last_save > config.save_minutes * 60:
+            if (place == 0 and trainer.step != steps) or now - last_save > config.save_minutes * 60:
                 _save(trainer, run)
                 _validate(trainer, run, validation, writer)
                 last_save = last_report = time.monotonic()
@@ -105,6 +110,28 @@ def _run(trainer: Trainer, run: Path, validation: Crops | None, writer, report) 
     trainer.finish()
     _save(trainer, run)
     _validate(trainer, run, validation, writer)
+
+
+@contextlib.contextmanager
+def _interruption():
+    """Make Ctrl-C wait for the end of a step, so that no half of one is saved; a second one does not wait.
+
+    Gives an event that tells whether it came. Outside the main thread there is no signal to wait for.
+    """
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+
+    def handle(number, frame) -> None:
+        signal.signal(signal.SIGINT, before)
+        came.set()
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _means(recent: list[dict[str, torch.Tensor]], step: int) -> dict[str, float]:

@@ -9,6 +9,8 @@ from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 
+import cv2
+
 from faceedit.errors import FaceEditError, UsageError
 from faceedit.face import FaceDetector, alignment, crop_face
 from faceedit.files import write_atomically
@@ -47,7 +49,7 @@ def prepare(
         raise UsageError(f"size must lie between 32 and 1024, not {size}")
     source, out = Path(source), Path(out)
     labels = read_labels(source)
-    _keep_settings(out, size)
+    _keep_settings(source, out, size)
     jobs = list(_jobs(source, out, labels))
     for folder in {target.parent for _, target, _ in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,14 +74,14 @@ def prepare(
     return summary
 
 
-def _keep_settings(out: Path, size: int) -> None:
-    """Note the size in `out`, so that a later run does not mix crops of two sizes."""
+def _keep_settings(source: Path, out: Path, size: int) -> None:
+    """Note source and size in `out`, so that a later run does not mix the crops of two."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot make the folder {out}: {error.strerror}") from error
     path = out / SETTINGS_FILE
-    settings = json.dumps({"size": size}) + "\n"
+    settings = json.dumps({"size": size, "source": str(source.resolve())}) + "\n"
     if path.exists() and path.read_text() != settings:
         raise UsageError(
             f"{out} holds crops made with other settings ({path.read_text().strip()}); choose another folder"
@@ -89,9 +91,14 @@ def _keep_settings(out: Path, size: int) -> None:
 
 def _jobs(source: Path, out: Path, labels: list[Label]) -> Iterator[tuple[Path, Path, Label]]:
     """Yield (photo, crop, label) with the label's split settled and no two photos writing the same crop."""
-    targets = set()
+    targets, seen = set(), set()
     photos = photos_folder(source, labels)
+    own = out.resolve() if out.resolve().is_relative_to(source.resolve()) else None
     for label in labels:
+        is_crop = own is not None and (photos / label.file).resolve().is_relative_to(own)
+        if label.file in seen or is_crop:
+            continue
+        seen.add(label.file)
         split = label.split
         if split is None:
             share = int.from_bytes(sha256(label.file.encode()).digest()[:4], "big") / 2**32
@@ -99,7 +106,7 @@ def _jobs(source: Path, out: Path, labels: list[Label]) -> Iterator[tuple[Path, 
         path = PurePosixPath(label.file)
         inner = PurePosixPath(*path.parts[1:]) if path.parts[0] == split and len(path.parts) > 1 else path
         target = out / split / inner.with_suffix(".jpg")
-        if target in targets:  # the same name with another ending, or the same row twice
+        if target in targets:  # the same name with another ending
             target = out / split / f"{inner}.jpg"
         if target not in targets:
             targets.add(target)
@@ -139,6 +146,6 @@ def _cut(path: Path, target: Path) -> str | None:
             return "no_face"
         crop = crop_face(image, alignment(faces[0].landmarks, _size), _size)
         write_atomically(target, encode_photo(Photo(crop), "JPEG"))
-    except FaceEditError:
+    except (FaceEditError, MemoryError, RuntimeError, cv2.error):
         return "unreadable"
     return None
