@@ -80,7 +80,8 @@ class SwapEditor(CopyEditor):
         for target in targets:
             near = np.hypot(*(self.affect - target).T).argsort()[:SWAP_CANDIDATES]
             crops = (self._crop(self.labels[i].file) for i in self.rng.permutation(near))
-            crop = next((crop for crop in crops if crop is not None), None)
+            own = encoded.crop  # the photos swapped in are those that the subjects were chosen from
+            crop = next((crop for crop in crops if crop is not None and not np.array_equal(crop, own)), None)
             yield image if crop is None else paste_crop(image, encoded.matrix, crop)
 
     def _crop(self, file: str) -> np.ndarray | None:
