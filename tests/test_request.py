@@ -62,6 +62,7 @@ def test_what_makes_no_sense_is_refused(wanted):
 def test_each_face_can_have_its_own_emotion():
     request = Request(0.1, 0.2, strength=0.5)
     chosen = choose_faces(FACES, parse_choices(["all", "2=sad"], request, 0.4, 0.5))
+    assert chosen == choose_faces(FACES, parse_choices(["2=sad", "all"], request, 0.4, 0.5))
     assert [face for face, _ in chosen] == FACES
     assert [wanted.emotion for _, wanted in chosen] == [None, "sad", None]
     assert chosen[1][1] == Request(emotion="sad", intensity=0.4, strength=0.5)

@@ -66,12 +66,13 @@ def parse_choices(choices: list[str], request: Request | None, intensity: float,
 
 
 def choose_faces(faces: list, parsed: list[tuple]) -> list[tuple]:
-    """[(face, request)] of the faces that parsed choices name, in the order of the faces; the last choice of one holds.
+    """[(face, request)] of the faces that parsed choices name, in the order of the faces.
 
+    A choice of one face goes before "all", whichever was given first; of two for one face, the later holds.
     faces: of the photo, the largest first. Raises NoFaceError.
     """
     chosen: dict[int, Request] = {}
-    for which, wanted in parsed:
+    for which, wanted in sorted(parsed, key=lambda choice: choice[0] != ALL):
         for index in _indices(which, len(faces)):
             chosen[index] = wanted
     return [(faces[index], chosen[index]) for index in sorted(chosen)]
