@@ -30,6 +30,11 @@ class Affect:
             if not (math.isfinite(value) and -1 <= value <= 1):
                 raise UsageError(f"{name} must be a number between -1 and 1, not {value:g}")
 
+    @property
+    def pair(self) -> tuple[float, float]:
+        """Valence and arousal."""
+        return self.valence, self.arousal
+
     def moved(self, valence: float, arousal: float) -> "Affect":
         """The point this far away, kept within the plane. Raises UsageError for a way longer than the plane, 2."""
         for name, value in (("valence", valence), ("arousal", arousal)):

@@ -59,8 +59,7 @@ class FaceEditor:
     @cached_property
     def detector(self) -> FaceDetector:
         """What finds the faces."""
-        # MTCNN calls operations that MPS lacks, and is no faster there.
-        return FaceDetector("cuda" if self.device == "cuda" else "cpu")
+        return FaceDetector(self.device)
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """The faces of an image, the largest first."""
@@ -102,7 +101,7 @@ class FaceEditor:
         """The image with one encoded face of it moved to the target, or to the nearest affect that was learnt."""
         if target == encoded.source:
             return image  # also where the face's own affect lies beyond what was learnt
-        return next(self.edits(image, encoded, np.array([(target.valence, target.arousal)])))
+        return next(self.edits(image, encoded, np.array([target.pair])))
 
     def edits(self, image: np.ndarray, encoded: EncodedFace, targets: np.ndarray) -> Iterator[np.ndarray]:
         """The image with one encoded face of it moved to each target (N, 2) in turn, or to the nearest learnt."""
@@ -121,14 +120,14 @@ class FaceEditor:
 
     def edit_crop(self, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The networks' own drawing of the face at the target, (S, S, 3) uint8, as in the paper."""
-        return self.engine.drawings(encoded.code, self._learnt(np.array([(target.valence, target.arousal)])))[0]
+        return self.engine.drawings(encoded.code, self._learnt(np.array([target.pair])))[0]
 
     def draw_grid(self, image: np.ndarray, encoded: EncodedFace, axis: np.ndarray) -> np.ndarray:
         """The labelled grid of one encoded face; cells beyond the training labels show the nearest, and are marked."""
         targets = affect_grid(axis)
         cells = np.stack(list(self.crop_edits(image, encoded, targets, GRID_CELL)))
         unsupported = np.array([not self.support.covers(*target) for target in targets.tolist()])
-        source = (encoded.source.valence, encoded.source.arousal)
+        source = encoded.source.pair
         shape = (len(axis), len(axis))
         return circumplex_grid(cells.reshape(*shape, *cells.shape[1:]), axis, source, unsupported.reshape(shape))
 
@@ -144,7 +143,7 @@ class FaceEditor:
     def _learnt(self, targets: np.ndarray) -> np.ndarray:
         """The targets (N, 2), those beyond the support of the training labels moved to its edge."""
         nearest = [self.support.nearest(Affect(valence, arousal)) for valence, arousal in np.asarray(targets, float)]
-        return np.array([(affect.valence, affect.arousal) for affect in nearest], np.float32)
+        return np.array([affect.pair for affect in nearest], np.float32)
 
 
 def _checked(image: np.ndarray) -> np.ndarray:

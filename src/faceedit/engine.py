@@ -57,7 +57,7 @@ class CaaeEngine:
     def encode(self, crop, source):
         with torch.inference_mode():
             z = self.model.encoder(_tensor(crop, self.device))
-        return CaaeCode(z, next(self._decoded(z, _points(source))))
+        return CaaeCode(z, next(self._decoded(z, np.array([source.pair]))))
 
     def edits(self, code, targets):
         for decoded in self._decoded(code.z, targets):
@@ -91,7 +91,7 @@ class WarpEngine:
     def encode(self, crop, source):
         with torch.inference_mode():
             encoded = self.model.encoder(_tensor(crop, self.device))
-        return WarpCode(encoded, next(_tensors(_points(source), self.device)))
+        return WarpCode(encoded, next(_tensors(np.array([source.pair]), self.device)))
 
     def edits(self, code, targets):
         for flow, colour in self._fields(code, targets):
@@ -156,10 +156,6 @@ def _local_error(wanted: np.ndarray, got: np.ndarray) -> np.ndarray:
 def _tensor(crop: np.ndarray, device: str) -> torch.Tensor:
     """(1, 3, S, S) in [-1, 1]."""
     return torch.from_numpy(crop).permute(2, 0, 1)[None].to(device).float() / 127.5 - 1
-
-
-def _points(affect: Affect) -> np.ndarray:
-    return np.array([(affect.valence, affect.arousal)])
 
 
 def _tensors(targets: np.ndarray, device: str) -> Iterator[torch.Tensor]:

@@ -9,10 +9,9 @@ from faceedit.circumplex import Affect
 from faceedit.config import JUDGE_WEIGHTS
 from faceedit.device import resolve_device
 from faceedit.face import Face, alignment, crop_face
-from faceedit.model.estimator import EXPRESSIONS
+from faceedit.model.estimator import CROP_SIZE, EXPRESSIONS
 from faceedit.weights import Weights, load_weights
 
-CROP_SIZE = 128  # pixels; the network resizes, as it did in training
 BATCH = 32
 
 

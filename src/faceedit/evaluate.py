@@ -11,14 +11,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from faceedit.circumplex import Affect, Support, affect_grid, grid_axis
+from faceedit.circumplex import Support, affect_grid, grid_axis
 from faceedit.editor import EncodedFace
 from faceedit.errors import UnreadableError
-from faceedit.estimate import CROP_SIZE, AffectEstimator
+from faceedit.estimate import AffectEstimator
 from faceedit.face import Face, FaceDetector, alignment, crop_face, feather_mask, paste_crop
 from faceedit.identity import FaceEmbedder
 from faceedit.image import read_photo
 from faceedit.measures import agreement, bootstrap, psnr, sharpness, ssim
+from faceedit.model.estimator import CROP_SIZE
 from faceedit.sheet import tile
 from faceedit.train.labels import VALIDATION, Label, photos_folder, read_labels
 
@@ -194,7 +195,7 @@ def _measure(label, image, face, editor, judge, embedder, targets) -> Subject:
     if embedder is not None:
         vectors = embedder.embed([image, *edited], face)
         identity = (vectors[1:] @ vectors[0]).numpy()
-    (same,) = editor.edits(image, encoded, np.array([_pair(encoded.source)], np.float32))
+    (same,) = editor.edits(image, encoded, np.array([encoded.source.pair], np.float32))
     same = crop_face(same, matrix, CROP_SIZE)
     inside = feather_mask(CROP_SIZE) > 0.5
     outside = max(_change_outside(image, edit, matrix) for edit in edited)
@@ -307,7 +308,3 @@ def _smoothness(crops: np.ndarray) -> float:
 
 def _stack(subjects: list[Subject], name: str) -> np.ndarray:
     return np.stack([getattr(subject, name) for subject in subjects])
-
-
-def _pair(affect: Affect) -> tuple[float, float]:
-    return affect.valence, affect.arousal

@@ -43,6 +43,8 @@ class FaceDetector:
     def __init__(self, device: str = "cpu"):
         from facenet_pytorch import MTCNN
 
+        # MTCNN calls operations that MPS lacks, and is no faster there.
+        device = "cuda" if device == "cuda" else "cpu"
         self._mtcnn = MTCNN(keep_all=True, min_face_size=MIN_FACE_SIDE, device=device)
 
     def detect(self, image: np.ndarray) -> list[Face]:

@@ -54,7 +54,7 @@ def estimate(
     from faceedit.face import FaceDetector
 
     estimator = AffectEstimator.from_pretrained(weights, device)
-    detector = FaceDetector("cuda" if estimator.device == "cuda" else "cpu")
+    detector = FaceDetector(estimator.device)
     results, failed = [], []
     for path in paths:
         try:

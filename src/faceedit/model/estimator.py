@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from faceedit.config import EstimatorConfig
 
+CROP_SIZE = 128  # pixels of the crops that estimators are given, in training and after; they resize them
 EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")  # AffectNet's order
 
 

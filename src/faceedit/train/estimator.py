@@ -12,7 +12,6 @@ from faceedit.train.augment import augment
 from faceedit.train.data import BalancedSampler, Crops, plane_bins
 from faceedit.train.trainer import Trainer
 
-CROP_SIZE = 128  # pixels of the crops that augmentation works on, whatever size the network then looks at
 WARM_UP = 0.03  # of the run
 # A regressor shrinks towards the mean by the correlation that it reaches; rescaled, its slope against labels is this.
 SLOPE = 0.95

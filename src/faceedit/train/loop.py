@@ -15,10 +15,11 @@ from faceedit.config import NetworkConfig, TrainConfig, kind_of
 from faceedit.errors import FaceEditError, UsageError
 from faceedit.files import write_atomically
 from faceedit.image import Photo, encode_photo
+from faceedit.model.estimator import CROP_SIZE
 from faceedit.train.caae import CaaeTrainer
 from faceedit.train.checkpoint import STATE_FILE, configs_of, load_state, save_state
 from faceedit.train.data import Crops, load_crops
-from faceedit.train.estimator import CROP_SIZE, EstimatorTrainer
+from faceedit.train.estimator import EstimatorTrainer
 from faceedit.train.labels import TRAIN, VALIDATION
 from faceedit.train.trainer import Trainer
 from faceedit.train.warp import WarpTrainer

@@ -20,6 +20,7 @@ from faceedit.train.losses import bce
 from faceedit.train.trainer import Trainer
 from faceedit.weights import load_weights
 
+CRITIC_RATE = 2.0  # the critic of images learns faster (Heusel et al. 2017)
 SHEET_FACES = 6
 VALIDATION_FACES = 64
 
@@ -39,11 +40,7 @@ class WarpTrainer(Trainer):
         for net in nets.values():
             net.to(device=device, memory_format=torch.channels_last)
         adam = {"betas": (0.0, 0.99), "fused": device != "mps"}
-        rates = {"editor": 1.0, "image_critic": 2.0, "latent_critic": 1.0}  # critics learn faster (Heusel et al. 2017)
-        optimizers = {
-            name: torch.optim.Adam(net.parameters(), lr=training.learning_rate * rates[name], **adam)
-            for name, net in nets.items()
-        }
+        optimizers = {name: torch.optim.Adam(net.parameters(), **adam) for name, net in nets.items()}
         bins = plane_bins(crops.affect)
         sampler = BalancedSampler(bins, training.batch, training.seed, power=training.balance, most=8)
         super().__init__(training, network, nets, optimizers, crops, sampler, device)
@@ -57,7 +54,7 @@ class WarpTrainer(Trainer):
         for name, optimizer in self.optimizers.items():
             rate = config.learning_rate * (0.5 + 0.5 * math.cos(math.pi * progress)) + config.learning_rate * 0.02
             for group in optimizer.param_groups:
-                group["lr"] = rate * (2.0 if name == "image_critic" else 1.0)
+                group["lr"] = rate * (CRITIC_RATE if name == "image_critic" else 1.0)
         images, source = self.crops.batch(self.sampler.indices(self.step), self.device)
         target = self.crops.affect[self.targets.indices(self.step).to(self.crops.affect.device)].to(self.device)
         images = self._seen(images)
