@@ -4,6 +4,8 @@ import torch
 from faceedit.config import MODELS, EstimatorTraining
 from faceedit.model.estimator import Estimator
 from faceedit.train.checkpoint import export_weights, load_state
+from faceedit.train.data import load_crops
+from faceedit.train.estimator import EstimatorTrainer
 from faceedit.train.loop import train
 from faceedit.weights import load_weights
 from tests.conftest import TINY_ESTIMATOR
@@ -62,3 +64,19 @@ def test_an_interrupted_estimator_resumes_to_the_bitwise_same_end(prepared, tmp_
     train(prepared, tmp_path / "part", training, TINY_ESTIMATOR, resume=True)
     train(prepared, tmp_path / "whole", training, TINY_ESTIMATOR)
     assert same(load_state(tmp_path / "part"), load_state(tmp_path / "whole"))
+
+
+def test_a_perturbed_estimator_sees_crops_moved_to_where_it_errs(prepared):
+    training = EstimatorTraining(batch=4, perturbation=3.0)
+    crops = load_crops(prepared / "train", 32)
+    trainer = EstimatorTrainer(training, TINY_ESTIMATOR, crops, "cpu")
+    trainer.published.eval()
+    images, affect = trainer.crops.batch(torch.arange(6), "cpu")
+    moved = trainer._perturbed(images.clone(), affect, 1.0)
+    lengths = (moved - images).flatten(1).norm(dim=1)
+    assert 0 < lengths.min() < lengths.max() <= 1
+
+    def error(x):
+        return (trainer.published(x)[0] - affect).square().mean()
+
+    assert error(moved) > error(images) > error(2 * images - moved)

@@ -25,7 +25,7 @@ class EstimatorConfig:
     """Sizes of an affect estimator. The defaults are the judge's."""
 
     image_size: int = 96
-    block: str = "residual"  # or "inverted"
+    block: str = "residual"  # or "plain"
     channels: tuple[int, ...] = (24, 48, 96, 192)  # of the stem and of each stage; each halves the size
     blocks: int = 2  # in each stage
 
@@ -71,7 +71,9 @@ class EstimatorTraining(TrainConfig):
     """How to train an affect estimator.
 
     half: 0 or 1, the half of the training photos that it sees. The other half sets its scale, so that it does not
-    shrink towards the mean, and trains the other estimator, so that the two share no photo.
+    shrink towards the mean, and trains the other estimator, so that the two share no photo. perturbation: up to how far
+    (Euclidean, in units of images) each crop is moved against the estimator first, so that only changes that mean
+    something move its estimate (Engstrom et al. 2019).
     """
 
     epochs: int = 30
@@ -80,6 +82,7 @@ class EstimatorTraining(TrainConfig):
     weight_decay: float = 0.02
     half: int = 0
     expression_weight: float = 0.3
+    perturbation: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,8 @@ MODELS: dict[str, tuple[NetworkConfig, TrainConfig]] = {
     "caae": (CaaeConfig(), CaaeTraining()),
     "judge": (EstimatorConfig(), EstimatorTraining()),
     "guide": (
-        EstimatorConfig(image_size=80, block="inverted", channels=(32, 48, 96, 160), blocks=3),
-        EstimatorTraining(half=1, seed=1),
+        EstimatorConfig(image_size=72, block="plain", channels=(32, 64, 128, 256), blocks=1),
+        EstimatorTraining(half=1, seed=1, perturbation=0.25),
     ),
 }
 KINDS = {

@@ -37,31 +37,25 @@ class ResidualBlock(nn.Module):
         return torch.relu(self.shortcut(x) + self.body(x))
 
 
-class InvertedBlock(nn.Module):
-    """A wide depthwise 5×5 convolution between two pointwise ones (Sandler et al. 2018)."""
-
-    expansion = 3
+class PlainBlock(nn.Module):
+    """Two 3×3 convolutions and nothing beside them; smooth, as what learns from its gradients needs it."""
 
     def __init__(self, fan_in, fan_out, stride):
         super().__init__()
-        wide = fan_in * self.expansion
-        self.adds_input = stride == 1 and fan_in == fan_out
         self.body = nn.Sequential(
-            nn.Conv2d(fan_in, wide, 1, bias=False),
-            nn.BatchNorm2d(wide),
-            nn.SiLU(),
-            nn.Conv2d(wide, wide, 5, stride, 2, groups=wide, bias=False),
-            nn.BatchNorm2d(wide),
-            nn.SiLU(),
-            nn.Conv2d(wide, fan_out, 1, bias=False),
+            nn.Conv2d(fan_in, fan_out, 3, stride, 1, bias=False),
             nn.BatchNorm2d(fan_out),
+            nn.SiLU(),
+            nn.Conv2d(fan_out, fan_out, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(fan_out),
+            nn.SiLU(),
         )
 
     def forward(self, x):
-        return x + self.body(x) if self.adds_input else self.body(x)
+        return self.body(x)
 
 
-BLOCKS = {"residual": ResidualBlock, "inverted": InvertedBlock}
+BLOCKS = {"residual": ResidualBlock, "plain": PlainBlock}
 
 
 class Estimator(nn.Module):

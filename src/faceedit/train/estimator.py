@@ -13,6 +13,7 @@ from faceedit.train.data import BalancedSampler, Crops, plane_bins
 from faceedit.train.trainer import Trainer
 
 WARM_UP = 0.03  # of the run
+RAMP = 0.4  # of the run, until perturbations are as long as they get: from the start, they stop all learning
 # A regressor shrinks towards the mean by the correlation that it reaches; rescaled, its slope against labels is this.
 SLOPE = 0.95
 BATCH = 256  # where nothing is learnt
@@ -45,6 +46,8 @@ class EstimatorTrainer(Trainer):
         images, affect = self.crops.batch(indices, self.device)
         wanted = self.crops.probabilities[indices].to(self.device)
         images = augment(images, self.network.image_size, self.generator(0))
+        if config.perturbation:
+            images = self._perturbed(images, affect, config.perturbation * min(progress / RAMP, 1))
         losses = {}
         with self.autocast():
             estimate, logits = self.published(images.contiguous(memory_format=torch.channels_last))
@@ -58,6 +61,16 @@ class EstimatorTrainer(Trainer):
         self.update_ema()
         self.step += 1
         return {name: loss.detach() for name, loss in losses.items()}
+
+    def _perturbed(self, images, affect, longest):
+        """The crops, each moved by a random length up to the longest to where the estimate is worse."""
+        images = images.requires_grad_()
+        with self.autocast():
+            estimate = self.published(images)[0]
+        (gradient,) = torch.autograd.grad(functional.mse_loss(estimate.float(), affect), images)
+        direction = gradient / gradient.flatten(1).norm(dim=1)[:, None, None, None].clamp_min(1e-12)
+        lengths = longest * torch.rand(len(images), 1, 1, 1, generator=self.generator(1))
+        return (images + direction * lengths.to(images)).detach()
 
     def finish(self):
         estimate, affect = self._estimate(self.other_half)
