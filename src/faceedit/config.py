@@ -93,16 +93,15 @@ class WarpTraining(TrainConfig):
     """
 
     epochs: int = 60
-    batch: int = 32
-    learning_rate: float = 4e-4
+    batch: int = 16
+    learning_rate: float = 6e-4
     guide: str | None = None
     balance: float = 0.7
     affect_weight: float = 10.0
-    adversarial_weight: float = 0.3
+    adversarial_weight: float = 0.5
     latent_weight: float = 0.01
-    cycle_weight: float = 2.0
-    roughness_weight: float = 4.0
-    change_weight: float = 1.0
+    stretch_weight: float = 1.0
+    change_weight: float = 3.0
 
 
 NetworkConfig = CaaeConfig | WarpConfig | EstimatorConfig

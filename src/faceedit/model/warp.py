@@ -59,7 +59,7 @@ class Decoder(nn.Module):
     """
 
     free_length = 0.3
-    largest_flow = 0.25  # of half the crop's side
+    flow_scale = 0.1  # of half the crop's side; nothing bounds a flow, as where a bound flattens, learning ends
 
     def __init__(self, config: WarpConfig):
         super().__init__()
@@ -86,10 +86,14 @@ class Decoder(nn.Module):
         for narrow, step, skip in zip(self.narrow, self.steps, finer[::-1], strict=True):
             x = functional.interpolate(narrow(x), scale_factor=2.0, mode="bilinear", align_corners=False)
             x = step(x + skip, condition)
-        fields = functional.pixel_shuffle(self.to_edit(x), 2).float()  # (N, 6, S, S)
-        amount = (way.norm(dim=1) / self.free_length).clamp(max=1)[:, None, None, None]
-        flow = torch.tanh(fields[:, :2]) * self.largest_flow * amount
-        paint, mask = torch.tanh(fields[:, 2:5]), torch.sigmoid(fields[:, 5:] - 2)
+        # To first order an edit is linear in the way; what the condition does to every step is the rest.
+        length = way.norm(dim=1, keepdim=True)
+        shares = torch.cat([torch.ones_like(length), length * 2, way * 2], dim=1)  # (N, 4)
+        fields = torch.einsum("nkchw,nk->nchw", self.to_edit(x).float().unflatten(1, (4, 6)), shares)
+        fields = functional.interpolate(fields, scale_factor=2.0, mode="bilinear", align_corners=False)
+        amount = (length / self.free_length).clamp(max=1)[:, :, None, None]
+        flow = fields[:, :2] * self.flow_scale * amount
+        paint, mask = torch.tanh(fields[:, 2:5]), torch.sigmoid(fields[:, 5:] - 3)
         colour = mask * (paint - warped(encoded.images.float(), flow)) * amount
         return flow, colour
 
@@ -147,9 +151,12 @@ class ImageDiscriminator(nn.Module):
         self.to_logit = sn(nn.Conv2d(channels[-1], 1, 1))
         self.of_affect = nn.Sequential(sn(nn.Linear(2, 64)), nn.SiLU(), sn(nn.Linear(64, channels[-1])))
 
-    def forward(self, images, affect):
+    def forward(self, images, *affects):
+        """The verdict on the same images at each affect, a tuple; a single tensor for a single affect."""
         x = self.features(images)  # (N, C, S/32, S/32): a verdict on each part
-        return self.to_logit(x).mean((2, 3)) + (x.mean((2, 3)) * self.of_affect(affect)).sum(1, keepdim=True)
+        realism, features = self.to_logit(x).mean((2, 3)), x.mean((2, 3))
+        verdicts = tuple(realism + (features * self.of_affect(a)).sum(1, keepdim=True) for a in affects)
+        return verdicts if len(verdicts) > 1 else verdicts[0]
 
 
 def warped(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:

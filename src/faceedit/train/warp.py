@@ -20,13 +20,16 @@ from faceedit.train.losses import bce
 from faceedit.train.trainer import Trainer
 from faceedit.weights import load_weights
 
+WARM_UP = 0.02  # of the run
+RAMP = 0.15  # of the run: the critic, and a price on change, stop all learning before there is a change worth it
 CRITIC_RATE = 2.0  # the critic of images learns faster (Heusel et al. 2017)
+HUE = 5.0  # how much more than light
 SHEET_FACES = 6
 VALIDATION_FACES = 64
 
 
 class WarpTrainer(Trainer):
-    """Affect by the guide, realism by a conditional critic, the way back, smoothness, and the critic of the latent."""
+    """Affect by the guide, realism by a conditional critic, smoothness, and the critic of the latent."""
 
     def __init__(self, training: WarpTraining, network: WarpConfig, crops: Crops, device: str):
         if training.guide is None:
@@ -39,7 +42,7 @@ class WarpTrainer(Trainer):
         }
         for net in nets.values():
             net.to(device=device, memory_format=torch.channels_last)
-        adam = {"betas": (0.0, 0.99), "fused": device != "mps"}
+        adam = {"betas": (0.5, 0.99), "fused": device != "mps"}
         optimizers = {name: torch.optim.Adam(net.parameters(), **adam) for name, net in nets.items()}
         bins = plane_bins(crops.affect)
         sampler = BalancedSampler(bins, training.batch, training.seed, power=training.balance, most=8)
@@ -52,7 +55,7 @@ class WarpTrainer(Trainer):
     def train_step(self, progress):
         config, (editor, image_critic, latent_critic) = self.training, self.networks.values()
         for name, optimizer in self.optimizers.items():
-            rate = config.learning_rate * (0.5 + 0.5 * math.cos(math.pi * progress)) + config.learning_rate * 0.02
+            rate = config.learning_rate * min(progress / WARM_UP, 1) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 1e-6
             for group in optimizer.param_groups:
                 group["lr"] = rate * (CRITIC_RATE if name == "image_critic" else 1.0)
         images, source = self.crops.batch(self.sampler.indices(self.step), self.device)
@@ -69,25 +72,22 @@ class WarpTrainer(Trainer):
             losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
             losses["adversarial"] = -image_critic(edited, target).float().mean()
             losses["latent"] = bce(latent_critic(encoded.z), 1)
-            back = editor.decoder(editor.encoder(edited), target, source)
-            losses["cycle"] = functional.l1_loss(rendered(edited, *back, self.mask), images)
-            losses["roughness"] = _roughness(flow) + 0.2 * _roughness(colour)
+            losses["stretch"] = _stretch(flow)
+            losses["change"] = _change(colour * self.mask)
             losses["change"] = (colour * self.mask).abs().mean()
         weights = {
             "affect": config.affect_weight,
-            "adversarial": config.adversarial_weight,
+            "adversarial": config.adversarial_weight * min(progress / RAMP, 1),
             "latent": config.latent_weight,
-            "cycle": config.cycle_weight,
-            "roughness": config.roughness_weight,
-            # From the start, a price on change stops all learning.
-            "change": config.change_weight * min(progress / 0.2, 1),
+            "stretch": config.stretch_weight,
+            "change": config.change_weight * min(progress / RAMP, 1),
         }
         self.update("editor", sum(weight * losses[name] for name, weight in weights.items()))
 
         with self.autocast():
-            real, drawn = image_critic(images, source), image_critic(edited.detach(), target)
             # A real face with another's affect is wrong too: this is what ties realism to the label.
-            mismatch = image_critic(images, target)
+            real, mismatch = image_critic(images, source, target)
+            drawn = image_critic(edited.detach(), target)
             far = ((target - source).norm(dim=1, keepdim=True) / 0.5).clamp(max=1)
             wrong = 0.5 * functional.relu(1 + drawn).mean() + 0.5 * (far * functional.relu(1 + mismatch)).mean()
             losses["image_critic"] = functional.relu(1 - real).mean() + wrong
@@ -138,9 +138,14 @@ class WarpTrainer(Trainer):
         return tile(np.stack(columns, axis=1))
 
 
-def _roughness(field: torch.Tensor) -> torch.Tensor:
-    """The mean squared second difference of a field, in pixels and units of the crop's side."""
-    size = field.shape[-1]
-    across = field[..., 2:] - 2 * field[..., 1:-1] + field[..., :-2]
-    down = field[..., 2:, :] - 2 * field[..., 1:-1, :] + field[..., :-2, :]
-    return (across.square().mean() + down.square().mean()) * size
+def _stretch(flow: torch.Tensor) -> torch.Tensor:
+    """How far a flow is from moving all alike: the mean squared difference of neighbours, pixel for pixel."""
+    step = flow * (flow.shape[-1] / 2)
+    return step.diff(dim=2).square().mean() + step.diff(dim=3).square().mean() + 0.01 * step.square().mean()
+
+
+def _change(colour: torch.Tensor) -> torch.Tensor:
+    """How much colour is added: its mean size, where a change of hue counts more than one of light, and roughness."""
+    light = colour.mean(1, keepdim=True)
+    rough = colour.diff(n=2, dim=2).square().mean() + colour.diff(n=2, dim=3).square().mean()
+    return light.abs().mean() + HUE * (colour - light).abs().mean() + rough
