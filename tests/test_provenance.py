@@ -1,8 +1,9 @@
 import xml.etree.ElementTree as ET
 
 import pytest
+from PIL import Image
 
-from faceedit.provenance import COMPOSITE, DRAWN, Provenance, from_xmp, to_xmp
+from faceedit.provenance import COMPOSITE, DRAWN, Provenance, embedded, from_xmp, read_embedded, to_xmp
 
 EDIT = Provenance(COMPOSITE, "caae-96", "ab" * 32, "face at (1, 2)-(3, 4): valence +0.10 & <more>")
 CAMERA = b"""<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -40,3 +41,23 @@ def test_the_kind_of_source_is_where_others_look_for_it():
 def test_packets_without_provenance_have_none_and_do_not_hinder(packet):
     assert from_xmp(packet) is None
     assert from_xmp(to_xmp(EDIT, packet)) == EDIT
+
+
+def test_a_gif_carries_a_packet_and_stays_a_gif(tmp_path):
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "lime", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    data = embedded((tmp_path / "a.gif").read_bytes(), to_xmp(EDIT))
+    (tmp_path / "b.gif").write_bytes(data)
+    assert from_xmp(read_embedded(tmp_path / "b.gif")) == EDIT
+    assert read_embedded(tmp_path / "a.gif") is None
+    with Image.open(tmp_path / "b.gif") as image:
+        assert image.n_frames == 3
+        image.seek(2)
+        image.load()
+
+
+def test_damaged_files_carry_nothing(tmp_path):
+    box = b"\0\0\0\x18ftypisom" + bytes(12)
+    for data in (b"", b"GIF8", b"\0\0\0\0ftypisom" + bytes(30), box + b"\0\0\0\1free", box + b"\0\0\0\x18uuid"):
+        (tmp_path / "x").write_bytes(data)
+        assert read_embedded(tmp_path / "x") is None

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -16,6 +15,8 @@ from faceedit.circumplex import Affect, named_emotion
 from faceedit.errors import UnreadableError, UsageError
 from faceedit.files import write_atomically
 from faceedit.image import Photo, encode_photo
+from faceedit.provenance import embedded
+from faceedit.video import write_video
 
 CIRCLE = "circle"
 CIRCLE_RADIUS = 0.6
@@ -78,14 +79,14 @@ def write_animation(
 ) -> None:
     """Write frames (H, W, 3) uint8 as .gif, .webp or .mp4 by the name, or as PNG files in a folder; whole or not.
 
-    loop: GIF and WebP repeat for ever. like: a photo whose colour profile and XMP WebP and PNG carry; the others have
-    no place for them. Raises UsageError, UnreadableError.
+    loop: GIF and WebP repeat for ever. like: a photo whose XMP the files carry, and whose colour profile WebP and PNG
+    do, which alone have a place for one. Raises UsageError, UnreadableError.
     """
     check_output(path, fps)
     like = like or Photo(np.zeros((1, 1, 3), np.uint8))
     suffix = path.suffix.lower()
     if suffix == ".mp4":
-        _write_video(path, iter(frames), fps)
+        write_video(path, frames, fps, like.xmp)
     elif suffix:
         _write_pictures(path, iter(frames), fps, loop, like)
     else:
@@ -105,25 +106,8 @@ def _write_pictures(path: Path, frames: Iterator[np.ndarray], fps: float, loop: 
         first.save(buffer, path.suffix[1:].upper(), **options)
     except (OSError, ValueError) as error:
         raise UnreadableError(f"cannot write {path}: {error}") from error
-    write_atomically(path, buffer.getvalue())
-
-
-def _write_video(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        part = Path(folder) / "video.mp4"
-        writer = None
-        for frame in frames:
-            even = frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2]  # the codec halves the colours
-            if writer is None:
-                size = (even.shape[1], even.shape[0])
-                writer = cv2.VideoWriter(str(part), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
-                if not writer.isOpened():
-                    raise UnreadableError(
-                        f"cannot write {path}: this OpenCV has no MPEG-4 encoder; choose .webp or .gif"
-                    )
-            writer.write(cv2.cvtColor(even, cv2.COLOR_RGB2BGR))
-        writer.release()
-        write_atomically(path, part.read_bytes())
+    data = buffer.getvalue()
+    write_atomically(path, embedded(data, like.xmp) if like.xmp and path.suffix.lower() == ".gif" else data)
 
 
 def _write_folder(path: Path, frames: Iterable[np.ndarray], like: Photo) -> None:

@@ -92,10 +92,17 @@ class FaceEditor:
 
     def encode(self, image: np.ndarray, face: Face) -> EncodedFace:
         """Align a face, see what affect it shows, and bring it to where targets can be decoded."""
-        matrix = alignment(face.landmarks, self.engine.size)
-        crop = crop_face(_checked(image), matrix, self.engine.size)
-        source = self.judge.estimate(image, [face])[0].affect
+        source = self.judge.estimate(_checked(image), [face])[0].affect
+        return self.encode_aligned(image, alignment(face.landmarks, self.engine.size), source)
+
+    def encode_aligned(self, image: np.ndarray, matrix: np.ndarray, source: Affect) -> EncodedFace:
+        """A face whose alignment (2, 3) and affect are known, brought to where targets can be decoded."""
+        crop = crop_face(image, matrix, self.engine.size)
         return EncodedFace(matrix, crop, source, self.engine.encode(crop, source))
+
+    def fields(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The edit, flow and colour, of an encoded face to each target (N, 2) or the nearest learnt: see `engine`."""
+        return self.engine.edits(encoded.code, self._learnt(targets))
 
     def edit_face(self, image: np.ndarray, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The image with one encoded face of it moved to the target, or to the nearest affect that was learnt."""
@@ -137,7 +144,7 @@ class FaceEditor:
         return paper_sheet(encoded.crop, cells.reshape(len(axis), len(axis), *cells.shape[1:]))
 
     def _edits(self, image, encoded, matrix, targets) -> Iterator[np.ndarray]:
-        for flow, colour in self.engine.edits(encoded.code, self._learnt(targets)):
+        for flow, colour in self.fields(encoded, targets):
             yield apply_edit(image, matrix, flow, colour)
 
     def _learnt(self, targets: np.ndarray) -> np.ndarray:

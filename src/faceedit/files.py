@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from faceedit.errors import UnreadableError
 
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
 # It can only be read by setting it, for the whole process: once, before there are threads.
 UMASK = os.umask(0)
 os.umask(UMASK)

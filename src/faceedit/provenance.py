@@ -3,10 +3,20 @@
 The kind of source is IPTC's `Iptc4xmpExt:DigitalSourceType`, which platforms and newsrooms read.
 """
 
+import struct
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from faceedit import __version__
+
+if TYPE_CHECKING:  # reading a file's own words back takes no networks
+    from faceedit.image import Photo
+    from faceedit.weights import Weights
+
+MOST_XMP = 65_000  # bytes: what fits into one segment of a JPEG
 
 # IPTC's vocabulary: a photo with parts from a trained model, and a picture drawn by one.
 COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -23,6 +33,10 @@ NAMESPACES = {
 SOURCE_TYPE = f"{{{NAMESPACES['Iptc4xmpExt']}}}DigitalSourceType"
 TOOL = f"{{{NAMESPACES['xmp']}}}CreatorTool"
 OWN = {name: f"{{{NAMESPACES['faceedit']}}}{name}" for name in ("weights", "sha256", "edits")}
+# XMP specification, part 3: an application extension of a GIF, whose trailer lets readers that do not know it pass over
+# the packet as if it were blocks, and a box of an MP4.
+GIF_XMP, GIF_TRAILER = b"!\xff\x0bXMP DataXMP", b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+MP4_XMP = b"uuid" + bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 HEADER, FOOTER = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n', '\n<?xpacket end="w"?>'
 
 
@@ -68,6 +82,22 @@ def to_xmp(provenance: Provenance, source: bytes | None = None) -> bytes:
     return (HEADER + ET.tostring(root, encoding="unicode") + FOOTER).encode()
 
 
+def declaration(source_type: str, weights: "Weights", edits: str, source: bytes | None = None) -> bytes:
+    """A packet that says what was done with these weights, beside what the source's own packet holds."""
+    return to_xmp(Provenance(source_type, weights.path.stem, weights.sha256, edits), source)
+
+
+def declared(
+    photo: "Photo", source_type: str, weights: "Weights", edits: str, tell: Callable[[str], None] = lambda line: None
+) -> "Photo":
+    """The photo with a packet that says what was done in it. tell: hears of a source's packet that had to go."""
+    packet = declaration(source_type, weights, edits, photo.xmp)
+    if len(packet) > MOST_XMP:
+        tell("the photo's own XMP is too long to keep beside what says that it was edited: it is left out")
+        packet = declaration(source_type, weights, edits)
+    return replace(photo, xmp=packet)
+
+
 def from_xmp(packet: bytes | None) -> Provenance | None:
     """The provenance in an XMP packet, or None where there is none of this tool's."""
     root = _parsed(packet)
@@ -85,6 +115,38 @@ def from_xmp(packet: bytes | None) -> Provenance | None:
         edits=found.get(OWN["edits"], ""),
         tool=found.get(TOOL, ""),
     )
+
+
+def embedded(data: bytes, packet: bytes) -> bytes:
+    """A GIF or MP4 file's bytes with an XMP packet in it."""
+    if not data.startswith(b"GIF8"):
+        return data + struct.pack(">I", 4 + len(MP4_XMP) + len(packet)) + MP4_XMP + packet
+    start = 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)  # behind the header and its table of colours
+    return b"GIF89a" + data[6:start] + GIF_XMP + packet + GIF_TRAILER + data[start:]
+
+
+def read_embedded(path: Path) -> bytes | None:
+    """The XMP packet of a GIF or MP4 file, or None where there is none. Raises OSError."""
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head.startswith(b"GIF8"):
+            _, found, rest = (head + file.read(1 << 20)).partition(GIF_XMP)
+            packet, ended, _ = rest.partition(GIF_TRAILER)
+            return packet if found and ended else None
+        size = path.stat().st_size
+        place = 0
+        while head[4:8] == b"ftyp" and place + 8 <= size:
+            file.seek(place)
+            header = file.read(24)
+            length = struct.unpack(">I", header[:4])[0]
+            if header[4:] == MP4_XMP:
+                return file.read(min(length - 24, 1 << 20)) if length > 24 else None
+            if length == 1:  # the length follows, in 64 bits
+                length = struct.unpack(">Q", header[8:16].ljust(8, b"\0"))[0]
+            if length < 8:
+                return None
+            place += length
+    return None
 
 
 def _parsed(packet: bytes | None) -> ET.Element | None:

@@ -22,10 +22,10 @@ from faceedit.cli.app import (
     say,
 )
 from faceedit.config import DEFAULT_WEIGHTS
-from faceedit.errors import BatchError, FaceEditError, UsageError
+from faceedit.errors import BatchError, FaceEditError, UnreadableError, UsageError
+from faceedit.files import VIDEO_SUFFIXES
 
 STANDARD = "-"
-MOST_XMP = 65_000  # bytes: what fits into one segment of a JPEG
 
 Output = Annotated[
     Path | None,
@@ -70,7 +70,7 @@ def edit(
     device: Device = "auto",
     weights: Weights = DEFAULT_WEIGHTS,
 ) -> None:
-    """Give faces in photos another expression, at the photos' full size."""
+    """Give faces in photos another expression, at the photos' full size; or one face through a video."""
     from faceedit.request import LARGEST, Request, choose_faces, parse_choices
 
     if neutralise:
@@ -84,10 +84,17 @@ def edit(
     elif relative:
         raise UsageError("an emotion is a place, not a way: leave out --relative")
     parsed = parse_choices(choices, request, intensity, strength)
+    if videos := [name for name in photos if name.lower().endswith(VIDEO_SUFFIXES)]:
+        if len(photos) > 1:
+            raise UsageError(f"{videos[0]} is a video: edit it by itself")
+        if crop or as_json or skip_existing or len(parsed) > 1 or parsed[0][0] == "all":
+            raise UsageError("in a video one face is edited: leave out --crop, --json, --skip-existing and --face all")
+        _edit_video(Path(videos[0]), output, overwrite, not no_source_metadata, *parsed[0], weights, device)
+        return
 
     def work(editor, source):
         from faceedit.image import Photo
-        from faceedit.provenance import COMPOSITE, DRAWN
+        from faceedit.provenance import COMPOSITE, DRAWN, declared
 
         faces = editor.detect(source.pixels)
         chosen = choose_faces(faces, parsed)
@@ -103,7 +110,7 @@ def edit(
         if no_source_metadata:
             result = result.without_metadata()
         kind = DRAWN if crop else COMPOSITE
-        return declared(result, kind, editor, "; ".join(map(_face_line, facts))), {"faces": facts}
+        return declared(result, kind, editor.weights, "; ".join(map(_face_line, facts)), say), {"faces": facts}
 
     suffix = ".png" if crop else None
     naming = {"tag": "crop" if crop else "edited", "suffix": suffix, "output": output, "overwrite": overwrite}
@@ -137,7 +144,7 @@ def grid(
 
     def work(editor, source):
         from faceedit.image import Photo
-        from faceedit.provenance import DRAWN
+        from faceedit.provenance import DRAWN, declared
         from faceedit.request import select_faces
 
         faces = editor.detect(source.pixels)
@@ -149,7 +156,7 @@ def grid(
             sheet = editor.draw_grid(source.pixels, encoded, axis)
         what = f"{steps}x{steps} valence and arousal from {-extent:g} to {extent:g}, from {encoded.source}"
         facts = {"faces": [_face_facts(faces.index(found), found, encoded.source)]}
-        return declared(Photo(sheet, icc=source.colour_profile), DRAWN, editor, what), facts
+        return declared(Photo(sheet, icc=source.colour_profile), DRAWN, editor.weights, what), facts
 
     naming = {"tag": "grid", "suffix": ".png", "output": output, "overwrite": overwrite}
     _process(photos, recursive, naming | {"skip_existing": skip_existing}, weights, device, as_json, work)
@@ -188,7 +195,7 @@ def animate(
         raise UsageError("an animation moves one face: name it with --face")
     from faceedit.editor import FaceEditor
     from faceedit.image import read_photo
-    from faceedit.provenance import COMPOSITE, DRAWN
+    from faceedit.provenance import COMPOSITE, DRAWN, declared
     from faceedit.request import select_faces
 
     source = read_photo(photo)
@@ -197,7 +204,7 @@ def animate(
     encoded = editor.encode(source.pixels, found)
     say(f"face at {box_text(found.box)}: {encoded.source}, {len(targets)} frames")
     edits = editor.crop_edits if crop else editor.edits
-    like = declared(source.without_metadata(), DRAWN if crop else COMPOSITE, editor, f"path {path}")
+    like = declared(source.without_metadata(), DRAWN if crop else COMPOSITE, editor.weights, f"path {path}")
     with progress_bar("frames") as progress:
         frames = progress.track(edits(source.pixels, encoded, targets), len(targets), description="animating")
         write_animation(output, frames, fps, loop, like)
@@ -211,9 +218,13 @@ def info(
     """Read back what an edited file says of itself; without a file, tell versions, devices and weights."""
     if file is not None:
         from faceedit.image import read_photo
-        from faceedit.provenance import from_xmp
+        from faceedit.provenance import from_xmp, read_embedded
 
-        found = from_xmp(read_photo(file).xmp)
+        try:
+            packet = read_embedded(file)
+        except OSError as error:
+            raise UnreadableError(f"cannot read {file}: {error.strerror}") from error
+        found = from_xmp(packet or read_photo(file).xmp)
         if found is None:
             print(f"{file} does not say that faceedit made or edited it")
             return
@@ -231,6 +242,34 @@ def info(
     print(f"devices: {', '.join(available_devices())}")
     for path, digest in published():
         print(f"weights {path.stem}: {path}, SHA-256 {digest}")
+
+
+def _edit_video(path, output, overwrite, metadata, face, request, weights, device) -> None:
+    from faceedit.video import edited_frames, follow, open_video, write_video
+
+    if output is None or output.is_dir():
+        output = (output or path.parent) / f"{path.stem}-edited.mp4"
+    if output.suffix.lower() != ".mp4":
+        raise UsageError(f"a video is written as .mp4, not as {output.suffix or 'a file without ending'}")
+    refuse_existing(output, overwrite)
+    video = open_video(path)
+    from faceedit.circumplex import Affect
+    from faceedit.editor import FaceEditor
+    from faceedit.provenance import COMPOSITE, declaration
+
+    editor = FaceEditor.from_pretrained(weights, device)
+    with progress_bar("frames") as progress:
+        track = follow(editor, video, face, progress.track(video, video.frames, description="finding the face"))
+        source = Affect(*track.source.mean(0).tolist())
+        way = f"{source} on average → {request.target(source)}"
+        say(f"{path}: {way}")
+        frames = progress.track(
+            edited_frames(editor, video, track, request), len(track.strength), description="editing"
+        )
+        xmp = declaration(COMPOSITE, editor.weights, f"one face: {way}")
+        if not write_video(output, frames, video.fps, xmp, path, metadata):
+            say("there is no ffmpeg on the PATH: the sound is left out")
+    print(output)
 
 
 def _process(photos, recursive, naming, weights, device, as_json, work) -> None:
@@ -327,18 +366,3 @@ def _face_line(facts: dict) -> str:
     if "nearest learnt" in facts:
         line += f", beyond what was learnt: going to the nearest, {Affect(**facts['nearest learnt'])}"
     return line
-
-
-def declared(photo, source_type: str, editor, edits: str):
-    """The photo with XMP that says what a trained model did in it."""
-    from dataclasses import replace
-
-    from faceedit.provenance import Provenance, to_xmp
-
-    weights = editor.weights
-    provenance = Provenance(source_type, weights.path.stem, weights.sha256, edits)
-    packet = to_xmp(provenance, photo.xmp)
-    if len(packet) > MOST_XMP:
-        say("the photo's own XMP is too long to keep beside what says that it was edited: it is left out")
-        packet = to_xmp(provenance)
-    return replace(photo, xmp=packet)
