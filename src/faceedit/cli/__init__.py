@@ -5,7 +5,7 @@ Results go to stdout, everything for a person to watch to stderr. Heavy imports 
 
 import sys
 
-from faceedit.cli import edit, measure, train  # noqa: F401 - each adds its commands
+from faceedit.cli import edit, measure, train, web  # noqa: F401 - each adds its commands
 from faceedit.cli.app import app, say
 from faceedit.errors import FaceEditError, MemoryExhaustedError, UnreadableError
 

@@ -1,0 +1,40 @@
+"""The command that serves the page."""
+
+import tempfile
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from faceedit.cli.app import Device, Weights, app, say
+from faceedit.config import DEFAULT_WEIGHTS
+from faceedit.errors import UsageError
+
+
+@app.command()
+def web(
+    host: Annotated[str, typer.Option(help="The address to serve on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="By default the first free one from 7860 on.")
+    ] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the page.")] = False,
+    device: Device = "auto",
+    weights: Weights = DEFAULT_WEIGHTS,
+) -> None:
+    """Serve a page on which to edit photos by a click on the circumplex; needs `faceedit[web]`."""
+    try:
+        from faceedit.web.page import launch
+    except ImportError as error:
+        if error.name != "gradio":
+            raise
+        raise UsageError("the page needs Gradio: install faceedit[web]") from error
+    from faceedit.editor import FaceEditor
+
+    with tempfile.TemporaryDirectory(prefix="faceedit-web-") as folder:
+        blocks = launch(FaceEditor.from_pretrained(weights, device), Path(folder), host, port, not no_browser)
+        say(f"the page is at {blocks.local_url}; Ctrl-C ends it")
+        try:
+            threading.Event().wait()
+        finally:
+            blocks.close(verbose=False)

@@ -1,0 +1,264 @@
+"""The page: what it shows, and what happens when something on it is touched. Built on Gradio."""
+
+import tempfile
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+
+import cv2
+import gradio as gr
+import numpy as np
+
+from faceedit.animate import parse_path, path_targets, write_animation
+from faceedit.circumplex import CLASS_MEANS, EMOTIONS, Affect, grid_axis
+from faceedit.editor import EncodedFace, FaceEditor
+from faceedit.errors import FaceEditError, NoFaceError, UsageError
+from faceedit.estimate import FaceEstimate
+from faceedit.image import WRITE_FORMATS, Photo, read_photo, write_photo
+from faceedit.provenance import COMPOSITE, DRAWN, declared
+from faceedit.sheet import estimates_sheet
+
+PREVIEW_SIDE = 1024  # pixels: what is shown; the download has the photo's own size
+PLACED = (*CLASS_MEANS, "excited", "tense", "bored", "tired", "calm", "content")  # named on the circumplex
+ANIMATION_FPS = 12.0
+MOST_UPLOAD = "100mb"
+KEPT_SECONDS = 3600  # files made for the page are removed after this time
+MOST_SESSIONS = 64  # whose photos are kept in memory
+NOTICE = (
+    "Edit photos of yourself, or of people who agreed to it. Every file that you download says in its metadata that it "
+    "was edited. Estimates describe how a face looks in a photo, not what a person feels."
+)
+
+
+@dataclass(frozen=True)
+class Session:
+    """One visitor's photo. preview: a copy of at most PREVIEW_SIDE, scale times as large. encoded: the chosen face."""
+
+    photo: Photo
+    suffix: str
+    preview: np.ndarray
+    scale: float
+    estimates: list[FaceEstimate]
+    encoded: EncodedFace
+
+    @property
+    def encoded_in_preview(self) -> EncodedFace:
+        """The chosen face, its place given in pixels of the preview."""
+        matrix = self.encoded.matrix.copy()
+        # A pixel at p of the preview lies at (p + 0.5) / scale - 0.5 of the photo.
+        matrix[:, 2] += matrix[:, :2].sum(1) * (0.5 / self.scale - 0.5)
+        matrix[:, :2] /= self.scale
+        return replace(self.encoded, matrix=matrix)
+
+
+class Page:
+    """What the page's controls call. Errors of ours become messages on the page."""
+
+    def __init__(self, editor: FaceEditor, folder: Path):
+        self.editor, self.folder = editor, folder
+
+    def open(self, path: str | None):
+        """A photo has come: find its faces, choose the largest."""
+        if path is None:
+            return None, gr.update(choices=[], value=None), point(0, 0), 0, 0, None, None, ""
+        try:
+            photo = read_photo(Path(path))
+            faces = self.editor.detect(photo.pixels)
+            if not faces:
+                raise NoFaceError("no face was found in the photo")
+        except FaceEditError as error:
+            raise gr.Error(str(error).replace(str(path), Path(path).name), print_exception=False) from error
+        estimates = self.editor.judge.estimate(photo.pixels, faces)
+        scale = min(1.0, PREVIEW_SIDE / max(photo.pixels.shape[:2]))
+        size = [max(round(side * scale), 1) for side in photo.pixels.shape[1::-1]]
+        preview = cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA) if scale < 1 else photo.pixels
+        encoded = self.editor.encode(photo.pixels, faces[0])
+        suffix = Path(path).suffix.lower()
+        session = Session(photo, suffix if suffix in WRITE_FORMATS else ".png", preview, scale, estimates, encoded)
+        marks = [(item.face.box * scale, *item.affect.pair) for item in estimates]
+        labels = [(label(number, item), number) for number, item in enumerate(estimates, 1)]
+        source = encoded.source
+        return (
+            session,
+            gr.update(choices=labels, value=1),
+            point(*source.pair, source),
+            *source.pair,
+            (preview, preview),
+            estimates_sheet(preview, marks),
+            "",
+        )
+
+    def choose(self, session: Session | None, number: int | None):
+        """Another face of the photo was chosen."""
+        if session is None or number is None:
+            return session, point(0, 0), 0, 0, None
+        encoded = self.editor.encode(session.photo.pixels, session.estimates[number - 1].face)
+        session = replace(session, encoded=encoded)
+        source = encoded.source
+        return session, point(*source.pair, source), *source.pair, (session.preview, session.preview)
+
+    def edit(self, session: Session | None, valence: float, arousal: float):
+        """The photo, before and after, and a word where the target lies beyond what was learnt."""
+        if session is None:
+            return None, ""
+        target = Affect(valence, arousal)
+        edited = self.editor.edit_face(session.preview, session.encoded_in_preview, target)
+        nearest = self.editor.support.nearest(target)
+        beyond = "" if nearest == target else f"Beyond what was learnt: this is the nearest, {nearest}."
+        return (session.preview, edited), beyond
+
+    def edit_at(self, session: Session | None, value: dict):
+        """The same, for the circumplex control's value."""
+        return self.edit(session, value["valence"], value["arousal"])
+
+    def download(self, session: Session | None, valence: float, arousal: float) -> str:
+        """The path of the edited photo at its full size."""
+        session = opened(session)
+        target = Affect(valence, arousal)
+        edited = self.editor.edit_face(session.photo.pixels, session.encoded, target)
+        what = f"{session.encoded.source} → {target}"
+        return self._written(session, f"edited{session.suffix}", session.photo.with_pixels(edited), COMPOSITE, what)
+
+    def grid(self, session: Session | None, steps: int) -> str:
+        """The path of a grid over the plane."""
+        session = opened(session)
+        sheet = self.editor.draw_grid(session.photo.pixels, session.encoded, grid_axis(int(steps)))
+        picture = Photo(sheet, icc=session.photo.colour_profile)
+        return self._written(session, "grid.png", picture, DRAWN, f"{steps}x{steps}, from {session.encoded.source}")
+
+    def animate(self, session: Session | None, path: str, seconds: float, whole: bool, progress=gr.Progress()) -> str:  # noqa: B008 - how Gradio is asked for it
+        """The path of an animation as WebP."""
+        session = opened(session)
+        try:
+            targets = path_targets(parse_path(path.strip()), round(seconds * ANIMATION_FPS), loop=True)
+        except FaceEditError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        if whole:
+            frames = self.editor.edits(session.preview, session.encoded_in_preview, targets)
+        else:
+            frames = self.editor.crop_edits(session.photo.pixels, session.encoded, targets)
+        like = declared(session.photo.without_metadata(), COMPOSITE if whole else DRAWN, self.editor.weights, path)
+        output = self._output(session, "animated.webp")
+        write_animation(output, progress.tqdm(frames, total=len(targets), desc="frames"), ANIMATION_FPS, True, like)
+        return str(output)
+
+    def _written(self, session: Session, name: str, picture: Photo, kind: str, what: str) -> str:
+        output = self._output(session, name)
+        write_photo(output, declared(picture, kind, self.editor.weights, what))
+        return str(output)
+
+    def _output(self, session: Session, name: str) -> Path:
+        return Path(tempfile.mkdtemp(dir=self.folder)) / f"face-{name}"
+
+
+def opened(session: Session | None) -> Session:
+    if session is None:
+        raise gr.Error("Open a photo first.", print_exception=False)
+    return session
+
+
+def point(valence: float, arousal: float, source: Affect | None = None) -> dict:
+    """The circumplex control's value."""
+    return {"valence": valence, "arousal": arousal, "source": source and source.pair}
+
+
+def label(number: int, estimate: FaceEstimate) -> str:
+    looks = max(estimate.probabilities, key=estimate.probabilities.get)
+    return f"{number}: {looks}, {estimate.affect}"
+
+
+def build(editor: FaceEditor, folder: Path) -> gr.Blocks:
+    """The page for an editor; what it makes goes into the folder."""
+    page = Page(editor, folder)
+    here = files("faceedit.web")
+    learnt = " ".join(f"{100 * valence:.0f},{-100 * arousal:.0f}" for valence, arousal in editor.support.hull)
+    with gr.Blocks(title="faceedit", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as blocks:
+        session = gr.State(time_to_live=KEPT_SECONDS)
+        gr.Markdown("# faceedit\nGive a face in a photo another expression.")
+        with gr.Row():
+            with gr.Column(scale=2, min_width=320):
+                upload = gr.File(label="Photo", file_types=["image"], height=120)
+                face = gr.Radio(label="Face", choices=[], type="value")
+                circumplex = gr.HTML(
+                    point(0, 0),
+                    html_template=(here / "circumplex.html").read_text(),
+                    js_on_load=(here / "circumplex.js").read_text(),
+                    learnt=learnt,
+                    names={name: [round(value, 2) for value in EMOTIONS[name].pair] for name in PLACED},
+                    elem_classes="circumplex",
+                    apply_default_css=False,
+                )
+                valence = gr.Slider(-1, 1, 0, step=0.01, label="Valence (unpleasant to pleasant)")
+                arousal = gr.Slider(-1, 1, 0, step=0.01, label="Arousal (calm to aroused)")
+                beyond = gr.Markdown("", elem_id="beyond")
+            with gr.Column(scale=3, min_width=320), gr.Tabs():
+                with gr.Tab("Edit"):
+                    picture = gr.ImageSlider(
+                        label="Before and after", format="jpeg", interactive=False, elem_id="picture", max_height=640
+                    )
+                    save = gr.Button("Download at full size", variant="primary", elem_id="save")
+                    saved = gr.DownloadButton("Download", elem_classes="fetched", elem_id="saved")
+                with gr.Tab("Grid"):
+                    steps = gr.Slider(3, 9, 7, step=2, label="Cells along each axis")
+                    draw = gr.Button("Draw the grid", variant="primary", elem_id="draw")
+                    sheet = gr.Image(label="Grid", type="filepath", interactive=False, elem_id="sheet")
+                with gr.Tab("Animate"):
+                    path = gr.Dropdown(
+                        ["circle", "neutral,happy", "happy,surprised,neutral", "neutral,sad,angry"],
+                        value="circle",
+                        allow_custom_value=True,
+                        label="Path: circle, emotions, or points such as 0,0 0.8,0.2",
+                    )
+                    seconds = gr.Slider(1, 8, 3, step=0.5, label="Seconds")
+                    whole = gr.Checkbox(False, label="The whole photo, not the face alone")
+                    play = gr.Button("Animate", variant="primary", elem_id="play")
+                    film = gr.Image(label="Animation", type="filepath", interactive=False, elem_id="film")
+                with gr.Tab("Estimate"):
+                    overlay = gr.Image(label="How the faces look", format="jpeg", interactive=False, elem_id="overlay")
+        gr.Markdown(NOTICE)
+
+        upload.change(page.open, upload, [session, face, circumplex, valence, arousal, picture, overlay, beyond])
+        face.input(page.choose, [session, face], [session, circumplex, valence, arousal, picture])
+        # What a drag moves follows it in the browser; of the edits, the last one asked for is always made.
+        follow = "(value) => [value.valence, value.arousal]"
+        circumplex.input(None, circumplex, [valence, arousal], js=follow, show_progress="hidden")
+        for slider in (valence, arousal):
+            lead = "(value, valence, arousal) => ({ ...value, valence, arousal })"
+            slider.input(None, [circumplex, valence, arousal], circumplex, js=lead, show_progress="hidden")
+        hidden = {"show_progress": "hidden", "trigger_mode": "always_last"}
+        circumplex.input(page.edit_at, [session, circumplex], [picture, beyond], **hidden)
+        for slider in (valence, arousal):
+            slider.input(page.edit, [session, valence, arousal], [picture, beyond], **hidden)
+        click = "() => document.querySelector('#saved').click()"
+        save.click(page.download, [session, valence, arousal], saved).success(None, js=click)
+        draw.click(page.grid, [session, steps], sheet)
+        play.click(page.animate, [session, path, seconds, whole], film)
+    return blocks
+
+
+def launch(editor: FaceEditor, folder: Path, host: str, port: int | None, browser: bool = False) -> gr.Blocks:
+    """Serve the page in the background, from the first free port on where none is given; `.local_url` is where.
+
+    Of the file system, visitors can reach what they sent and what was made for them.
+    Raises UsageError for an address that is taken.
+    """
+    blocks = build(editor, folder)
+    blocks.queue(default_concurrency_limit=1)  # edits take turns: one alone uses every core
+    try:
+        blocks.launch(
+            server_name=host,
+            server_port=port,
+            inbrowser=browser,
+            share=False,
+            ssr_mode=False,
+            max_file_size=MOST_UPLOAD,
+            state_session_capacity=MOST_SESSIONS,
+            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+            css=(files("faceedit.web") / "page.css").read_text(),
+            footer_links=[],
+            quiet=True,
+            prevent_thread_lock=True,
+        )
+    except OSError as error:
+        raise UsageError(f"cannot serve on {host}, port {port or 'any'}: {error}") from error
+    return blocks
