@@ -38,6 +38,9 @@ class Engine(Protocol):
     def drawings(self, code, targets: np.ndarray) -> np.ndarray:
         """The networks' own crops of the face at each target, (N, S, S, 3) uint8."""
 
+    def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
+        """One pass of the networks alone, from a crop to what they say of one target: what there is to time."""
+
 
 @dataclass(frozen=True)
 class CaaeCode:
@@ -65,6 +68,10 @@ class CaaeEngine:
 
     def drawings(self, code, targets):
         return np.stack([_to_uint8(decoded) for decoded in self._decoded(code.z, targets)])
+
+    def network(self, crop, source, target):
+        with torch.inference_mode():
+            self.model(_tensor(crop, self.device), next(_tensors(np.array([target.pair]), self.device))).cpu()
 
     def _decoded(self, z, targets) -> Iterator[np.ndarray]:
         for affect in _tensors(targets, self.device):
@@ -106,6 +113,12 @@ class WarpEngine:
             images = rendered(code.encoded.images.expand(len(flow), -1, -1, -1), flow, colour, mask)
             crops.append(_to_uint8(((images + 1) / 2).permute(0, 2, 3, 1).cpu().numpy()))
         return np.concatenate(crops)
+
+    def network(self, crop, source, target):
+        with torch.inference_mode():
+            affects = (next(_tensors(np.array([affect.pair]), self.device)) for affect in (source, target))
+            for field in self.model(_tensor(crop, self.device), *affects):
+                field.cpu()
 
     def _fields(self, code, targets) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for affect in _tensors(targets, self.device):

@@ -11,14 +11,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from faceedit.circumplex import Support, affect_grid, grid_axis
-from faceedit.editor import EncodedFace
+from faceedit.circumplex import Affect, Support, affect_grid, grid_axis
+from faceedit.config import CaaeConfig
+from faceedit.editor import EncodedFace, FaceEditor
+from faceedit.engine import CaaeEngine
 from faceedit.errors import UnreadableError
 from faceedit.estimate import AffectEstimator
 from faceedit.face import Face, FaceDetector, alignment, crop_face, feather_mask, paste_crop
 from faceedit.identity import FaceEmbedder
 from faceedit.image import read_photo
 from faceedit.measures import agreement, bootstrap, psnr, sharpness, ssim
+from faceedit.model.caae import Caae
 from faceedit.model.estimator import CROP_SIZE
 from faceedit.sheet import tile
 from faceedit.train.labels import VALIDATION, Label, photos_folder, read_labels
@@ -271,19 +274,32 @@ def _groups(subjects, estimates, targets, supported, near) -> dict:
 
 
 def _speed(editor, path: Path, detector: FaceDetector, targets) -> dict:
-    """Median milliseconds: of one edit once a face is encoded, and from the file's pixels to the edited pixels."""
+    """Median milliseconds: of the networks alone, beside the paper's in turns; of one edit once a face is encoded; and
+    from the photo's pixels to the edited pixels.
+    """
     image = read_photo(path).pixels
     face = detector.detect(image)[0]
     encoded = editor.encode(image, face)
-    alone, whole = [], []
-    for target in targets[:SPEED_EDITS]:
-        start = time.perf_counter()
-        next(iter(editor.edits(image, encoded, target[None])))
-        alone.append(time.perf_counter() - start)
-        start = time.perf_counter()
+
+    def whole(target) -> None:
         next(iter(editor.edits(image, editor.encode(image, detector.detect(image)[0]), target[None])))
-        whole.append(time.perf_counter() - start)
-    return {"edit ms": float(np.median(alone) * 1e3), "photo to photo ms": float(np.median(whole) * 1e3)}
+
+    ways = {"edit ms": lambda target: next(iter(editor.edits(image, encoded, target[None])))}
+    ways["photo to photo ms"] = whole
+    if isinstance(editor, FaceEditor):
+        paper = CaaeEngine(Caae(CaaeConfig()).eval().to(editor.device), editor.device)
+        for name, engine in (("network ms", editor.engine), ("paper's network ms", paper)):
+            crop = crop_face(image, alignment(face.landmarks, engine.size), engine.size)
+            ways[name] = lambda target, crop=crop, engine=engine: engine.network(
+                crop, encoded.source, Affect(*target.tolist())
+            )
+    times = {name: [] for name in ways}
+    for target in targets[:SPEED_EDITS]:
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way(target)
+            times[name].append(time.perf_counter() - start)
+    return {name: float(np.median(taken) * 1e3) for name, taken in times.items()}
 
 
 def _change_outside(image, edit, matrix) -> int:
