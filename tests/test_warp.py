@@ -1,14 +1,13 @@
 import pytest
 import torch
 
-from faceedit.config import WarpTraining
-from faceedit.errors import UsageError
+from faceedit.config import MODELS, EstimatorTraining, WarpTraining
 from faceedit.face import feather_mask
 from faceedit.model.warp import ImageDiscriminator, WarpEditor, rendered, warped
 from faceedit.train.checkpoint import export_weights
 from faceedit.train.loop import train
 from faceedit.weights import load_weights
-from tests.conftest import TINY_WARP
+from tests.conftest import TINY_ESTIMATOR, TINY_WARP
 
 
 @pytest.fixture
@@ -75,6 +74,20 @@ def test_the_editor_trains_and_is_published(prepared, tiny_judge, tmp_path):
     assert weights.training["guide"] == tiny_judge.name
 
 
-def test_without_a_guide_there_is_no_teacher(prepared, tmp_path):
-    with pytest.raises(UsageError, match="--guide"):
-        train(prepared, tmp_path / "run", WarpTraining(), TINY_WARP)
+def test_an_editor_without_a_guide_trains_one_first_and_keeps_it(prepared, tmp_path, monkeypatch):
+    tiny = (TINY_ESTIMATOR, EstimatorTraining(epochs=1, batch=4, half=1))
+    monkeypatch.setitem(MODELS, "guide", tiny)
+    training = WarpTraining(epochs=1, batch=4)
+    run = tmp_path / "run"
+
+    def interrupt(report):
+        if report.step == report.steps and "concordance" in report.losses:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(prepared, run, training, TINY_WARP, report=interrupt)
+    train(prepared, run, training, TINY_WARP)  # the same again goes on
+    weights = load_weights(str(run / "guide.safetensors"), kinds=("estimator",))
+    assert weights.training["half"] == 1
+    export_weights(run, tmp_path / "tiny.safetensors")
+    assert load_weights(str(tmp_path / "tiny.safetensors")).training["guide"] == "guide.safetensors"

@@ -50,8 +50,10 @@ def train(
     data: Annotated[Path, typer.Option(help="A folder that `faceedit prepare` made.")] = Path("data"),
     model: Annotated[
         Literal["editor", "caae", "judge", "guide"],
-        typer.Option(help="caae: the paper's editor; judge, guide: affect estimators, for judging and for training."),
-    ] = "caae",
+        typer.Option(
+            help="editor: the default one; caae: the paper's; judge, guide: affect estimators, to judge and to teach."
+        ),
+    ] = "editor",
     run: Annotated[
         Path | None, typer.Option(help="The folder for state, sheets and TensorBoard files; by default runs/MODEL.")
     ] = None,
@@ -69,7 +71,8 @@ def train(
         ),
     ] = None,
     guide: Annotated[
-        str | None, typer.Option(help="Weights of the estimator that teaches the editor, by name or path.")
+        str | None,
+        typer.Option(help="Weights of the estimator that teaches the editor; by default one is trained first."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**31)] = None,
     save_minutes: Annotated[float | None, typer.Option(help="Save at least this often.")] = None,
@@ -113,7 +116,8 @@ def train(
     from rich.text import Text
 
     from faceedit.device import resolve_device
-    from faceedit.train.checkpoint import STATE_FILE
+    from faceedit.train.checkpoint import has_state
+    from faceedit.train.loop import GUIDE_FOLDER
     from faceedit.train.loop import train as run_train
 
     progress, losses = progress_bar("steps"), Text()
@@ -130,10 +134,14 @@ def train(
     live = Live(Group(progress, losses), console=console, redirect_stdout=False)
     with live if console.is_terminal else nullcontext():
         try:
-            run_train(data, run, training, network, resolve_device(device), resume, show)
+            run_train(data, run, training, network, resolve_device(device), resume, show, say)
         except KeyboardInterrupt:
-            saved = (run / STATE_FILE).exists()
-            say(f"interrupted; go on with --resume --run {run}" if saved else "interrupted, with nothing to keep yet")
+            if has_state(run):
+                say(f"interrupted; go on with --resume --run {run}")
+            elif has_state(run / GUIDE_FOLDER):
+                say("interrupted while the guide learnt; go on with the same command")
+            else:
+                say("interrupted, with nothing to keep yet")
             raise
     print(run)
 

@@ -1,31 +1,90 @@
-"""The state of a training run: one file, written whole or not at all, from which a run goes on exactly."""
+"""The state of a training run: one file, written whole or not at all, from which a run goes on exactly.
 
+The state before it is kept too, for where the newest does not survive.
+"""
+
+import contextlib
+import zipfile
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from faceedit.circumplex import Support
 from faceedit.config import NetworkConfig, TrainConfig, configs_from_json
-from faceedit.errors import WeightsError
+from faceedit.errors import UnreadableError, UsageError, WeightsError
 from faceedit.files import write_atomically
 from faceedit.weights import build, save_weights
 
-STATE_FILE = "state.pt"
+STATE_FILE, EARLIER_FILE, LOCK_FILE = "state.pt", "state-earlier.pt", "run.lock"
+
+
+def has_state(run: Path) -> bool:
+    """Whether the folder holds a run to go on with."""
+    return any((run / name).exists() for name in (STATE_FILE, EARLIER_FILE))
+
+
+@contextlib.contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Keep every other process from training in the folder meanwhile. Raises UsageError where one does."""
+    lock = FileLock(run / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(f"another training run is at work in {run}: choose another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def save_state(run: Path, state: dict) -> None:
-    """Write the state, a dict of plain values, tensors and dicts of them, once the disk has it."""
-    write_atomically(run / STATE_FILE, lambda file: torch.save(state, file), durable=True)
+    """Write the state, a dict of plain values, tensors and dicts of them, once the disk has it.
+
+    The state that was there before stays, as the earlier one. Raises UnreadableError where the disk is full: then both
+    are as they were.
+    """
+    path, earlier = run / STATE_FILE, run / EARLIER_FILE
+    new = run / f"{STATE_FILE}.new"
+    try:
+        write_atomically(new, lambda file: torch.save(state, file), durable=True)
+    except RuntimeError as error:  # what torch makes of a disk that is full
+        raise UnreadableError(f"cannot write {path}: {error}") from error
+    # Killed between these, a run goes on from the earlier state.
+    if path.exists():
+        path.replace(earlier)
+    new.replace(path)
 
 
-def load_state(run: Path) -> dict:
-    """The state of a run, on the CPU. Raises WeightsError when there is none or it is damaged."""
-    path = run / STATE_FILE
-    if not path.is_file():
+def load_state(run: Path, tell: Callable[[str], None] = lambda line: None) -> dict:
+    """The newest state of a run that is whole, on the CPU. Raises WeightsError when there is none.
+
+    tell: hears when that is the earlier one.
+    """
+    if not has_state(run):
         raise WeightsError(f"{run} holds no training state ({STATE_FILE})")
     try:
+        return _read_state(run / STATE_FILE)
+    except WeightsError as error:
+        if not (run / EARLIER_FILE).exists():
+            raise
+        state = _read_state(run / EARLIER_FILE)
+        tell(f"{error}; going on from the state before it, of step {state['step']}")
+        return state
+
+
+def _read_state(path: Path) -> dict:
+    try:
+        with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
+            if damaged := archive.testzip():
+                raise WeightsError(f"{path} is damaged: {damaged} is not what was written")
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path} is missing") from error
+    except WeightsError:
+        raise
     except Exception as error:  # a damaged zip or pickle raises many kinds
         raise WeightsError(f"{path} is damaged: {error}") from error
 

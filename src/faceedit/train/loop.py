@@ -11,19 +11,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from faceedit.config import NetworkConfig, TrainConfig, kind_of
-from faceedit.errors import FaceEditError, UsageError
+from faceedit.config import MODELS, NetworkConfig, TrainConfig, WarpTraining, kind_of
+from faceedit.errors import FaceEditError, UsageError, WeightsError
 from faceedit.files import write_atomically
 from faceedit.image import Photo, encode_photo
 from faceedit.model.estimator import CROP_SIZE
 from faceedit.train.caae import CaaeTrainer
-from faceedit.train.checkpoint import STATE_FILE, configs_of, load_state, save_state
+from faceedit.train.checkpoint import configs_of, export_weights, has_state, load_state, locked, save_state
 from faceedit.train.data import Crops, load_crops
 from faceedit.train.estimator import EstimatorTrainer
 from faceedit.train.labels import TRAIN, VALIDATION
 from faceedit.train.trainer import Trainer
 from faceedit.train.warp import WarpTrainer
 
+GUIDE_FOLDER = "guide"  # in the run of an editor that was given none
+GUIDE_SHARE = 0.15  # of the time
 REPORT_EVERY = 10  # steps; reading a loss makes the processor wait for the device
 REPORT_SECONDS = 2.0  # where steps are slow, that wait is nothing
 
@@ -49,33 +51,60 @@ def train(
     device: str = "cpu",
     resume: bool = False,
     report: Callable[[Report], None] = lambda report: None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Train on a prepared folder until the epochs or minutes are over, keeping all state in the folder `run`.
 
     data: a folder with `train` and, for sheets and figures, `validation`. training, network: one of config.MODELS,
     changed as wished. resume: go on with the state in `run`, whose settings hold except for the epochs and minutes; on
     the CPU the end is bitwise that of a run that was not interrupted. Interrupting (KeyboardInterrupt) saves first.
+    tell: hears when the newest state was damaged, and the one before it is used.
+    An editor without a guide gets one, trained first, in its run's folder.
     Raises FaceEditError kinds; after a loss that is not a number the last good state is in `run`.
     """
     run = Path(run)
+    if resume and not run.is_dir():
+        raise WeightsError(f"{run} holds no training state")
+    run.mkdir(parents=True, exist_ok=True)
+    with locked(run):
+        _train(Path(data), run, training, network, device, resume, report, tell)
+
+
+def _train(data: Path, run: Path, training, network, device, resume, report, tell) -> None:
     state = None
     if resume:
-        state = load_state(run)
+        state = load_state(run, tell)
         network, kept = configs_of(run, state)
         training = replace(kept, epochs=training.epochs, minutes=training.minutes, save_minutes=training.save_minutes)
-    elif (run / STATE_FILE).exists():
+    elif has_state(run):
         raise UsageError(f"{run} already holds a run: go on with --resume, or choose another folder")
+    elif isinstance(training, WarpTraining) and training.guide is None:
+        guide, seconds = _train_guide(data, run, training, device, report, tell)
+        left = None if training.minutes is None else training.minutes - seconds / 60
+        training = replace(training, guide=str(guide), minutes=left)
     trainer_class = {"caae": CaaeTrainer, "warp": WarpTrainer, "estimator": EstimatorTrainer}[kind_of(network)]
     size = CROP_SIZE if trainer_class is EstimatorTrainer else network.image_size
-    crops = load_crops(Path(data) / TRAIN, size)
-    held_out = Path(data) / VALIDATION
+    crops = load_crops(data / TRAIN, size)
+    held_out = data / VALIDATION
     validation = load_crops(held_out, size) if held_out.is_dir() and any(held_out.iterdir()) else None
     trainer = trainer_class(training, network, crops, device)
     if state is not None:
         trainer.load_state(state)
-    run.mkdir(parents=True, exist_ok=True)
     with _tensorboard(run) as writer, _interruption() as interrupted:
         _run(trainer, run, validation, writer, report, interrupted)
+
+
+def _train_guide(data, run, training, device, report, tell) -> tuple[Path, float]:
+    """A guide trained in the editor's run, or begun there and gone on with: its weights, and the seconds it took."""
+    folder, weights = run / GUIDE_FOLDER, run / f"{GUIDE_FOLDER}.safetensors"
+    network, guide = MODELS["guide"]
+    if training.minutes is not None:
+        guide = replace(guide, minutes=training.minutes * GUIDE_SHARE)
+    guide = replace(guide, save_minutes=training.save_minutes)
+    if not weights.exists():
+        train(data, folder, guide, network, device, has_state(folder), report, tell)
+        export_weights(folder, weights)
+    return weights, load_state(folder)["seconds"]
 
 
 def _run(trainer: Trainer, run: Path, validation: Crops | None, writer, report, interrupted: threading.Event) -> None:
@@ -101,7 +130,7 @@ def _run(trainer: Trainer, run: Path, validation: Crops | None, writer, report, 
                 report(Report(trainer.step, steps, epoch + (place > 0), trainer.seconds, left, rate, losses))
                 _add_scalars(writer, "train", losses, trainer.step)
                 recent, last_report = [], now
-            if (place == 0 and trainer.step != steps) or now - last_save > config.save_minutes * 60:
+            if trainer.step != steps and (place == 0 or now - last_save > config.save_minutes * 60):
                 _save(trainer, run)
                 _validate(trainer, run, validation, writer)
                 last_save = last_report = time.monotonic()

@@ -33,7 +33,7 @@ class WarpTrainer(Trainer):
 
     def __init__(self, training: WarpTraining, network: WarpConfig, crops: Crops, device: str):
         if training.guide is None:
-            raise UsageError("training the editor needs --guide, the weights of an estimator that will not judge it")
+            raise UsageError("an editor needs a guide, the weights of an estimator that will not judge it")
         torch.manual_seed(training.seed)
         nets = {
             "editor": WarpEditor(network),
