@@ -10,7 +10,7 @@ import gradio as gr
 import numpy as np
 
 from faceedit.animate import parse_path, path_targets, write_animation
-from faceedit.circumplex import CLASS_MEANS, EMOTIONS, Affect, grid_axis
+from faceedit.circumplex import EMOTIONS, Affect, grid_axis
 from faceedit.editor import EncodedFace, FaceEditor
 from faceedit.errors import FaceEditError, NoFaceError, UsageError
 from faceedit.estimate import FaceEstimate
@@ -19,11 +19,12 @@ from faceedit.provenance import COMPOSITE, DRAWN, declared
 from faceedit.sheet import estimates_sheet
 
 PREVIEW_SIDE = 1024  # pixels: what is shown; the download has the photo's own size
-PLACED = (*CLASS_MEANS, "excited", "tense", "bored", "tired", "calm", "content")  # named on the circumplex
+# Named on the circumplex, where there is room.
+PLACED = ("neutral", "happy", "sad", "surprised", "afraid", "disgusted", "angry", "excited", "bored", "tired", "calm")
 ANIMATION_FPS = 12.0
 MOST_UPLOAD = "100mb"
 KEPT_SECONDS = 3600  # files made for the page are removed after this time
-MOST_SESSIONS = 64  # whose photos are kept in memory
+MOST_SESSIONS = 32  # whose photos are kept in memory
 NOTICE = (
     "Edit photos of yourself, or of people who agreed to it. Every file that you download says in its metadata that it "
     "was edited. Estimates describe how a face looks in a photo, not what a person feels."
@@ -60,7 +61,7 @@ class Page:
     def open(self, path: str | None):
         """A photo has come: find its faces, choose the largest."""
         if path is None:
-            return None, gr.update(choices=[], value=None), point(0, 0), 0, 0, None, None, ""
+            return None, gr.update(choices=[], value=None), point(None), 0, 0, None, None, ""
         try:
             photo = read_photo(Path(path))
             faces = self.editor.detect(photo.pixels)
@@ -81,8 +82,8 @@ class Page:
         return (
             session,
             gr.update(choices=labels, value=1),
-            point(*source.pair, source),
-            *source.pair,
+            point(source),
+            *rounded(source),
             (preview, preview),
             estimates_sheet(preview, marks),
             "",
@@ -91,11 +92,11 @@ class Page:
     def choose(self, session: Session | None, number: int | None):
         """Another face of the photo was chosen."""
         if session is None or number is None:
-            return session, point(0, 0), 0, 0, None
+            return session, point(None), 0, 0, None
         encoded = self.editor.encode(session.photo.pixels, session.estimates[number - 1].face)
         session = replace(session, encoded=encoded)
         source = encoded.source
-        return session, point(*source.pair, source), *source.pair, (session.preview, session.preview)
+        return session, point(source), *rounded(source), (session.preview, session.preview)
 
     def edit(self, session: Session | None, valence: float, arousal: float):
         """The photo, before and after, and a word where the target lies beyond what was learnt."""
@@ -157,9 +158,14 @@ def opened(session: Session | None) -> Session:
     return session
 
 
-def point(valence: float, arousal: float, source: Affect | None = None) -> dict:
-    """The circumplex control's value."""
-    return {"valence": valence, "arousal": arousal, "source": source and source.pair}
+def rounded(affect: Affect) -> tuple[float, float]:
+    return round(affect.valence, 2), round(affect.arousal, 2)
+
+
+def point(source: Affect | None) -> dict:
+    """The circumplex control's value: where the face is, and where it shall go, which at first is the same."""
+    valence, arousal = rounded(source) if source else (0, 0)
+    return {"valence": valence, "arousal": arousal, "source": source and rounded(source)}
 
 
 def label(number: int, estimate: FaceEstimate) -> str:
@@ -176,11 +182,43 @@ def build(editor: FaceEditor, folder: Path) -> gr.Blocks:
         session = gr.State(time_to_live=KEPT_SECONDS)
         gr.Markdown("# faceedit\nGive a face in a photo another expression.")
         with gr.Row():
-            with gr.Column(scale=2, min_width=320):
+            with gr.Column(scale=3, min_width=320):
                 upload = gr.File(label="Photo", file_types=["image"], height=120)
+                with gr.Tabs():
+                    with gr.Tab("Edit"):
+                        picture = gr.ImageSlider(
+                            label="Before and after",
+                            format="jpeg",
+                            interactive=False,
+                            elem_id="picture",
+                            max_height=640,
+                            slider_position=0,
+                        )
+                        save = gr.Button("Download at full size", variant="primary", elem_id="save")
+                        saved = gr.DownloadButton("Download", elem_classes="fetched", elem_id="saved")
+                    with gr.Tab("Grid"):
+                        steps = gr.Slider(3, 9, 7, step=2, label="Cells along each axis")
+                        draw = gr.Button("Draw the grid", variant="primary", elem_id="draw")
+                        sheet = gr.Image(label="Grid", type="filepath", interactive=False, elem_id="sheet")
+                    with gr.Tab("Animate"):
+                        path = gr.Dropdown(
+                            ["circle", "neutral,happy", "happy,surprised,neutral", "neutral,sad,angry"],
+                            value="circle",
+                            allow_custom_value=True,
+                            label="Path: circle, emotions, or points such as 0,0 0.8,0.2",
+                        )
+                        seconds = gr.Slider(1, 8, 3, step=0.5, label="Seconds")
+                        whole = gr.Checkbox(False, label="The whole photo, not the face alone")
+                        play = gr.Button("Animate", variant="primary", elem_id="play")
+                        film = gr.Image(label="Animation", type="filepath", interactive=False, elem_id="film")
+                    with gr.Tab("Estimate"):
+                        overlay = gr.Image(
+                            label="How the faces look", format="jpeg", interactive=False, elem_id="overlay"
+                        )
+            with gr.Column(scale=2, min_width=320):
                 face = gr.Radio(label="Face", choices=[], type="value")
                 circumplex = gr.HTML(
-                    point(0, 0),
+                    point(None),
                     html_template=(here / "circumplex.html").read_text(),
                     js_on_load=(here / "circumplex.js").read_text(),
                     learnt=learnt,
@@ -191,30 +229,6 @@ def build(editor: FaceEditor, folder: Path) -> gr.Blocks:
                 valence = gr.Slider(-1, 1, 0, step=0.01, label="Valence (unpleasant to pleasant)")
                 arousal = gr.Slider(-1, 1, 0, step=0.01, label="Arousal (calm to aroused)")
                 beyond = gr.Markdown("", elem_id="beyond")
-            with gr.Column(scale=3, min_width=320), gr.Tabs():
-                with gr.Tab("Edit"):
-                    picture = gr.ImageSlider(
-                        label="Before and after", format="jpeg", interactive=False, elem_id="picture", max_height=640
-                    )
-                    save = gr.Button("Download at full size", variant="primary", elem_id="save")
-                    saved = gr.DownloadButton("Download", elem_classes="fetched", elem_id="saved")
-                with gr.Tab("Grid"):
-                    steps = gr.Slider(3, 9, 7, step=2, label="Cells along each axis")
-                    draw = gr.Button("Draw the grid", variant="primary", elem_id="draw")
-                    sheet = gr.Image(label="Grid", type="filepath", interactive=False, elem_id="sheet")
-                with gr.Tab("Animate"):
-                    path = gr.Dropdown(
-                        ["circle", "neutral,happy", "happy,surprised,neutral", "neutral,sad,angry"],
-                        value="circle",
-                        allow_custom_value=True,
-                        label="Path: circle, emotions, or points such as 0,0 0.8,0.2",
-                    )
-                    seconds = gr.Slider(1, 8, 3, step=0.5, label="Seconds")
-                    whole = gr.Checkbox(False, label="The whole photo, not the face alone")
-                    play = gr.Button("Animate", variant="primary", elem_id="play")
-                    film = gr.Image(label="Animation", type="filepath", interactive=False, elem_id="film")
-                with gr.Tab("Estimate"):
-                    overlay = gr.Image(label="How the faces look", format="jpeg", interactive=False, elem_id="overlay")
         gr.Markdown(NOTICE)
 
         upload.change(page.open, upload, [session, face, circumplex, valence, arousal, picture, overlay, beyond])
