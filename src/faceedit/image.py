@@ -86,6 +86,8 @@ def read_photo(source: str | Path | bytes) -> Photo:
     Samples of 16 bits or floating point become 8 bits. Raises UnreadableError.
     """
     name = "the input" if isinstance(source, bytes) else str(source)
+    if not isinstance(source, bytes) and Path(source).exists() and not Path(source).is_file():
+        raise UnreadableError(f"cannot read {name}: it is no file")  # a pipe would make us wait for ever
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large or sloppy files; what matters raises below
