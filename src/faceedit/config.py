@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 
-DEFAULT_WEIGHTS = "caae-96"
+DEFAULT_WEIGHTS = "warp-96"
 JUDGE_WEIGHTS = "judge"
 
 
@@ -97,11 +97,11 @@ class WarpTraining(TrainConfig):
     learning_rate: float = 6e-4
     guide: str | None = None
     balance: float = 0.7
-    affect_weight: float = 10.0
-    adversarial_weight: float = 0.5
+    affect_weight: float = 6.0
+    adversarial_weight: float = 1.0
     latent_weight: float = 0.01
-    stretch_weight: float = 1.0
-    change_weight: float = 3.0
+    stretch_weight: float = 3.0
+    change_weight: float = 6.0
 
 
 NetworkConfig = CaaeConfig | WarpConfig | EstimatorConfig
