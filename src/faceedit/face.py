@@ -15,6 +15,7 @@ MOST_PIXELS = 24_000_000  # MTCNN takes about 100 bytes for each
 MIN_PROBABILITY = 0.9
 MIN_FACE_SIDE = 20
 FEATHER = 0.24  # of half the crop's side: how far from the border an edit takes to reach full strength
+FINER = 4  # how much finer an edit's fields are made before they are brought to the photo
 ROUNDNESS = 2.5  # exponent of the superellipse that an edit fills: 2 is a circle, more is squarer
 
 
@@ -126,7 +127,10 @@ def apply_edit(image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, colour: 
     content comes from. colour: (S, S, 3) float32, what is then added, in units of 255. Both fade out at the crop's
     border. The photo's own pixels are moved, at their own resolution.
     """
-    size = flow.shape[0]
+    # Straight from a coarse field to a large face, bilinear facets would show.
+    size = flow.shape[0] * FINER
+    flow, colour = (cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC) for field in (flow * FINER, colour))
+    matrix = _scaled(matrix, FINER)
     inverse = cv2.invertAffineTransform(matrix)
     region = _region(inverse, size, image.shape)
     if region is None:
