@@ -9,7 +9,7 @@ from torch.nn import functional
 from faceedit.circumplex import affect_grid, grid_axis
 from faceedit.config import WarpConfig, WarpTraining
 from faceedit.errors import UsageError
-from faceedit.face import TEMPLATE, feather_mask
+from faceedit.face import feather_mask
 from faceedit.measures import agreement
 from faceedit.model.caae import LatentDiscriminator
 from faceedit.model.warp import ImageDiscriminator, WarpEditor, rendered
@@ -24,8 +24,6 @@ WARM_UP = 0.02  # of the run
 RAMP = 0.15  # of the run: the critic, and a price on change, stop all learning before there is a change worth it
 CRITIC_RATE = 2.0  # the critic of images learns faster (Heusel et al. 2017)
 HUE = 6.0  # how much more than light
-ELSEWHERE = 4.0  # how much more it costs to paint far from the mouth
-MOUTH = (0.16, 0.12)  # about its half-width and half-height, of the crop's side
 SHEET_FACES = 6
 VALIDATION_FACES = 64
 
@@ -53,7 +51,6 @@ class WarpTrainer(Trainer):
         self.targets = BalancedSampler(bins, training.batch, training.seed + 1, power=training.balance, most=20)
         self.guide = load_weights(training.guide, device, ("estimator",)).model
         self.mask = torch.from_numpy(feather_mask(network.image_size)).to(device)
-        self.price = _price(network.image_size).to(device)
 
     def train_step(self, progress):
         config, (editor, image_critic, latent_critic) = self.training, self.networks.values()
@@ -76,7 +73,7 @@ class WarpTrainer(Trainer):
             losses["adversarial"] = -image_critic(edited, target).float().mean()
             losses["latent"] = bce(latent_critic(encoded.z), 1)
             losses["stretch"] = _stretch(flow)
-            losses["change"] = _change(colour * self.mask, self.price)
+            losses["change"] = _change(colour * self.mask)
             losses["change"] = (colour * self.mask).abs().mean()
         weights = {
             "affect": config.affect_weight,
@@ -147,16 +144,8 @@ def _stretch(flow: torch.Tensor) -> torch.Tensor:
     return step.diff(dim=2).square().mean() + step.diff(dim=3).square().mean() + 0.01 * step.square().mean()
 
 
-def _change(colour: torch.Tensor, price: torch.Tensor) -> torch.Tensor:
-    """What the added colour costs at a price for each pixel: its size, of which hue costs more, and its roughness."""
+def _change(colour: torch.Tensor) -> torch.Tensor:
+    """How much colour is added: its mean size, where a change of hue counts more than one of light, and roughness."""
     light = colour.mean(1, keepdim=True)
     rough = colour.diff(n=2, dim=2).square().mean() + colour.diff(n=2, dim=3).square().mean()
-    return ((light.abs() + HUE * (colour - light).abs()) * price).mean() + rough
-
-
-def _price(size: int) -> torch.Tensor:
-    """What a change of colour costs, (size, size): little at the mouth, whose inside no flow can show, else more."""
-    mouth = TEMPLATE[3:].mean(0)
-    places = (np.arange(size) + 0.5) / size
-    x, y = np.meshgrid((places - mouth[0]) / MOUTH[0], (places - mouth[1]) / MOUTH[1])
-    return torch.from_numpy(ELSEWHERE - (ELSEWHERE - 1) * np.exp(-0.5 * (x**2 + y**2))).float()
+    return light.abs().mean() + HUE * (colour - light).abs().mean() + rough
