@@ -10,6 +10,7 @@ from PIL import Image
 
 from faceedit import __version__, cli
 from faceedit.provenance import COMPOSITE, DRAWN
+from faceedit.video import open_video, write_video
 from tests.conftest import ASTRONAUT
 
 
@@ -148,6 +149,22 @@ def test_animate(run, photo, tiny_weights, tmp_path):
     assert run("animate", photo, "-o", tmp_path / "a.avi", *short)[0] == 2
 
 
+def test_a_video_is_edited_and_says_so(edit, run, photo, tmp_path):
+    clip = tmp_path / "clip.mp4"
+    write_video(clip, [pixels(photo).astype(np.uint8)] * 4, 10)
+    output = tmp_path / "clip-edited.mp4"
+    code, out, err = edit(clip)
+    assert (code, out) == (0, f"{output}\n")
+    assert "on average → valence +0.50, arousal -0.30" in err
+    assert open_video(output).frames == 4
+    assert "compositeWithTrainedAlgorithmicMedia" in run("info", output)[1]
+    for arguments in ((), ("--crop",), ("-o", "x.avi", "--overwrite"), ("--json",), ("--face", "all"), (photo,)):
+        assert edit(clip, *arguments)[0] == 2  # the first, as the output is there
+    assert edit(clip, "--face", 7, "-o", tmp_path / "b.mp4")[0] == 3
+    clip.write_bytes(b"junk")
+    assert edit(clip, "--overwrite")[0] == 4
+
+
 def test_crop_and_grid(edit, run, photo, tiny_weights, tmp_path):
     code, out, _ = edit(photo, "--crop", "-o", tmp_path / "crop.png")
     assert code == 0
@@ -233,16 +250,18 @@ def test_a_sideways_photo_comes_out_upright(edit, tmp_path):
 def test_prepare_train_export_edit(run, prepared, tmp_path, photo):
     state = tmp_path / "run"
     options = ("--image-size", 32, "--epochs", 1, "--batch", 4, "--perceptual", "off", "--device", "cpu")
-    code, out, err = run("train", "--data", prepared, "--run", state, *options)
+    code, out, err = run("train", "--model", "caae", "--data", prepared, "--run", state, *options)
     assert (code, out) == (0, f"{state}\n")
     assert "reconstruction" in err
-    assert run("train", "--data", prepared, "--run", state, *options)[0] == 2
-    assert run("train", "--data", prepared, "--run", state, "--resume", "--batch", 8)[0] == 2
-    code, _, err = run("train", "--data", prepared, "--run", state, "--resume", "--epochs", 2, "--device", "cpu")
+    assert run("train", "--model", "caae", "--data", prepared, "--run", state, *options)[0] == 2
+    assert run("train", "--model", "caae", "--data", prepared, "--run", state, "--resume", "--batch", 8)[0] == 2
+    code, _, err = run(
+        "train", "--model", "caae", "--data", prepared, "--run", state, "--resume", "--epochs", 2, "--device", "cpu"
+    )
     assert code == 0
     assert "step 6" in err  # three steps an epoch
-    assert run("train", "--data", prepared, "--run", tmp_path / "none", "--resume")[0] == 5
-    assert run("train", "--data", prepared, "--model", "judge", "--perceptual", "off")[0] == 2
+    assert run("train", "--model", "caae", "--data", prepared, "--run", tmp_path / "none", "--resume")[0] == 5
+    assert run("train", "--model", "caae", "--data", prepared, "--model", "judge", "--perceptual", "off")[0] == 2
     path = tmp_path / "new.safetensors"
     assert run("export", state, "-o", path)[:2] == (0, f"{path}\n")
     assert run("export", state, "-o", path)[0] == 2

@@ -158,9 +158,9 @@ def _as_json(number: int, estimate) -> dict:
 
 
 def _print_estimates(results) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("photo", "face", "box", "valence", "arousal", "looks")
+    table = Table(Column("photo", overflow="fold"), "face", "box", "valence", "arousal", "looks")
     for path, estimates in results:
         for number, estimate in enumerate(estimates, 1):
             strongest = sorted(estimate.probabilities.items(), key=lambda item: -item[1])[:SHOWN_EXPRESSIONS]
