@@ -77,6 +77,7 @@ def test_ctrl_c_saves(prepared, tmp_path):
 
 
 def test_ctrl_c_within_a_step_waits_for_its_end(prepared, tmp_path, monkeypatch):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have their background jobs ignore it
     step = CaaeTrainer.update
 
     def interrupted(self, name, loss):
