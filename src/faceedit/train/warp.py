@@ -23,7 +23,6 @@ from faceedit.weights import load_weights
 WARM_UP = 0.02  # of the run
 RAMP = 0.15  # of the run: the critic, and a price on change, stop all learning before there is a change worth it
 CRITIC_RATE = 2.0  # the critic of images learns faster (Heusel et al. 2017)
-HUE = 6.0  # how much more than light
 SHEET_FACES = 6
 VALIDATION_FACES = 64
 
@@ -73,7 +72,6 @@ class WarpTrainer(Trainer):
             losses["adversarial"] = -image_critic(edited, target).float().mean()
             losses["latent"] = bce(latent_critic(encoded.z), 1)
             losses["stretch"] = _stretch(flow)
-            losses["change"] = _change(colour * self.mask)
             losses["change"] = (colour * self.mask).abs().mean()
         weights = {
             "affect": config.affect_weight,
@@ -142,10 +140,3 @@ def _stretch(flow: torch.Tensor) -> torch.Tensor:
     """How far a flow is from moving all alike: the mean squared difference of neighbours, pixel for pixel."""
     step = flow * (flow.shape[-1] / 2)
     return step.diff(dim=2).square().mean() + step.diff(dim=3).square().mean() + 0.01 * step.square().mean()
-
-
-def _change(colour: torch.Tensor) -> torch.Tensor:
-    """How much colour is added: its mean size, where a change of hue counts more than one of light, and roughness."""
-    light = colour.mean(1, keepdim=True)
-    rough = colour.diff(n=2, dim=2).square().mean() + colour.diff(n=2, dim=3).square().mean()
-    return light.abs().mean() + HUE * (colour - light).abs().mean() + rough
