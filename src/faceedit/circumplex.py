@@ -14,6 +14,8 @@ SUPPORT_MIN_COUNT = 20
 SUPPORT_BINS = 80
 HULL_STEPS = 41
 
+Point = tuple[float, float]  # valence, arousal
+
 
 @dataclass(frozen=True)
 class Affect:
@@ -25,13 +27,13 @@ class Affect:
     valence: float
     arousal: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, value in (("valence", self.valence), ("arousal", self.arousal)):
             if not (math.isfinite(value) and -1 <= value <= 1):
                 raise UsageError(f"{name} must be a number between -1 and 1, not {value:g}")
 
     @property
-    def pair(self) -> tuple[float, float]:
+    def pair(self) -> Point:
         """Valence and arousal."""
         return self.valence, self.arousal
 
@@ -42,7 +44,7 @@ class Affect:
                 raise UsageError(f"{name} must be a number between -2 and 2 to move by, not {value:g}")
         return Affect(max(-1.0, min(1.0, self.valence + valence)), max(-1.0, min(1.0, self.arousal + arousal)))
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"valence {self.valence:+.2f}, arousal {self.arousal:+.2f}"
 
 
@@ -165,9 +167,9 @@ class Support:
         return np.array(_half_hull(points) + _half_hull(points[::-1]))
 
 
-def _half_hull(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def _half_hull(points: list[Point]) -> list[Point]:
     """The lower hull of points sorted by x, without its last (Andrew's monotone chain, 1979)."""
-    hull: list[tuple[float, float]] = []
+    hull: list[Point] = []
     for point in points:
         while len(hull) > 1 and _turn(hull[-2], hull[-1], point) <= 1e-12:
             hull.pop()
@@ -175,6 +177,6 @@ def _half_hull(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return hull[:-1]
 
 
-def _turn(a, b, c) -> float:
+def _turn(a: Point, b: Point, c: Point) -> float:
     """Above 0 where the way from a over b to c turns left."""
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])

@@ -5,8 +5,11 @@ Every figure comes from the whole way, photo to photo. The estimator that judges
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 import cv2
 import numpy as np
@@ -14,13 +17,13 @@ import numpy as np
 from faceedit.circumplex import Affect, Support, affect_grid, grid_axis
 from faceedit.config import CaaeConfig
 from faceedit.editor import EncodedFace, FaceEditor
-from faceedit.engine import CaaeEngine
+from faceedit.engine import CaaeEngine, Engine
 from faceedit.errors import UnreadableError
 from faceedit.estimate import AffectEstimator
 from faceedit.face import Face, FaceDetector, alignment, crop_face, feather_mask, paste_crop
 from faceedit.identity import FaceEmbedder
 from faceedit.image import read_photo
-from faceedit.measures import agreement, bootstrap, psnr, sharpness, ssim
+from faceedit.measures import Interval, agreement, bootstrap, psnr, sharpness, ssim
 from faceedit.model.caae import Caae
 from faceedit.model.estimator import CROP_SIZE
 from faceedit.sheet import tile
@@ -32,6 +35,35 @@ SWAP_CANDIDATES = 8
 GROUP_VALUES, GROUP_FACES = 12, 10  # of a column to be a grouping at most, and of a group to be judged at least
 SPEED_EDITS = 10
 SHEET_CELL = 96
+
+
+class Group(TypedDict):
+    """A column of the labels: the figures of each of its values, and which value is worst by each measure."""
+
+    rows: dict[str, dict[str, float]]
+    worst: dict[str, str]
+
+
+Figures = TypedDict(
+    "Figures",
+    {
+        "faces": int,
+        "cells": int,
+        "supported cells": int,
+        "affect": dict[str, dict[str, dict[str, Interval]]],  # of which cells, axis, measure
+        "within one face": dict[str, dict[str, Interval]],
+        "change of 255": Interval,
+        "psnr at source": Interval,
+        "ssim at source": Interval,
+        "change outside": int,
+        "sharpness": dict[str, Interval],
+        "smoothness": Interval,
+        "identity": dict[str, Interval],  # with an embedder
+        "groups": dict[str, Group],  # by column
+        "speed": dict[str, float],
+    },
+    total=False,
+)
 
 
 @dataclass
@@ -80,7 +112,7 @@ class SwapEditor(CopyEditor):
         self.rng = np.random.default_rng(seed)
         self.crops: dict[str, np.ndarray | None] = {}
 
-    def edits(self, image, encoded, targets):
+    def edits(self, image: np.ndarray, encoded: EncodedFace, targets: np.ndarray) -> Iterator[np.ndarray]:
         for target in targets:
             near = np.hypot(*(self.affect - target).T).argsort()[:SWAP_CANDIDATES]
             crops = (self._crop(self.labels[i].file) for i in self.rng.permutation(near))
@@ -110,28 +142,25 @@ def choose_labels(source: str | Path, faces: int, seed: int) -> tuple[list[Label
 def evaluate(
     labels: list[Label],
     photos: Path,
-    editor,
+    editor: FaceEditor | CopyEditor,
     judge: AffectEstimator,
     detector: FaceDetector,
     embedder: FaceEmbedder | None,
     support: Support,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[dict, list[Subject]]:
+) -> tuple[Figures, list[Subject]]:
     """Edit the largest face of each photo to the 7×7 grid and measure the edits; the figures, and each subject.
 
-    editor: has encode(image, face) and edits(image, encoded, targets). embedder: None leaves identity
-    out. support: where an editor's training labels lie. Figures with a spread are [value, low, high], 95 % intervals by
-    bootstrap over faces. Photos that cannot be read or have no face are passed over. Raises UnreadableError when that
-    leaves none.
+    embedder: None leaves identity out. support: where an editor's training labels lie. Photos that cannot be read or
+    have no face are passed over. Raises UnreadableError when that leaves none.
     """
     targets = affect_grid(grid_axis())
     subjects = []
     for done, label in enumerate(labels, 1):
-        try:
+        faces: list[Face] = []
+        with suppress(UnreadableError):
             image = read_photo(photos / label.file).pixels
-        except UnreadableError:
-            image = None
-        faces = [] if image is None else detector.detect(image)
+            faces = detector.detect(image)
         if faces:
             subjects.append(_measure(label, image, faces[0], editor, judge, embedder, targets))
         progress(done, len(labels))
@@ -143,26 +172,27 @@ def evaluate(
     return figures, subjects
 
 
-def summarise(subjects: list[Subject], targets: np.ndarray, supported: np.ndarray) -> dict:
+def summarise(subjects: list[Subject], targets: np.ndarray, supported: np.ndarray) -> Figures:
     """The figures of all subjects together. targets: (C, 2). supported: (C,) bool."""
     estimates = np.stack([subject.estimates for subject in subjects])  # (F, C, 2)
     every = np.arange(len(subjects))
+    sharp = _stack(subjects, "sharpness")[:, supported]
     near = supported & (np.abs(targets) <= IDENTITY_EXTENT + 1e-6).all(1)
-    figures = {
+    figures: Figures = {
         "faces": len(subjects),
         "cells": len(targets),
         "supported cells": int(supported.sum()),
         "affect": {
-            "all": _affect(estimates, targets, np.ones_like(supported)),
-            "supported": _affect(estimates, targets, supported),
+            "all": _by_axis(_agreement, estimates, targets, np.ones_like(supported)),
+            "supported": _by_axis(_agreement, estimates, targets, supported),
         },
-        "within one face": _within(estimates, targets, supported),
+        "within one face": _by_axis(_within, estimates, targets, supported),
         "change of 255": bootstrap(lambda i: _stack(subjects, "change")[i][:, near].mean(), every),
         "psnr at source": bootstrap(lambda i: np.median(_stack(subjects, "psnr")[i]), every),
         "ssim at source": bootstrap(lambda i: np.median(_stack(subjects, "ssim")[i]), every),
         "change outside": int(_stack(subjects, "outside").max()),
         "sharpness": {
-            name: bootstrap(lambda i, q=q: np.quantile(_stack(subjects, "sharpness")[i][:, supported], q), every)
+            name: bootstrap(partial(_quantile, sharp, q), every)
             for name, q in (("median", 0.5), ("10 %", 0.1), ("90 %", 0.9))
         },
         "smoothness": bootstrap(lambda i: np.median(_stack(subjects, "smoothness")[i]), every),
@@ -188,7 +218,15 @@ def worst_median_best(subjects: list[Subject], targets: np.ndarray, supported: n
     return np.concatenate([grids[0], gap, grids[1], gap, grids[2]], axis=1)
 
 
-def _measure(label, image, face, editor, judge, embedder, targets) -> Subject:
+def _measure(
+    label: Label,
+    image: np.ndarray,
+    face: Face,
+    editor: FaceEditor | CopyEditor,
+    judge: AffectEstimator,
+    embedder: FaceEmbedder | None,
+    targets: np.ndarray,
+) -> Subject:
     matrix = alignment(face.landmarks, CROP_SIZE)
     encoded = editor.encode(image, face)
     edited = list(editor.edits(image, encoded, targets))
@@ -217,40 +255,45 @@ def _measure(label, image, face, editor, judge, embedder, targets) -> Subject:
     )
 
 
-def _affect(estimates, targets, cells) -> dict:
-    """CCC, correlation and slope of the judge's estimates (F, C, 2) against the targets (C, 2) over some cells."""
-    figures = {}
-    for axis, name in enumerate(AXES):
-
-        def measured(faces, key, axis=axis):
-            wanted = np.broadcast_to(targets[cells, axis], (len(faces), cells.sum()))
-            return agreement(wanted.ravel(), estimates[faces][:, cells, axis].ravel())[key]
-
-        every = np.arange(len(estimates))
-        figures[name] = {
-            key: bootstrap(lambda i, key=key: measured(i, key), every) for key in ("ccc", "correlation", "slope")
-        }
-    return figures
+def _by_axis(
+    measure: Callable[[np.ndarray, np.ndarray], dict[str, Interval]],
+    estimates: np.ndarray,
+    targets: np.ndarray,
+    cells: np.ndarray,
+) -> dict[str, dict[str, Interval]]:
+    """A measure of the judge's estimates (F, C, 2) and the targets (C, 2) over some cells, for each axis."""
+    return {name: measure(estimates[:, cells, axis], targets[cells, axis]) for axis, name in enumerate(AXES)}
 
 
-def _within(estimates, targets, cells) -> dict:
+def _agreement(got: np.ndarray, wanted: np.ndarray) -> dict[str, Interval]:
+    """CCC, correlation and slope of the estimates (F, C) against the targets (C,), all faces together."""
+
+    def measured(key: str, faces: np.ndarray) -> float:
+        return agreement(np.broadcast_to(wanted, (len(faces), len(wanted))).ravel(), got[faces].ravel())[key]
+
+    return {key: bootstrap(partial(measured, key), np.arange(len(got))) for key in ("ccc", "correlation", "slope")}
+
+
+def _within(got: np.ndarray, wanted: np.ndarray) -> dict[str, Interval]:
     """Of each face's own edits: the mean slope of the estimates, and their mean standard deviation."""
-    figures = {}
-    for axis, name in enumerate(AXES):
-        wanted, got = targets[cells, axis], estimates[:, cells, axis]
-        slopes = np.array([agreement(wanted, row)["slope"] for row in got])
-        every = np.arange(len(got))
-        figures[name] = {
-            "slope": bootstrap(lambda i, slopes=slopes: slopes[i].mean(), every),
-            "spread": bootstrap(lambda i, got=got: got[i].std(axis=1).mean(), every),
-        }
-    return figures
+    slopes = np.array([agreement(wanted, row)["slope"] for row in got])
+    every = np.arange(len(got))
+    return {
+        "slope": bootstrap(lambda i: slopes[i].mean(), every),
+        "spread": bootstrap(lambda i: got[i].std(axis=1).mean(), every),
+    }
 
 
-def _groups(subjects, estimates, targets, supported, near) -> dict:
+def _quantile(values: np.ndarray, q: float, faces: np.ndarray) -> float:
+    return float(np.quantile(values[faces], q))
+
+
+def _groups(
+    subjects: list[Subject], estimates: np.ndarray, targets: np.ndarray, supported: np.ndarray, near: np.ndarray
+) -> dict[str, Group]:
     """Affect and identity by each grouping column, and the worst group of each."""
     columns = {name for subject in subjects for name in subject.label.extra if not name.startswith("p_")}
-    found = {}
+    found: dict[str, Group] = {}
     for column in sorted(columns):
         values = np.array([subject.label.extra.get(column, "") for subject in subjects])
         names = [name for name in np.unique(values) if (values == name).sum() >= GROUP_FACES]
@@ -259,7 +302,7 @@ def _groups(subjects, estimates, targets, supported, near) -> dict:
         rows = {}
         for name in names:
             members = values == name
-            row = {"faces": int(members.sum())}
+            row: dict[str, float] = {"faces": int(members.sum())}
             for axis, axis_name in enumerate(AXES):
                 wanted = np.broadcast_to(targets[supported, axis], (members.sum(), supported.sum()))
                 got = estimates[members][:, supported, axis]
@@ -268,12 +311,14 @@ def _groups(subjects, estimates, targets, supported, near) -> dict:
                 row["identity"] = float(_stack(subjects, "identity")[members][:, near].mean())
             rows[str(name)] = row
         measures = [key for key in next(iter(rows.values())) if key != "faces"]
-        worst = {key: min(rows, key=lambda name, key=key: rows[name][key]) for key in measures}
+        worst = {key: min((row[key], name) for name, row in rows.items())[1] for key in measures}
         found[column] = {"rows": rows, "worst": worst}
     return found
 
 
-def _speed(editor, path: Path, detector: FaceDetector, targets) -> dict:
+def _speed(
+    editor: FaceEditor | CopyEditor, path: Path, detector: FaceDetector, targets: np.ndarray
+) -> dict[str, float]:
     """Median milliseconds: of the networks alone, beside the paper's in turns; of one edit once a face is encoded; and
     from the photo's pixels to the edited pixels.
     """
@@ -281,19 +326,21 @@ def _speed(editor, path: Path, detector: FaceDetector, targets) -> dict:
     face = detector.detect(image)[0]
     encoded = editor.encode(image, face)
 
-    def whole(target) -> None:
-        next(iter(editor.edits(image, editor.encode(image, detector.detect(image)[0]), target[None])))
+    def edit(target: np.ndarray) -> None:
+        next(editor.edits(image, encoded, target[None]))
 
-    ways = {"edit ms": lambda target: next(iter(editor.edits(image, encoded, target[None])))}
-    ways["photo to photo ms"] = whole
+    def whole(target: np.ndarray) -> None:
+        next(editor.edits(image, editor.encode(image, detector.detect(image)[0]), target[None]))
+
+    def networks(engine: Engine) -> Callable[[np.ndarray], None]:
+        crop = crop_face(image, alignment(face.landmarks, engine.size), engine.size)
+        return lambda target: engine.network(crop, encoded.source, Affect(*target.tolist()))
+
+    ways: dict[str, Callable[[np.ndarray], None]] = {"edit ms": edit, "photo to photo ms": whole}
     if isinstance(editor, FaceEditor):
         paper = CaaeEngine(Caae(CaaeConfig()).eval().to(editor.device), editor.device)
-        for name, engine in (("network ms", editor.engine), ("paper's network ms", paper)):
-            crop = crop_face(image, alignment(face.landmarks, engine.size), engine.size)
-            ways[name] = lambda target, crop=crop, engine=engine: engine.network(
-                crop, encoded.source, Affect(*target.tolist())
-            )
-    times = {name: [] for name in ways}
+        ways |= {"network ms": networks(editor.engine), "paper's network ms": networks(paper)}
+    times: dict[str, list[float]] = {name: [] for name in ways}
     for target in targets[:SPEED_EDITS]:
         for name, way in ways.items():
             start = time.perf_counter()
@@ -302,7 +349,7 @@ def _speed(editor, path: Path, detector: FaceDetector, targets) -> dict:
     return {name: float(np.median(taken) * 1e3) for name, taken in times.items()}
 
 
-def _change_outside(image, edit, matrix) -> int:
+def _change_outside(image: np.ndarray, edit: np.ndarray, matrix: np.ndarray) -> int:
     """The largest change of a pixel that lies outside the crop's square."""
     square = cv2.warpAffine(
         np.ones((CROP_SIZE, CROP_SIZE), np.uint8),
@@ -317,8 +364,7 @@ def _smoothness(crops: np.ndarray) -> float:
     """The largest over the median mean change between neighbouring cells; 1 where nothing changes at all."""
     steps = round(len(crops) ** 0.5)
     grid = crops.reshape(steps, steps, *crops.shape[1:]).astype(np.int16)
-    changes = [np.abs(np.diff(grid, axis=axis)).mean(axis=(2, 3, 4)).ravel() for axis in (0, 1)]
-    changes = np.concatenate(changes)
+    changes = np.concatenate([np.abs(np.diff(grid, axis=axis)).mean(axis=(2, 3, 4)).ravel() for axis in (0, 1)])
     return float(changes.max() / max(np.median(changes), 1e-6)) if changes.any() else 1.0
 
 

@@ -140,7 +140,7 @@ def apply_edit(image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, colour: 
     to_region = matrix.copy()  # maps pixels of the region to the crop
     to_region[:, 2] += matrix[:, :2] @ (x0, y0)
 
-    def spread(field):
+    def spread(field: np.ndarray) -> np.ndarray:
         return cv2.warpAffine(
             field,
             to_region,
@@ -178,7 +178,7 @@ def _scaled(matrix: np.ndarray, factor: int) -> np.ndarray:
     return scaled
 
 
-def _region(inverse: np.ndarray, size: int, shape: tuple) -> tuple[int, int, int, int] | None:
+def _region(inverse: np.ndarray, size: int, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
     """The part of the frame (x0, y0, x1, y1) that the crop's square touches, or None."""
     corners = np.array([(0, 0), (size, 0), (0, size), (size, size)]) - 0.5
     points = corners @ inverse[:, :2].T + inverse[:, 2]

@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from faceedit.errors import UnreadableError
 
@@ -15,7 +15,7 @@ UMASK = os.umask(0)
 os.umask(UMASK)
 
 
-def write_atomically(path: str | Path, data: bytes | Callable[[BinaryIO], None], durable: bool = False) -> None:
+def write_atomically(path: str | Path, data: bytes | Callable[[IO[bytes]], None], durable: bool = False) -> None:
     """Put `data` at `path`, replacing what was there, so that a reader sees the old file or the new one, never a part.
 
     data: the bytes, or a function that writes them to an open file. durable: wait until the disk has it, so that a

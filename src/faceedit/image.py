@@ -7,11 +7,12 @@ import io
 import re
 import struct
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin
+from PIL import Image, ImageCms, ImageFile, ImageOps, JpegImagePlugin, PngImagePlugin
 
 from faceedit.errors import UnreadableError, UsageError
 from faceedit.files import write_atomically
@@ -38,12 +39,19 @@ LAYOUT_TAGS = (*range(254, 260), 262, 266, 273, 277, 278, 279, 284, 317, 320, *r
 # ICC, IPTC and Photoshop blocks, which a TIFF keeps among its tags: the profile is carried by itself, and the others
 # are too long for the EXIF of a JPEG.
 BLOCK_TAGS = (33723, 34377, 34675)
-SAVE_OPTIONS = {
+SAVE_OPTIONS: dict[str, dict[str, int | str]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95},
     "AVIF": {"quality": 90},
     "TIFF": {"compression": "tiff_adobe_deflate"},
 }
+
+
+class JpegOptions(TypedDict):
+    """What Pillow compresses a JPEG by: quantisation tables and chroma subsampling."""
+
+    qtables: dict[int, list[int]]
+    subsampling: int
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,7 @@ class Photo:
 
     pixels: (H, W, 3) uint8 RGB, upright. alpha: (H, W) uint8 or None. grey: the file had no colour.
     icc, exif, xmp: as stored in a file, or None; the orientation in EXIF has been applied and removed.
-    jpeg_options: quantisation tables and subsampling of a JPEG, so that writing it again loses least. format: Pillow's
-    name of the file's.
+    jpeg_options: those of a JPEG, so that writing it again loses least. format: Pillow's name of the file's.
     """
 
     pixels: np.ndarray
@@ -62,8 +69,8 @@ class Photo:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
-    dpi: tuple | None = None
-    jpeg_options: dict = field(default_factory=dict)
+    dpi: tuple[float, float] | None = None
+    jpeg_options: JpegOptions | None = None
     format: str = "PNG"
 
     def with_pixels(self, pixels: np.ndarray) -> "Photo":
@@ -133,17 +140,18 @@ def encode_photo(photo: Photo, format: str) -> bytes:
     if photo.alpha is not None and format != "JPEG":
         image.putalpha(Image.fromarray(photo.alpha))
         image = image.convert("RGBA") if format == "BMP" else image  # which has no grey with transparency
-    options = dict(SAVE_OPTIONS.get(format, {}))
+    options: dict[str, object] = dict(SAVE_OPTIONS.get(format, {}))
     if format == "JPEG" and photo.jpeg_options and len(photo.jpeg_options["qtables"]) >= (1 if photo.grey else 2):
         options = dict(photo.jpeg_options)
-    carried = {"icc_profile": photo.icc, "exif": photo.exif, "xmp": photo.xmp, "dpi": photo.dpi}
+    carried: dict[str, object] = {"icc_profile": photo.icc, "exif": photo.exif, "xmp": photo.xmp, "dpi": photo.dpi}
     if format == "TIFF":
         if photo.exif:
             options = {}  # Pillow writes the folders of EXIF into uncompressed TIFF only
         carried["exif"] = _tiff_tags(photo)
     elif format == "PNG" and photo.xmp:
-        carried["pnginfo"] = PngImagePlugin.PngInfo()
-        carried["pnginfo"].add_itxt(PNG_XMP, photo.xmp.decode("utf-8", "replace"))
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_itxt(PNG_XMP, photo.xmp.decode("utf-8", "replace"))
+        carried["pnginfo"] = chunks
     elif format == "BMP":
         carried = {"dpi": photo.dpi}  # the format has no place for the rest
     options |= {key: value for key, value in carried.items() if value}
@@ -161,20 +169,22 @@ def encode_photo(photo: Photo, format: str) -> bytes:
     return buffer.getvalue()
 
 
-def _photo_from(file: Image.Image) -> Photo:
-    jpeg_options = {}
-    if file.format in ("JPEG", "MPO"):  # MPO: a JPEG with further pictures behind it, as many phones write
+def _photo_from(file: ImageFile.ImageFile) -> Photo:
+    jpeg_options: JpegOptions | None = None
+    format = file.format or "PNG"
+    if isinstance(file, JpegImagePlugin.JpegImageFile):
         jpeg_options = {"qtables": file.quantization, "subsampling": JpegImagePlugin.get_sampling(file)}
+        format = "JPEG"  # also of an MPO, which has further pictures behind the first, as many phones write
     icc = file.info.get("icc_profile")
     dpi = file.info.get("dpi")
     exif = file.getexif()  # before the pixels are turned: what Pillow turns may come without it
     xmp = file.info.get("xmp") or file.info.get(PNG_XMP)  # after it, as a PNG's may stand behind the pixels
     xmp = xmp.encode() if isinstance(xmp, str) else xmp
-    image = ImageOps.exif_transpose(file)
+    image: Image.Image = ImageOps.exif_transpose(file)
     for tag in (ORIENTATION_TAG, XMP_TAG, *BLOCK_TAGS, *LAYOUT_TAGS):
         exif.pop(tag, None)
     if image.mode == "CMYK":
-        image, icc, jpeg_options = _from_cmyk(image, icc), None, {}
+        image, icc, jpeg_options = _from_cmyk(image, icc), None, None
     elif image.mode.startswith("I") or image.mode == "F":
         image = _eight_bits(image)
     has_alpha = image.has_transparency_data
@@ -191,7 +201,7 @@ def _photo_from(file: Image.Image) -> Photo:
         xmp=_upright(xmp),
         dpi=dpi,
         jpeg_options=jpeg_options,
-        format="JPEG" if file.format == "MPO" else file.format,
+        format=format,
     )
 
 
@@ -223,7 +233,7 @@ def _from_cmyk(image: Image.Image, icc: bytes | None) -> Image.Image:
     if not icc:
         return image.convert("RGB")
     profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-    return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), image.mode, "RGB").apply(image)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -8,6 +8,8 @@ import numpy as np
 RESAMPLES = 500
 MOST_PSNR = 99.0  # dB, said of equal images
 
+Interval = list[float]  # value, low, high: of 95 %
+
 
 def agreement(wanted: np.ndarray, got: np.ndarray) -> dict[str, float]:
     """How the numbers `got` (N,) agree with those `wanted` (N,).
@@ -27,7 +29,7 @@ def agreement(wanted: np.ndarray, got: np.ndarray) -> dict[str, float]:
     }
 
 
-def bootstrap(figure: Callable[[np.ndarray], float], subjects: np.ndarray) -> list[float]:
+def bootstrap(figure: Callable[[np.ndarray], float], subjects: np.ndarray) -> Interval:
     """[value, low, high]: a figure of subjects, and its 95 % interval when they are drawn anew with replacement.
 
     figure: takes indices (N,), possibly repeated.
@@ -47,7 +49,7 @@ def ssim(image: np.ndarray, other: np.ndarray) -> float:
     """Structural similarity (Wang et al. 2004) of the luminance of two uint8 RGB images, 1 where they are equal."""
     a, b = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY).astype(np.float64) for x in (image, other))
 
-    def blurred(x):
+    def blurred(x: np.ndarray) -> np.ndarray:
         return cv2.GaussianBlur(x, (11, 11), 1.5)
 
     mean_a, mean_b = blurred(a), blurred(b)

@@ -62,8 +62,9 @@ def to_xmp(provenance: Provenance, source: bytes | None = None) -> bytes:
     root = _parsed(source)
     if root is None:
         root = ET.Element(f"{{{NAMESPACES['x']}}}xmpmeta")
-        ET.SubElement(root, f"{{{RDF}}}RDF")
     rdf = root.find(f"{{{RDF}}}RDF")
+    if rdf is None:
+        rdf = ET.SubElement(root, f"{{{RDF}}}RDF")
     fields = {
         SOURCE_TYPE: provenance.source_type,
         TOOL: provenance.tool,
@@ -103,7 +104,7 @@ def from_xmp(packet: bytes | None) -> Provenance | None:
     root = _parsed(packet)
     if root is None:
         return None
-    found = {}
+    found: dict[str, str] = {}
     for description in root.iter(f"{{{RDF}}}Description"):
         found |= description.attrib | {child.tag: child.text or "" for child in description}
     if OWN["sha256"] not in found or SOURCE_TYPE not in found:

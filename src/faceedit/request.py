@@ -1,9 +1,13 @@
 """What a user asks of the faces of a photo: which of them, and where each shall go on the circumplex."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from faceedit.circumplex import Affect, named_emotion
 from faceedit.errors import NoFaceError, UsageError
+
+if TYPE_CHECKING:  # what was asked can be refused before OpenCV is loaded
+    from faceedit.face import Face
 
 LARGEST, ALL = "largest", "all"
 
@@ -23,11 +27,8 @@ class Request:
     relative: bool = False
     strength: float = 1.0
 
-    def __post_init__(self):
-        point = (self.valence, self.arousal)
-        if self.emotion is None and None in point:
-            raise UsageError("say where to go: with valence and arousal, or with an emotion")
-        if self.emotion is not None and point != (None, None):
+    def __post_init__(self) -> None:
+        if self.emotion is not None and (self.valence, self.arousal) != (None, None):
             raise UsageError("say where to go with valence and arousal or with an emotion, not with both")
         if self.emotion is not None and self.relative:
             raise UsageError("an emotion is a place, not a way: leave out relative")
@@ -39,6 +40,8 @@ class Request:
         """Where a face goes that shows the source affect."""
         if self.emotion is not None:
             goal = named_emotion(self.emotion, self.intensity)
+        elif self.valence is None or self.arousal is None:
+            raise UsageError("say where to go: with valence and arousal, or with an emotion")
         elif self.relative:
             goal = source.moved(self.valence, self.arousal)
         else:
@@ -49,7 +52,9 @@ class Request:
         return source.moved(*(max(-2.0, min(2.0, self.strength * step)) for step in way))
 
 
-def parse_choices(choices: list[str], request: Request | None, intensity: float, strength: float) -> list[tuple]:
+def parse_choices(
+    choices: list[str], request: Request | None, intensity: float, strength: float
+) -> list[tuple[str, Request]]:
     """[(which, request)] for choices such as "largest", "all", "2" or "2=happy". Raises UsageError.
 
     request: for choices that name no emotion of their own; those that do take the intensity and strength given.
@@ -65,7 +70,7 @@ def parse_choices(choices: list[str], request: Request | None, intensity: float,
     return parsed
 
 
-def choose_faces(faces: list, parsed: list[tuple]) -> list[tuple]:
+def choose_faces(faces: list["Face"], parsed: list[tuple[str, Request]]) -> list[tuple["Face", Request]]:
     """[(face, request)] of the faces that parsed choices name, in the order of the faces.
 
     A choice of one face goes before "all", whichever was given first; of two for one face, the later holds.
@@ -78,7 +83,7 @@ def choose_faces(faces: list, parsed: list[tuple]) -> list[tuple]:
     return [(faces[index], chosen[index]) for index in sorted(chosen)]
 
 
-def select_faces(faces: list, choice: str | int) -> list:
+def select_faces(faces: list["Face"], choice: str | int) -> list["Face"]:
     """The faces that "largest", "all" or a number from 1 names. Raises NoFaceError, UsageError."""
     return [faces[index] for index in _indices(str(choice), len(faces))]
 

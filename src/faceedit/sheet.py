@@ -8,6 +8,9 @@ MARKS = ((214, 69, 20), (0, 114, 178), (0, 128, 96), (148, 60, 160), (120, 94, 0
 PLOT_SIDE = 720  # pixels
 MARGIN = 0.5  # of a cell's side, on each side of a labelled grid
 
+Colour = tuple[int, int, int]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
 
 def tile(cells: np.ndarray) -> np.ndarray:
     """Cells (rows, columns, H, W, 3) side by side without gaps, (rows · H, columns · W, 3)."""
@@ -101,7 +104,9 @@ def estimates_sheet(image: np.ndarray, faces: list[tuple[np.ndarray, float, floa
     return np.asarray(sheet)
 
 
-def _draw_number(draw, centre, number, colour, font):
+def _draw_number(
+    draw: ImageDraw.ImageDraw, centre: tuple[float, float], number: int, colour: Colour, font: Font
+) -> None:
     """A disc with a number."""
     x, y = centre
     radius = PLOT_SIDE / 50
@@ -109,7 +114,7 @@ def _draw_number(draw, centre, number, colour, font):
     draw.text(centre, str(number), BACKGROUND, font, anchor="mm")
 
 
-def _mark_unsupported(draw, x, y, side):
+def _mark_unsupported(draw: ImageDraw.ImageDraw, x: int, y: int, side: int) -> None:
     """A dashed frame."""
     dash = max(side // 12, 3)
     for offset in range(0, side, 2 * dash):
@@ -123,7 +128,14 @@ def _mark_unsupported(draw, x, y, side):
             draw.line(line, FAINT, max(side // 48, 1))
 
 
-def _mark_source(draw, source, axis, corner, pitch, side):
+def _mark_source(
+    draw: ImageDraw.ImageDraw,
+    source: tuple[float, float],
+    axis: np.ndarray,
+    corner: tuple[int, int],
+    pitch: int,
+    side: int,
+) -> None:
     """A frame around the cell nearest to the input, and a tick on each axis at its exact place."""
     left, bottom = corner
     step = axis[1] - axis[0] if len(axis) > 1 else 1
@@ -137,7 +149,7 @@ def _mark_source(draw, source, axis, corner, pitch, side):
     draw.line((left - 2 * width, bottom - up, left, bottom - up), ACCENT, width)
 
 
-def _draw_upwards(sheet, text, font, gap):
+def _draw_upwards(sheet: Image.Image, text: str, font: Font, gap: int) -> None:
     width, height = (round(v) for v in font.getbbox(text)[2:])
     label = Image.new("RGB", (width, height + 2), BACKGROUND)
     ImageDraw.Draw(label).text((0, 0), text, INK, font)

@@ -10,7 +10,9 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -21,6 +23,9 @@ from faceedit.face import Face, alignment, apply_edit
 from faceedit.files import write_atomically
 from faceedit.provenance import embedded
 from faceedit.request import Request, select_faces
+
+if TYPE_CHECKING:  # paths and outputs of animations are checked before torch is loaded
+    from faceedit.editor import FaceEditor
 
 GAP_SECONDS = 0.5  # a face that was not found for this long is taken to have been there
 FADE_SECONDS = 0.25  # an edit comes and goes with the face over this time
@@ -69,8 +74,8 @@ def open_video(path: Path) -> Video:
         raise UnreadableError(f"there is no file {path}")
     capture = cv2.VideoCapture(str(path))
     try:
-        there, frame = capture.read() if capture.isOpened() else (False, None)
-        if not there:
+        frame = capture.read()[1] if capture.isOpened() else None
+        if frame is None:
             raise UnreadableError(f"cannot read {path}: it is no video, or this OpenCV lacks its codec")
         fps = capture.get(cv2.CAP_PROP_FPS)
         count = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 1)
@@ -105,14 +110,15 @@ def write_video(
     return ffmpeg is not None
 
 
-def follow(editor, video: Video, face: str, frames: Iterable[np.ndarray]) -> Track:
+def follow(editor: "FaceEditor", video: Video, face: str, frames: Iterable[np.ndarray]) -> Track:
     """Find one face in all frames: the one that `face` names in the first frame that has it, then where it went.
 
     frames: of the video. Raises NoFaceError where no frame has it.
     """
     found: list[Face | None] = []
     affects = []
-    last, missing = None, NoFaceError("no face was found in the video")
+    last: Face | None = None
+    missing = NoFaceError("no face was found in the video")
     for frame in frames:
         faces = editor.detect(frame)
         chosen = None
@@ -122,8 +128,9 @@ def follow(editor, video: Video, face: str, frames: Iterable[np.ndarray]) -> Tra
             except NoFaceError as error:
                 missing = error if faces else missing
         elif faces:
-            near = min(faces, key=lambda other: _distance(last, other))
-            chosen = near if _distance(last, near) < FARTHEST else None
+            distances = [_distance(last, other) for other in faces]
+            nearest = int(np.argmin(distances))
+            chosen = faces[nearest] if distances[nearest] < FARTHEST else None
         found.append(chosen)
         affects.append(editor.judge.estimate(frame, [chosen])[0].affect.pair if chosen else (0.0, 0.0))
         last = chosen or last
@@ -137,9 +144,9 @@ def smooth_track(found: list[Face | None], affects: np.ndarray, fps: float) -> T
     there = np.array([face is not None for face in found])
     places = np.flatnonzero(there)
     frames = np.arange(len(found))
-    landmarks = np.stack([found[i].landmarks.ravel() for i in places])
+    landmarks = np.stack([face.landmarks.ravel() for face in found if face is not None])
 
-    def bridged(values):
+    def bridged(values: np.ndarray) -> np.ndarray:
         return np.stack([np.interp(frames, places, column) for column in values.T], axis=1)
 
     strength = np.zeros(len(found))
@@ -158,7 +165,9 @@ def smooth_track(found: list[Face | None], affects: np.ndarray, fps: float) -> T
     )
 
 
-def edited_frames(editor, frames: Iterable[np.ndarray], track: Track, request: Request) -> Iterator[np.ndarray]:
+def edited_frames(
+    editor: "FaceEditor", frames: Iterable[np.ndarray], track: Track, request: Request
+) -> Iterator[np.ndarray]:
     """Each frame with the face of the track edited as the request says; frames beyond the track stay as they are."""
     last = None
     for index, frame in enumerate(frames):
@@ -205,28 +214,28 @@ def _even(frame: np.ndarray) -> np.ndarray:
 
 
 def _encode_by_opencv(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
-    writer = None
-    for frame in map(_even, frames):
-        if writer is None:
-            writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), fps, frame.shape[1::-1])
-            if not writer.isOpened():
-                raise UnreadableError("this OpenCV has no MPEG-4 encoder: install ffmpeg")
+    even = map(_even, frames)
+    first = next(even)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, first.shape[1::-1])
+    if not writer.isOpened():
+        raise UnreadableError("this OpenCV has no MPEG-4 encoder: install ffmpeg")
+    for frame in chain([first], even):
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
     writer.release()
 
 
 def _encode_by_ffmpeg(command: list[str], frames: Iterable[np.ndarray]) -> None:
     """Feed frames to a command line, in which SIZE stands for theirs."""
+    even = map(_even, frames)
+    first = next(even)
+    command = [f"{first.shape[1]}x{first.shape[0]}" if word == "SIZE" else word for word in command]
     with tempfile.TemporaryFile() as log, contextlib.ExitStack() as running:
-        process = None
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+        running.callback(process.wait)
+        running.callback(process.kill)  # where an error or Ctrl-C ends the frames
+        assert process.stdin is not None  # as it is a pipe
         with contextlib.suppress(BrokenPipeError):  # it ended early: its log says why
-            for frame in map(_even, frames):
-                if process is None:
-                    size = f"{frame.shape[1]}x{frame.shape[0]}"
-                    command = [size if word == "SIZE" else word for word in command]
-                    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
-                    running.callback(process.wait)
-                    running.callback(process.kill)  # where an error or Ctrl-C ends the frames
+            for frame in chain([first], even):
                 process.stdin.write(np.ascontiguousarray(frame).data)
             process.stdin.close()
         if process.wait():

@@ -9,16 +9,17 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
 
 from faceedit import hub
 from faceedit.circumplex import Support
-from faceedit.config import KINDS, NetworkConfig, kind_of, network_config
+from faceedit.config import KINDS, CaaeConfig, NetworkConfig, WarpConfig, kind_of, network_config
 from faceedit.errors import WeightsError
 from faceedit.files import write_atomically
 from faceedit.model.caae import Caae
 from faceedit.model.estimator import Estimator
 from faceedit.model.warp import WarpEditor
+
+Model = Caae | WarpEditor | Estimator
 
 SUPPORT_TENSOR = "support"
 HEADER_KEY = "faceedit"
@@ -34,16 +35,20 @@ class Weights:
     """
 
     kind: str
-    model: nn.Module
+    model: Model
     support: Support
     path: Path
     sha256: str
-    training: dict
+    training: dict[str, object]
 
 
-def build(config: NetworkConfig) -> nn.Module:
+def build(config: NetworkConfig) -> Model:
     """The model of a configuration, untrained."""
-    return {"caae": Caae, "warp": WarpEditor, "estimator": Estimator}[kind_of(config)](config)
+    if isinstance(config, CaaeConfig):
+        return Caae(config)
+    if isinstance(config, WarpConfig):
+        return WarpEditor(config)
+    return Estimator(config)
 
 
 def find_weights(name: str) -> Path:
@@ -107,7 +112,7 @@ def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(
     return Weights(kind, model, support, path, digest, header.get("training", {}))
 
 
-def save_weights(path: str | Path, model: nn.Module, support: Support, training: dict) -> None:
+def save_weights(path: str | Path, model: Model, support: Support, training: dict[str, object]) -> None:
     """Write a model as published weights: float16 tensors, its configuration and training facts in the header."""
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
     tensors = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
@@ -116,7 +121,7 @@ def save_weights(path: str | Path, model: nn.Module, support: Support, training:
     write_atomically(path, save(tensors, {HEADER_KEY: json.dumps(header)}))
 
 
-def _config_from(kind: type, values: dict) -> NetworkConfig:
+def _config_from(kind: type, values: dict[str, object]) -> NetworkConfig:
     config = network_config(kind, values)
     lengths = [len(value) for value in asdict(config).values() if isinstance(value, tuple)]
     lengths.append(getattr(config, "blocks", 1))
@@ -129,7 +134,7 @@ def _config_from(kind: type, values: dict) -> NetworkConfig:
     return config
 
 
-def _check_shapes(path: Path, model: nn.Module, found: dict[str, tuple]) -> None:
+def _check_shapes(path: Path, model: Model, found: dict[str, tuple[int, ...]]) -> None:
     wanted = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
     wanted[SUPPORT_TENSOR] = tuple(Support.SHAPE)
     for key in sorted(set(wanted) | set(found)):

@@ -1,13 +1,17 @@
 """The application that commands join, the options that they share, and how they speak to a person."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from faceedit import __version__
 from faceedit.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 app = typer.Typer(
     help="Change the expression of a face in a photo to a chosen valence (unpleasant to pleasant) and arousal "
@@ -42,18 +46,26 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
         raise UsageError(f"{path} exists: choose another name, or give --overwrite")
 
 
-def box_text(box) -> str:
+def box_text(box: Iterable[float]) -> str:
     x0, y0, x1, y1 = (round(float(value)) for value in box)
     return f"({x0}, {y0})-({x1}, {y1})"
 
 
-def progress_bar(unit: str, disable: bool = False):
+def progress_bar(unit: str, disable: bool = False) -> "Progress":
     """A progress display with a rate and the time left, on stderr."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.text import Text
 
     class RateColumn(ProgressColumn):
-        def render(self, task):
+        def render(self, task: Task) -> Text:
             return Text(f"{task.speed:.1f} {unit}/s" if task.speed else "")
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())

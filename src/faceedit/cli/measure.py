@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -21,6 +21,10 @@ from faceedit.cli.app import (
 )
 from faceedit.config import DEFAULT_WEIGHTS, JUDGE_WEIGHTS
 from faceedit.errors import BatchError, FaceEditError, NoFaceError, UsageError
+
+if TYPE_CHECKING:
+    from faceedit.estimate import FaceEstimate
+    from faceedit.evaluate import Group
 
 SHOWN_EXPRESSIONS = 3
 
@@ -113,6 +117,8 @@ def evaluate(
     for path in (output, sheet):
         if path is not None:
             refuse_existing(path, overwrite)
+    import numpy as np
+
     from faceedit import evaluate as library
     from faceedit.circumplex import affect_grid, grid_axis
     from faceedit.editor import FaceEditor
@@ -123,8 +129,9 @@ def evaluate(
     if sheet is not None:
         format_of(sheet)
     chosen, pool, photos = library.choose_labels(source, faces, seed)
-    subject = FaceEditor.from_pretrained(weights, device)
-    judge, detector, support = subject.judge, subject.detector, subject.support
+    loaded = FaceEditor.from_pretrained(weights, device)
+    judge, detector, support = loaded.judge, loaded.detector, loaded.support
+    subject: FaceEditor | library.CopyEditor = loaded
     if editor == "copy":
         subject = library.CopyEditor(judge)
     elif editor == "oracle-swap":
@@ -137,17 +144,17 @@ def evaluate(
             progress.update(task, completed=done)
 
         figures, subjects = library.evaluate(chosen, photos, subject, judge, detector, embed, support, show)
-    figures = {"editor": weights if editor == "weights" else editor, "seed": seed, **figures}
-    _print_figures(figures)
+    report = {"editor": weights if editor == "weights" else editor, "seed": seed, **figures}
+    _print_figures(report, figures["groups"])
     if output is not None:
-        write_atomically(output, (json.dumps(figures, indent=1) + "\n").encode())
+        write_atomically(output, (json.dumps(report, indent=1) + "\n").encode())
     if sheet is not None:
         targets = affect_grid(grid_axis())
-        supported = [support.covers(*target) for target in targets.tolist()]
+        supported = np.array([support.covers(*target) for target in targets.tolist()])
         write_photo(sheet, Photo(library.worst_median_best(subjects, targets, supported)))
 
 
-def _as_json(number: int, estimate) -> dict:
+def _as_json(number: int, estimate: "FaceEstimate") -> dict[str, object]:
     return {
         "number": number,
         "box": [round(float(value), 1) for value in estimate.face.box],
@@ -157,7 +164,7 @@ def _as_json(number: int, estimate) -> dict:
     }
 
 
-def _print_estimates(results) -> None:
+def _print_estimates(results: list[tuple[Path, list["FaceEstimate"]]]) -> None:
     from rich.table import Column, Table
 
     table = Table(Column("photo", overflow="fold"), "face", "box", "valence", "arousal", "looks")
@@ -172,13 +179,13 @@ def _print_estimates(results) -> None:
     Console().print(table)
 
 
-def _print_figures(figures: dict) -> None:
+def _print_figures(figures: dict[str, object], groups: dict[str, "Group"]) -> None:
     """One table of everything measured, intervals in brackets."""
     from rich.table import Table
 
     table = Table("measure", "value", "95 % interval", title=f"{figures['editor']}, {figures['faces']} faces")
 
-    def add(name: str, value) -> None:
+    def add(name: str, value: object) -> None:
         if isinstance(value, dict):
             for key, inner in value.items():
                 add(f"{name} {key}".strip(), inner)
@@ -190,7 +197,7 @@ def _print_figures(figures: dict) -> None:
             table.add_row(name, str(value), "")
 
     add("", {key: value for key, value in figures.items() if key not in ("editor", "groups")})
-    for column, group in figures["groups"].items():
+    for column, group in groups.items():
         for measure, name in group["worst"].items():
             table.add_row(f"worst {column}, {measure}", f"{group['rows'][name][measure]:.3f}", name)
     Console().print(table)

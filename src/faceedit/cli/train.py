@@ -3,13 +3,16 @@
 import os
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from faceedit.cli.app import Device, Overwrite, app, console, progress_bar, refuse_existing, say
 from faceedit.config import MODELS
 from faceedit.errors import UsageError
+
+if TYPE_CHECKING:
+    from faceedit.train.loop import Report
 
 
 @app.command()
@@ -82,7 +85,7 @@ def train(
     """Train a model on prepared crops; options not given are the model's own. Ctrl-C saves; --resume goes on."""
     from dataclasses import fields, replace
 
-    given = {
+    given: dict[str, Any] = {  # each value of its field's type
         "epochs": epochs,
         "minutes": minutes,
         "batch": batch,
@@ -123,7 +126,7 @@ def train(
     progress, losses = progress_bar("steps"), Text()
     task = progress.add_task("training", total=None)
 
-    def show(report) -> None:
+    def show(report: "Report") -> None:
         head = f"epoch {report.epoch}, {report.images_per_second:.0f} images/s"
         losses.plain = "  ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
         total = report.steps or round(report.step * (1 + report.seconds_left / max(report.seconds, 1e-9)))

@@ -18,11 +18,12 @@ def he_init(network: nn.Module) -> None:
     """
     for layer in network.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            inputs = layer.weight[0].numel()
+            inputs: float = layer.weight[0].numel()
             if isinstance(layer, nn.ConvTranspose2d):  # of a kernel's taps only 1 in stride² meets an input
                 inputs = layer.in_channels * layer.kernel_size[0] ** 2 / layer.stride[0] ** 2
             nn.init.normal_(layer.weight, std=(2 / inputs) ** 0.5)
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 class CenteredBatchNorm(nn.Module):
@@ -33,7 +34,7 @@ class CenteredBatchNorm(nn.Module):
         self.norm = norm
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.norm(x) + self.bias.view(1, -1, *[1] * (x.ndim - 2))
 
 
@@ -48,7 +49,7 @@ class Encoder(nn.Module):
         self.convs = nn.Sequential(*layers)  # (N, 3, S, S) → (N, 512, S/16, S/16)
         self.to_z = nn.Linear(config.encoder_channels[-1] * (config.image_size // 16) ** 2, config.z_dim)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         return torch.tanh(self.to_z(self.convs(images).flatten(1)))
 
 
@@ -64,12 +65,12 @@ class Generator(nn.Module):
         layers = []
         for i, (fan_in, fan_out) in enumerate(pairwise(channels)):
             # Four steps that double the size, then one at full size.
-            up = {"stride": 2, "output_padding": 1} if i < 4 else {"stride": 1}
-            layers += [nn.ConvTranspose2d(fan_in, fan_out, 5, padding=2, **up), nn.ReLU()]
+            stride, extra = (2, 1) if i < 4 else (1, 0)
+            layers += [nn.ConvTranspose2d(fan_in, fan_out, 5, stride, padding=2, output_padding=extra), nn.ReLU()]
         layers += [nn.ConvTranspose2d(channels[-1], 3, 5, padding=2), nn.Tanh()]
         self.convs = nn.Sequential(*layers)
 
-    def forward(self, z, affect):
+    def forward(self, z: torch.Tensor, affect: torch.Tensor) -> torch.Tensor:
         conditioned = torch.cat([z, affect.repeat_interleave(self.z_dim, dim=1)], dim=1)  # (N, 3 · z_dim)
         return self.convs(torch.relu(self.from_z(conditioned)).unflatten(1, self.shape))
 
@@ -102,7 +103,7 @@ class ImageDiscriminator(nn.Module):
             nn.Linear(config.discriminator_hidden, 1),
         )
 
-    def forward(self, images, affect):
+    def forward(self, images: torch.Tensor, affect: torch.Tensor) -> torch.Tensor:
         x = images
         labels = affect.repeat_interleave(self.label_maps, dim=1)[:, :, None, None]  # (N, 32, 1, 1)
         for conv in self.convs:
@@ -122,7 +123,7 @@ class LatentDiscriminator(nn.Module):
             layers += [nn.Linear(fan_in, fan_out), norm, nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.Linear(config.latent_channels[-1], 1))
 
-    def forward(self, z):
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
         return self.layers(z)
 
 
@@ -135,5 +136,5 @@ class Caae(nn.Module):
         self.encoder = Encoder(config)
         self.generator = Generator(config)
 
-    def forward(self, images, affect):
+    def forward(self, images: torch.Tensor, affect: torch.Tensor) -> torch.Tensor:
         return self.generator(self.encoder(images), affect)

@@ -25,7 +25,9 @@ STAGES = (
 )  # expansion, width, blocks, stride
 
 
-def _conv_norm(fan_in, fan_out, kernel, stride=1, groups=1, activation=True):
+def _conv_norm(
+    fan_in: int, fan_out: int, kernel: int, stride: int = 1, groups: int = 1, activation: bool = True
+) -> nn.Sequential:
     padding = (kernel - 1) // 2
     layers = [nn.Conv2d(fan_in, fan_out, kernel, stride, padding, groups=groups, bias=False), nn.BatchNorm2d(fan_out)]
     return nn.Sequential(*layers, *([nn.ReLU6()] if activation else []))
@@ -34,14 +36,14 @@ def _conv_norm(fan_in, fan_out, kernel, stride=1, groups=1, activation=True):
 class _Stem(nn.Module):
     """Depthwise, then pointwise convolution."""
 
-    def __init__(self, channels):
+    def __init__(self, channels: int):
         super().__init__()
         self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = torch.relu(self.bn1(self.depthwise(x)))
         return torch.relu(self.bn2(self.pointwise(x)))
 
@@ -49,17 +51,17 @@ class _Stem(nn.Module):
 class _GlobalDepthwise(nn.Module):
     """(N, 512, 7, 7) → (N, 512, 1, 1): one learnt weight for each place of each channel."""
 
-    def __init__(self, channels):
+    def __init__(self, channels: int):
         super().__init__()
         self.depthwise = nn.Conv2d(channels, channels, 7, groups=channels, bias=False)
         self.bn = nn.BatchNorm2d(channels)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.bn(self.depthwise(x))
 
 
 class _InvertedResidual(nn.Module):
-    def __init__(self, fan_in, fan_out, stride, expansion):
+    def __init__(self, fan_in: int, fan_out: int, stride: int, expansion: int):
         super().__init__()
         wide = fan_in * expansion
         self.adds_input = stride == 1 and fan_in == fan_out
@@ -70,14 +72,14 @@ class _InvertedResidual(nn.Module):
             nn.BatchNorm2d(fan_out),
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.conv(x) if self.adds_input else self.conv(x)
 
 
 class MobileFaceNet(nn.Module):
     """images (N, 3, 112, 112) in [-1, 1], aligned to LANDMARKS → embeddings (N, 128), compared by cosine."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv1 = _conv_norm(3, 64, 3, stride=2)
         self.dw_conv = _Stem(64)
@@ -92,11 +94,11 @@ class MobileFaceNet(nn.Module):
         self.conv3 = nn.Conv2d(512, 128, 1)
         self.bn = nn.BatchNorm2d(128)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.activations(images)[-1]
         return self.bn(self.conv3(self.gdconv(self.conv2(x)))).flatten(1)
 
-    def activations(self, images) -> list[torch.Tensor]:
+    def activations(self, images: torch.Tensor) -> list[torch.Tensor]:
         """The feature maps at 56, 28, 14 and 7 pixels."""
         mean, deviation = (images.new_tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
         x = self.dw_conv(self.conv1(((images + 1) / 2 - mean) / deviation))

@@ -18,7 +18,7 @@ EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger"
 class ResidualBlock(nn.Module):
     """Two 3×3 convolutions beside a shortcut (He et al. 2016)."""
 
-    def __init__(self, fan_in, fan_out, stride):
+    def __init__(self, fan_in: int, fan_out: int, stride: int):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(fan_in, fan_out, 3, stride, 1, bias=False),
@@ -27,20 +27,20 @@ class ResidualBlock(nn.Module):
             nn.Conv2d(fan_out, fan_out, 3, 1, 1, bias=False),
             nn.BatchNorm2d(fan_out),
         )
-        self.shortcut = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or fan_in != fan_out:
             self.shortcut = nn.Sequential(
                 nn.AvgPool2d(stride), nn.Conv2d(fan_in, fan_out, 1, bias=False), nn.BatchNorm2d(fan_out)
             )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.relu(self.shortcut(x) + self.body(x))
 
 
 class PlainBlock(nn.Module):
     """Two 3×3 convolutions and nothing beside them; smooth, as what learns from its gradients needs it."""
 
-    def __init__(self, fan_in, fan_out, stride):
+    def __init__(self, fan_in: int, fan_out: int, stride: int):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(fan_in, fan_out, 3, stride, 1, bias=False),
@@ -51,7 +51,7 @@ class PlainBlock(nn.Module):
             nn.SiLU(),
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.body(x)
 
 
@@ -76,7 +76,7 @@ class Estimator(nn.Module):
         self.dropout = nn.Dropout(0.2)
         self.head = nn.Linear(config.channels[-1], 2 + len(EXPRESSIONS))
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         size = (self.config.image_size, self.config.image_size)
         if images.shape[2:] != size:
             images = functional.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)

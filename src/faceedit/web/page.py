@@ -4,6 +4,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
+from typing import TypedDict
 
 import cv2
 import gradio as gr
@@ -29,6 +30,16 @@ NOTICE = (
     "Edit photos of yourself, or of people who agreed to it. Every file that you download says in its metadata that it "
     "was edited. Estimates describe how a face looks in a photo, not what a person feels."
 )
+
+BeforeAfter = tuple[np.ndarray, np.ndarray]
+
+
+class CircumplexValue(TypedDict):
+    """The circumplex control's value: where the face shall go, and where it is."""
+
+    valence: float
+    arousal: float
+    source: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,11 @@ class Page:
     def __init__(self, editor: FaceEditor, folder: Path):
         self.editor, self.folder = editor, folder
 
-    def open(self, path: str | None):
+    def open(
+        self, path: str | None
+    ) -> tuple[
+        Session | None, dict[str, object], CircumplexValue, float, float, BeforeAfter | None, np.ndarray | None, str
+    ]:
         """A photo has come: find its faces, choose the largest."""
         if path is None:
             return None, gr.update(choices=[], value=None), point(None), 0, 0, None, None, ""
@@ -89,7 +104,9 @@ class Page:
             "",
         )
 
-    def choose(self, session: Session | None, number: int | None):
+    def choose(
+        self, session: Session | None, number: int | None
+    ) -> tuple[Session | None, CircumplexValue, float, float, BeforeAfter | None]:
         """Another face of the photo was chosen."""
         if session is None or number is None:
             return session, point(None), 0, 0, None
@@ -98,7 +115,7 @@ class Page:
         source = encoded.source
         return session, point(source), *rounded(source), (session.preview, session.preview)
 
-    def edit(self, session: Session | None, valence: float, arousal: float):
+    def edit(self, session: Session | None, valence: float, arousal: float) -> tuple[BeforeAfter | None, str]:
         """The photo, before and after, and a word where the target lies beyond what was learnt."""
         if session is None:
             return None, ""
@@ -108,7 +125,7 @@ class Page:
         beyond = "" if nearest == target else f"Beyond what was learnt: this is the nearest, {nearest}."
         return (session.preview, edited), beyond
 
-    def edit_at(self, session: Session | None, value: dict):
+    def edit_at(self, session: Session | None, value: CircumplexValue) -> tuple[BeforeAfter | None, str]:
         """The same, for the circumplex control's value."""
         return self.edit(session, value["valence"], value["arousal"])
 
@@ -127,7 +144,14 @@ class Page:
         picture = Photo(sheet, icc=session.photo.colour_profile)
         return self._written(session, "grid.png", picture, DRAWN, f"{steps}x{steps}, from {session.encoded.source}")
 
-    def animate(self, session: Session | None, path: str, seconds: float, whole: bool, progress=gr.Progress()) -> str:  # noqa: B008 - how Gradio is asked for it
+    def animate(
+        self,
+        session: Session | None,
+        path: str,
+        seconds: float,
+        whole: bool,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio is asked for it
+    ) -> str:
         """The path of an animation as WebP."""
         session = opened(session)
         try:
@@ -162,14 +186,15 @@ def rounded(affect: Affect) -> tuple[float, float]:
     return round(affect.valence, 2), round(affect.arousal, 2)
 
 
-def point(source: Affect | None) -> dict:
-    """The circumplex control's value: where the face is, and where it shall go, which at first is the same."""
-    valence, arousal = rounded(source) if source else (0, 0)
-    return {"valence": valence, "arousal": arousal, "source": source and rounded(source)}
+def point(source: Affect | None) -> CircumplexValue:
+    """The circumplex control's value for a face: where it shall go is at first where it is."""
+    place = rounded(source) if source else None
+    valence, arousal = place or (0, 0)
+    return {"valence": valence, "arousal": arousal, "source": place}
 
 
 def label(number: int, estimate: FaceEstimate) -> str:
-    looks = max(estimate.probabilities, key=estimate.probabilities.get)
+    looks = max(estimate.probabilities, key=estimate.probabilities.__getitem__)
     return f"{number}: {looks}, {estimate.affect}"
 
 
@@ -239,12 +264,12 @@ def build(editor: FaceEditor, folder: Path) -> gr.Blocks:
         for slider in (valence, arousal):
             lead = "(value, valence, arousal) => ({ ...value, valence, arousal })"
             slider.input(None, [circumplex, valence, arousal], circumplex, js=lead, show_progress="hidden")
-        hidden = {"show_progress": "hidden", "trigger_mode": "always_last"}
-        circumplex.input(page.edit_at, [session, circumplex], [picture, beyond], **hidden)
+        asked, shown = [session, valence, arousal], [picture, beyond]
+        circumplex.input(page.edit_at, [session, circumplex], shown, show_progress="hidden", trigger_mode="always_last")
         for slider in (valence, arousal):
-            slider.input(page.edit, [session, valence, arousal], [picture, beyond], **hidden)
+            slider.input(page.edit, asked, shown, show_progress="hidden", trigger_mode="always_last")
         click = "() => document.querySelector('#saved').click()"
-        save.click(page.download, [session, valence, arousal], saved).success(None, js=click)
+        save.click(page.download, asked, saved).success(None, js=click)
         draw.click(page.grid, [session, steps], sheet)
         play.click(page.animate, [session, path, seconds, whole], film)
     return blocks
