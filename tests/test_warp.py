@@ -53,13 +53,29 @@ def test_a_rendered_edit_leaves_the_border_alone(images):
     assert (edited - images)[..., 16, 16].abs().min() > 0.01
 
 
-def test_the_critic_sees_image_and_affect(images):
+def test_only_a_mouth_can_be_painted_strongly_and_nothing_in_another_hue():
+    torch.manual_seed(0)
+    model = WarpEditor(TINY_WARP).eval()
+    torch.nn.init.normal_(model.decoder.to_edit.weight, std=10)
+    _, colour = model(torch.zeros(8, 3, 32, 32), torch.zeros(8, 2), torch.full((8, 2), 0.5))
+    eyes, mouth = colour[:, :, 6:12], colour[:, :, 22, 16]
+    assert eyes.abs().max() <= model.decoder.most_away
+    assert mouth.abs().max() > 1.5 * model.decoder.most_away
+    hue = colour - colour.mean(1, keepdim=True)
+    assert hue.abs().max() < 0.3 < colour.abs().max()
+
+
+def test_the_critics_see_the_crop_its_eyes_its_mouth_and_the_affect(images):
     torch.manual_seed(0)
     critic = ImageDiscriminator(TINY_WARP).eval()
-    logits = critic(images, torch.zeros(3, 2))
-    assert logits.shape == (3, 1)
-    assert not torch.equal(logits, critic(images, torch.ones(3, 2)))
-    assert not torch.equal(logits, critic(images.flip(3), torch.zeros(3, 2)))
+    neutral = torch.zeros(3, 2)
+    logits = critic(images, neutral)
+    assert logits.shape == (3, 3)
+    assert (logits != critic(images, torch.ones(3, 2))).all()
+    for rows, changed in ((slice(5, 12), [True, True, False]), (slice(20, 28), [True, False, True])):
+        other = images.clone()
+        other[:, :, rows] *= -1
+        assert (critic(other, neutral) != logits).all(0).tolist() == changed
 
 
 def test_the_editor_trains_and_is_published(prepared, tiny_judge, tmp_path):

@@ -98,10 +98,10 @@ class WarpTraining(TrainConfig):
     guide: str | None = None
     balance: float = 0.7
     affect_weight: float = 8.0
-    adversarial_weight: float = 0.7
+    adversarial_weight: float = 1.5
     latent_weight: float = 0.01
-    stretch_weight: float = 2.5
-    change_weight: float = 6.0
+    stretch_weight: float = 3.5
+    change_weight: float = 2.0
 
 
 NetworkConfig = CaaeConfig | WarpConfig | EstimatorConfig

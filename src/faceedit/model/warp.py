@@ -7,6 +7,7 @@ Both are smooth enough to be enlarged, so that they edit a photo at any resoluti
 """
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import torch
@@ -14,6 +15,10 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.config import WarpConfig
+
+MOUTH = (0.5, 0.69)  # the middle of it in an aligned crop, of the crop's side
+# Left, top, right, bottom of the eyes and of the mouth, of the crop's side.
+PARTS = ((1 / 12, 1 / 8, 11 / 12, 11 / 24), (1 / 6, 13 / 24, 5 / 6, 23 / 24))
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,9 @@ class Decoder(nn.Module):
 
     free_length = 0.3
     flow_scale = 0.1  # of half the crop's side; nothing bounds a flow, as where a bound flattens, learning ends
+    # What the eye minds first and a guide not at all: green teeth and white irises.
+    hue_share = 0.15  # of the hue that is painted, beside all of its light
+    most_away = 0.25  # of what may be painted away from the mouth, which alone shows what was not to be seen before
 
     def __init__(self, config: WarpConfig):
         super().__init__()
@@ -95,7 +103,10 @@ class Decoder(nn.Module):
         flow = fields[:, :2] * self.flow_scale * amount
         paint, mask = torch.tanh(fields[:, 2:5]), torch.sigmoid(fields[:, 5:] - 3)
         colour = mask * (paint - warped(encoded.images.float(), flow)) * amount
-        return flow, colour
+        light = colour.mean(dim=1, keepdim=True)
+        colour = light + self.hue_share * (colour - light)
+        most = 2 - (2 - self.most_away) * away_from_mouth(colour.shape[-1], colour.device)
+        return flow, most * torch.tanh(colour / most)
 
 
 class Step(nn.Module):
@@ -135,15 +146,41 @@ class WarpEditor(nn.Module):
 
 
 class ImageDiscriminator(nn.Module):
-    """images, affect → logit (N, 1) that the images are real and show this affect (the paper's D_img).
+    """images, affect → logits (N, 3) that the images are real and show this affect (the paper's D_img).
 
-    The affect enters by projection (Miyato and Koyama 2018); spectral normalisation bounds every layer.
+    One verdict each on the crop, the eyes and the mouth: on the whole crop alone, a critic does not learn in time what
+    teeth and lids look like (a critic for each feature: Wang et al. 2021, GFP-GAN).
     """
 
     def __init__(self, config: WarpConfig):
         super().__init__()
-        sn = nn.utils.parametrizations.spectral_norm
         channels = config.discriminator_channels
+        self.parts = nn.ModuleList([Critic(channels)] + [Critic(channels[:-2]) for _ in PARTS])
+
+    def forward(self, images, *affects):
+        """The verdict on the same images at each affect, a tuple; a single tensor for a single affect."""
+        side = images.shape[-1]
+        seen = [images]
+        for box in PARTS:
+            left, top, right, bottom = (round(part * side) for part in box)
+            seen.append(images[:, :, top:bottom, left:right])
+        features = [critic.features(part) for critic, part in zip(self.parts, seen, strict=True)]
+        verdicts = tuple(
+            torch.cat([critic(x, affect) for critic, x in zip(self.parts, features, strict=True)], dim=1)
+            for affect in affects
+        )
+        return verdicts if len(verdicts) > 1 else verdicts[0]
+
+
+class Critic(nn.Module):
+    """The features of a part of the images, and the logit (N, 1) of features that show an affect.
+
+    The affect enters by projection (Miyato and Koyama 2018); spectral normalisation bounds every layer.
+    """
+
+    def __init__(self, channels: tuple[int, ...]):
+        super().__init__()
+        sn = nn.utils.parametrizations.spectral_norm
         layers = []
         for fan_in, fan_out in pairwise((3, *channels)):
             layers += [sn(nn.Conv2d(fan_in, fan_out, 4, 2, 1)), nn.LeakyReLU(0.2)]
@@ -151,12 +188,17 @@ class ImageDiscriminator(nn.Module):
         self.to_logit = sn(nn.Conv2d(channels[-1], 1, 1))
         self.of_affect = nn.Sequential(sn(nn.Linear(2, 64)), nn.SiLU(), sn(nn.Linear(64, channels[-1])))
 
-    def forward(self, images, *affects):
-        """The verdict on the same images at each affect, a tuple; a single tensor for a single affect."""
-        x = self.features(images)  # (N, C, S/32, S/32): a verdict on each part
-        realism, features = self.to_logit(x).mean((2, 3)), x.mean((2, 3))
-        verdicts = tuple(realism + (features * self.of_affect(a)).sum(1, keepdim=True) for a in affects)
-        return verdicts if len(verdicts) > 1 else verdicts[0]
+    def forward(self, features, affect):
+        realism, features = self.to_logit(features).mean((2, 3)), features.mean((2, 3))  # a verdict on each place
+        return realism + (features * self.of_affect(affect)).sum(1, keepdim=True)
+
+
+@cache
+@torch.inference_mode(False)  # what is kept serves training too
+def away_from_mouth(size: int, device: torch.device) -> torch.Tensor:
+    """(S, S) from 0 at the mouth of an aligned crop to 1 away from it."""
+    y, x = torch.meshgrid(*[(torch.arange(size, device=device) + 0.5) / size] * 2, indexing="ij")
+    return 1 - torch.exp(-((((x - MOUTH[0]) / 0.2) ** 2 + ((y - MOUTH[1]) / 0.14) ** 2) ** 2))
 
 
 def warped(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:

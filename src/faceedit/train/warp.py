@@ -12,7 +12,7 @@ from faceedit.errors import UsageError
 from faceedit.face import feather_mask
 from faceedit.measures import agreement
 from faceedit.model.caae import LatentDiscriminator
-from faceedit.model.warp import ImageDiscriminator, WarpEditor, rendered
+from faceedit.model.warp import ImageDiscriminator, WarpEditor, away_from_mouth, rendered
 from faceedit.sheet import tile
 from faceedit.train.augment import augment, recolour
 from faceedit.train.data import BalancedSampler, Crops, plane_bins, to_pixels
@@ -50,6 +50,7 @@ class WarpTrainer(Trainer):
         self.targets = BalancedSampler(bins, training.batch, training.seed + 1, power=training.balance, most=20)
         self.guide = load_weights(training.guide, device, ("estimator",)).model
         self.mask = torch.from_numpy(feather_mask(network.image_size)).to(device)
+        self.price = 1 + away_from_mouth(network.image_size, torch.device(device))
 
     def train_step(self, progress):
         config, (editor, image_critic, latent_critic) = self.training, self.networks.values()
@@ -72,7 +73,7 @@ class WarpTrainer(Trainer):
             losses["adversarial"] = -image_critic(edited, target).float().mean()
             losses["latent"] = bce(latent_critic(encoded.z), 1)
             losses["stretch"] = _stretch(flow)
-            losses["change"] = (colour * self.mask).abs().mean()
+            losses["change"] = (self.price * colour * self.mask).abs().mean()
         weights = {
             "affect": config.affect_weight,
             "adversarial": config.adversarial_weight * min(progress / RAMP, 1),
