@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import random
 import resource
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -39,7 +40,10 @@ def in_child(work, *arguments):
 
 @pytest.fixture(autouse=True)
 def one_thread():
+    # What training imports on its first step takes seconds: once here, instead of in every child.
     import torch
+    import torch._dynamo
+    import torch.utils.tensorboard
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -49,6 +53,7 @@ def one_thread():
 
 def test_killed_at_random_moments_training_ends_as_if_it_had_not_been(prepared, tmp_path):
     run, moments = tmp_path / "run", random.Random(0)
+    shutil.rmtree(prepared / "validation")  # sheets for every save would take most of the time
     whole = in_child(train, prepared, tmp_path / "whole", CONFIG, TINY)
     whole.join()
     assert whole.exitcode == 0
