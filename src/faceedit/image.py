@@ -4,6 +4,7 @@ Arrays are HWC uint8 RGB, upright.
 """
 
 import io
+import logging
 import re
 import struct
 import warnings
@@ -17,6 +18,7 @@ from PIL import Image, ImageCms, ImageFile, ImageOps, JpegImagePlugin, PngImageP
 from faceedit.errors import UnreadableError, UsageError
 from faceedit.files import write_atomically
 
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says there, it raises too
 MAX_PIXELS = 150_000_000
 MAX_SIDE = 32_000  # what OpenCV warps
 READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF")
@@ -60,7 +62,8 @@ class Photo:
 
     pixels: (H, W, 3) uint8 RGB, upright. alpha: (H, W) uint8 or None. grey: the file had no colour.
     icc, exif, xmp: as stored in a file, or None; the orientation in EXIF has been applied and removed.
-    jpeg_options: those of a JPEG, so that writing it again loses least. format: Pillow's name of the file's.
+    jpeg_options: those of a JPEG, so that writing it again loses least. format: Pillow's name of the file's. animated:
+    the file holds further pictures, of which this is the first.
     """
 
     pixels: np.ndarray
@@ -72,6 +75,7 @@ class Photo:
     dpi: tuple[float, float] | None = None
     jpeg_options: JpegOptions | None = None
     format: str = "PNG"
+    animated: bool = False
 
     def with_pixels(self, pixels: np.ndarray) -> "Photo":
         """The same photo with other pixels (H, W, 3) uint8."""
@@ -93,9 +97,9 @@ def read_photo(source: str | Path | bytes) -> Photo:
     Samples of 16 bits or floating point become 8 bits. Raises UnreadableError.
     """
     name = "the input" if isinstance(source, bytes) else str(source)
-    if not isinstance(source, bytes) and Path(source).exists() and not Path(source).is_file():
-        raise UnreadableError(f"cannot read {name}: it is no file")  # a pipe would make us wait for ever
     try:
+        if not isinstance(source, bytes) and Path(source).exists() and not Path(source).is_file():
+            raise UnreadableError(f"cannot read {name}: it is no file")  # a pipe would make us wait for ever
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large or sloppy files; what matters raises below
             with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=READ_FORMATS) as file:
@@ -176,7 +180,7 @@ def _photo_from(file: ImageFile.ImageFile) -> Photo:
         jpeg_options = {"qtables": file.quantization, "subsampling": JpegImagePlugin.get_sampling(file)}
         format = "JPEG"  # also of an MPO, which has further pictures behind the first, as many phones write
     icc = file.info.get("icc_profile")
-    dpi = file.info.get("dpi")
+    dpi = _resolution(file.info.get("dpi"))
     exif = file.getexif()  # before the pixels are turned: what Pillow turns may come without it
     xmp = file.info.get("xmp") or file.info.get(PNG_XMP)  # after it, as a PNG's may stand behind the pixels
     xmp = xmp.encode() if isinstance(xmp, str) else xmp
@@ -202,7 +206,16 @@ def _photo_from(file: ImageFile.ImageFile) -> Photo:
         dpi=dpi,
         jpeg_options=jpeg_options,
         format=format,
+        animated=jpeg_options is None and getattr(file, "is_animated", False),
     )
+
+
+def _resolution(dpi: tuple[float, float] | None) -> tuple[float, float] | None:
+    """None also where it is no pair of numbers that other formats can hold."""
+    try:
+        return dpi if dpi and all(0 < float(value) < 1e6 for value in dpi) else None
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
 
 
 def _exif_bytes(exif: Image.Exif) -> bytes | None:
@@ -246,5 +259,5 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _sentence(error: Exception) -> str:
-    text = str(error).strip().splitlines()
+    text = (getattr(error, "strerror", None) or str(error)).strip().splitlines()
     return text[0] if text else type(error).__name__

@@ -220,11 +220,9 @@ def info(
         from faceedit.image import read_photo
         from faceedit.provenance import from_xmp, read_embedded
 
-        try:
-            packet = read_embedded(file)
-        except OSError as error:
-            raise UnreadableError(f"cannot read {file}: {error.strerror}") from error
-        found = from_xmp(packet or read_photo(file).xmp)
+        if not file.is_file():  # a pipe would make us wait for ever
+            raise UnreadableError(f"there is no file {file}")
+        found = from_xmp(read_embedded(file) or read_photo(file).xmp)
         if found is None:
             print(f"{file} does not say that faceedit made or edited it")
             return
@@ -276,8 +274,13 @@ def _process(photos, recursive, naming, weights, device, as_json, work) -> None:
     """Take photos through work(editor, photo) → (result, facts), and tell of each; naming: what batch.plan takes."""
     from faceedit import batch
 
+    def told(editor, photo):
+        if photo.animated:
+            say("the file holds several pictures: the first is taken")
+        return work(editor, photo)
+
     if STANDARD in photos or naming["output"] == Path(STANDARD):
-        _process_standard(photos, naming, weights, device, as_json, work)
+        _process_standard(photos, naming, weights, device, as_json, told)
         return
     found = batch.find_photos(photos, recursive)
     jobs = batch.plan(found, **naming)
@@ -293,7 +296,7 @@ def _process(photos, recursive, naming, weights, device, as_json, work) -> None:
     failed = []
     with progress_bar("photos", disable=len(waiting) == 1) as progress:
         task = progress.add_task("editing", total=len(waiting))
-        for job, outcome in batch.run(waiting, lambda photo: work(editor, photo)):
+        for job, outcome in batch.run(waiting, lambda photo: told(editor, photo)):
             if isinstance(outcome, FaceEditError):
                 if len(jobs) == 1:
                     raise outcome
