@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import torch
 from faceedit.config import CaaeTraining
 from faceedit.errors import FaceEditError, UsageError, WeightsError
 from faceedit.train.caae import CaaeTrainer
-from faceedit.train.checkpoint import STATE_FILE, export_weights, load_state
+from faceedit.train.checkpoint import EARLIER_FILE, STATE_FILE, export_weights, load_state, save_state
 from faceedit.train.loop import train
 from faceedit.weights import load_weights
 from tests.conftest import TINY
@@ -124,6 +125,29 @@ def test_minutes_end_a_run(prepared, tmp_path):
     train(prepared, tmp_path / "run", replace(CONFIG, epochs=10**6, minutes=0.01), TINY)
     assert time.monotonic() - start < 20
     assert load_state(tmp_path / "run")["seconds"] >= 0.6
+
+
+def test_a_state_that_does_not_fit_is_refused_before_anything_is_allocated(prepared, tmp_path):
+    run = tmp_path / "run"
+    train(prepared, run, replace(CONFIG, epochs=1), TINY)
+    whole = load_state(run)
+    configs = json.loads(whole["configs"])
+    claims = [{"image_size": 10**7}, {"encoder_channels": [10**9] * 4}, {"encoder_channels": [65536] * 4}]
+    claimed = [whole | {"configs": json.dumps(configs | {"network": configs["network"] | claim})} for claim in claims]
+    for state in (*claimed, [1], {"step": 3}, whole | {"configs": "[]"}, whole | {"ema": {}}):
+        (run / EARLIER_FILE).unlink(missing_ok=True)
+        save_state(run, state)
+        with pytest.raises(WeightsError):
+            train(prepared, run, CONFIG, TINY, resume=True)
+        with pytest.raises(WeightsError):
+            export_weights(run, tmp_path / "a.safetensors")
+    critic = {"discriminator_channels": [65536] * 4}
+    critic = whole | {"configs": json.dumps(configs | {"network": configs["network"] | critic})}
+    for state in (critic, whole | {"networks": {}}, whole | {"optimizers": {}}):
+        (run / EARLIER_FILE).unlink(missing_ok=True)
+        save_state(run, state)
+        with pytest.raises(WeightsError):
+            train(prepared, run, CONFIG, TINY, resume=True)
 
 
 def test_runs_are_not_overwritten_and_states_not_trusted(prepared, tmp_path):

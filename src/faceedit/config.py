@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 DEFAULT_WEIGHTS = "warp-96"
 JUDGE_WEIGHTS = "judge"
+MOST_SIDE, MOST_CHANNELS, MOST_LAYERS = 1024, 65536, 16  # beyond these, a file's configuration is taken for damaged
 
 
 @dataclass(frozen=True)
@@ -132,11 +133,21 @@ def configs_to_json(network: NetworkConfig, training: TrainConfig) -> str:
 
 
 def configs_from_json(text: str) -> tuple[NetworkConfig, TrainConfig]:
+    """What `configs_to_json` was given. Raises LookupError, TypeError or ValueError for text that it did not make."""
     values = json.loads(text)
     network, training = KINDS[values["kind"]]
     return network_config(network, values["network"]), training(**values["training"])
 
 
 def network_config(config: type, values: dict):
-    """A network's configuration from what JSON made of it: lists become tuples."""
-    return config(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    """A network's configuration from what JSON made of it: lists become tuples.
+
+    Raises TypeError or ValueError for what makes no network.
+    """
+    made = config(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    lists = [value if isinstance(value, tuple) else (value,) for key, value in vars(made).items() if key != "block"]
+    whole = all(type(size) is int and 0 < size <= MOST_CHANNELS for sizes in lists for size in sizes)
+    layers = max(getattr(made, "blocks", 1), *map(len, lists))
+    if not whole or not all(lists) or layers > MOST_LAYERS or made.image_size > MOST_SIDE:
+        raise ValueError("its configuration holds sizes that make no network")
+    return made

@@ -89,15 +89,19 @@ def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(
             kind = header["kind"]
             if kind not in kinds:
                 raise WeightsError(f"{path} holds weights of kind {kind}, where {' or '.join(kinds)} is needed")
-            config = _config_from(KINDS[kind][0], header["config"])
+            config = network_config(KINDS[kind][0], header["config"])
             with torch.device("meta"):
                 model = build(config)
-            _check_shapes(path, model, {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()})  # noqa: SIM118
+            wanted = shapes(model.state_dict()) | {SUPPORT_TENSOR: tuple(Support.SHAPE)}
+            check_shapes(path, wanted, {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()})  # noqa: SIM118
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        support = Support(state.pop(SUPPORT_TENSOR).numpy())
+        state = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+        model.load_state_dict(state, strict=True, assign=True)
     except (
         SafetensorError,
         OSError,
-        KeyError,
+        LookupError,
         TypeError,
         ValueError,
         RuntimeError,
@@ -105,9 +109,6 @@ def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(
         AttributeError,
     ) as error:
         raise WeightsError(f"{path} is damaged or not a file of faceedit weights: {error}") from error
-    support = Support(state.pop(SUPPORT_TENSOR).numpy())
-    state = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
-    model.load_state_dict(state, strict=True, assign=True)
     model.eval().requires_grad_(False).to(device)
     return Weights(kind, model, support, path, digest, header.get("training", {}))
 
@@ -121,22 +122,13 @@ def save_weights(path: str | Path, model: Model, support: Support, training: dic
     write_atomically(path, save(tensors, {HEADER_KEY: json.dumps(header)}))
 
 
-def _config_from(kind: type, values: dict[str, object]) -> NetworkConfig:
-    config = network_config(kind, values)
-    lengths = [len(value) for value in asdict(config).values() if isinstance(value, tuple)]
-    lengths.append(getattr(config, "blocks", 1))
-    sizes = [size for value in asdict(config).values() for size in (value if isinstance(value, tuple) else (value,))]
-    if (
-        not all(isinstance(size, str) or (type(size) is int and 0 < size <= 65536) for size in sizes)
-        or max(lengths) > 16
-    ):
-        raise ValueError("its configuration holds sizes that make no network")
-    return config
+def shapes(state: dict[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor of a state dict."""
+    return {key: tuple(tensor.shape) for key, tensor in state.items()}
 
 
-def _check_shapes(path: Path, model: Model, found: dict[str, tuple[int, ...]]) -> None:
-    wanted = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
-    wanted[SUPPORT_TENSOR] = tuple(Support.SHAPE)
+def check_shapes(path: Path, wanted: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> None:
+    """Raise WeightsError, for the file, unless the same tensors are found as are wanted, each of its shape."""
     for key in sorted(set(wanted) | set(found)):
         if wanted.get(key) != found.get(key):
             raise WeightsError(f"{path} does not fit: {key} is {found.get(key)} where {wanted.get(key)} is needed")

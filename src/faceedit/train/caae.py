@@ -21,11 +21,7 @@ class CaaeTrainer(Trainer):
 
     def __init__(self, training: CaaeTraining, network: CaaeConfig, crops: Crops, device: str):
         torch.manual_seed(training.seed)
-        nets = {
-            "caae": Caae(network),
-            "image_critic": ImageDiscriminator(network),
-            "latent_critic": LatentDiscriminator(network),
-        }
+        nets = self.networks_for(network)
         for net in nets.values():
             he_init(net)
             net.to(device=device, memory_format=torch.channels_last)
@@ -36,6 +32,14 @@ class CaaeTrainer(Trainer):
         self.perceptual = perceptual_loss(training.perceptual)
         if self.perceptual is not None:
             self.perceptual.to(device=device, memory_format=torch.channels_last)
+
+    @staticmethod
+    def networks_for(network: CaaeConfig):
+        return {
+            "caae": Caae(network),
+            "image_critic": ImageDiscriminator(network),
+            "latent_critic": LatentDiscriminator(network),
+        }
 
     def train_step(self, progress):
         config, caae, image_critic, latent_critic = self.training, *self.networks.values()

@@ -11,14 +11,16 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
+from torch import nn
 
 from faceedit.circumplex import Support
 from faceedit.config import NetworkConfig, TrainConfig, configs_from_json
 from faceedit.errors import UnreadableError, UsageError, WeightsError
 from faceedit.files import write_atomically
-from faceedit.weights import build, save_weights
+from faceedit.weights import build, check_shapes, save_weights, shapes
 
 STATE_FILE, EARLIER_FILE, LOCK_FILE = "state.pt", "state-earlier.pt", "run.lock"
+KEYS = {"configs", "step", "seconds", "support", "ema", "networks", "optimizers"}
 
 
 def has_state(run: Path) -> bool:
@@ -80,7 +82,10 @@ def _read_state(path: Path) -> dict:
         with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
             if damaged := archive.testzip():
                 raise WeightsError(f"{path} is damaged: {damaged} is not what was written")
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        if missing := KEYS - state.keys():
+            raise WeightsError(f"{path} was not made by this version: it has no {min(missing)}")
+        return state
     except FileNotFoundError as error:
         raise WeightsError(f"{path} is missing") from error
     except WeightsError:
@@ -98,7 +103,21 @@ def configs_of(run: Path, state: dict) -> tuple[NetworkConfig, TrainConfig]:
     """What a state says of its networks and settings. Raises WeightsError where it is another program's, or older."""
     try:
         return configs_from_json(state["configs"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise WeightsError(f"the state in {run} was not made by this version: {error}") from error
+
+
+def check_networks(run: Path, held: dict[str, dict], make: Callable[[], dict[str, nn.Module]]) -> None:
+    """Raise WeightsError unless the state dicts held, by name, are those of the networks that `make` builds.
+
+    They are built without memory here: a file can claim sizes that no machine has.
+    """
+    try:
+        with torch.device("meta"):
+            networks = make()
+        for name, network in networks.items():
+            check_shapes(run / STATE_FILE, shapes(network.state_dict()), shapes(held[name]))
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise WeightsError(f"the state in {run} was not made by this version: {error}") from error
 
 
@@ -106,6 +125,7 @@ def export_weights(run: str | Path, path: str | Path) -> None:
     """Write the averaged (EMA) network of a run as published weights. Raises WeightsError."""
     state = load_state(Path(run))
     network, training = configs_of(Path(run), state)
+    check_networks(Path(run), {"ema": state["ema"]}, lambda: {"ema": build(network)})
     model = build(network)
     model.load_state_dict(state["ema"])
     facts = {key: value for key, value in asdict(training).items() if key not in ("minutes", "epochs", "save_minutes")}

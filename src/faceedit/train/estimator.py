@@ -24,7 +24,8 @@ class EstimatorTrainer(Trainer):
 
     def __init__(self, training: EstimatorTraining, network: EstimatorConfig, crops: Crops, device: str):
         torch.manual_seed(training.seed)
-        net = Estimator(network).to(device=device, memory_format=torch.channels_last)
+        nets = self.networks_for(network)
+        net = nets["estimator"].to(device=device, memory_format=torch.channels_last)
         decayed = [p for p in net.parameters() if p.ndim > 1]
         others = [p for p in net.parameters() if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -34,7 +35,11 @@ class EstimatorTrainer(Trainer):
         crops = crops.subset(halves[training.half])
         # Rare expressions count more than in life, or the extremes of the plane would never be learnt.
         sampler = BalancedSampler(plane_bins(crops.affect), training.batch, training.seed, power=0.5, most=8)
-        super().__init__(training, network, {"estimator": net}, {"estimator": optimizer}, crops, sampler, device)
+        super().__init__(training, network, nets, {"estimator": optimizer}, crops, sampler, device)
+
+    @staticmethod
+    def networks_for(network: EstimatorConfig):
+        return {"estimator": Estimator(network)}
 
     def train_step(self, progress):
         config = self.training

@@ -17,7 +17,15 @@ from faceedit.files import write_atomically
 from faceedit.image import Photo, encode_photo
 from faceedit.model.estimator import CROP_SIZE
 from faceedit.train.caae import CaaeTrainer
-from faceedit.train.checkpoint import configs_of, export_weights, has_state, load_state, locked, save_state
+from faceedit.train.checkpoint import (
+    check_networks,
+    configs_of,
+    export_weights,
+    has_state,
+    load_state,
+    locked,
+    save_state,
+)
 from faceedit.train.data import Crops, load_crops
 from faceedit.train.estimator import EstimatorTrainer
 from faceedit.train.labels import TRAIN, VALIDATION
@@ -83,13 +91,20 @@ def _train(data: Path, run: Path, training, network, device, resume, report, tel
         left = None if training.minutes is None else training.minutes - seconds / 60
         training = replace(training, guide=str(guide), minutes=left)
     trainer_class = {"caae": CaaeTrainer, "warp": WarpTrainer, "estimator": EstimatorTrainer}[kind_of(network)]
+    if state is not None:
+        check_networks(run, state["networks"], lambda: trainer_class.networks_for(network))
     size = CROP_SIZE if trainer_class is EstimatorTrainer else network.image_size
     crops = load_crops(data / TRAIN, size)
     held_out = data / VALIDATION
     validation = load_crops(held_out, size) if held_out.is_dir() and any(held_out.iterdir()) else None
     trainer = trainer_class(training, network, crops, device)
     if state is not None:
-        trainer.load_state(state)
+        try:
+            trainer.load_state(state)
+        except torch.OutOfMemoryError:
+            raise
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            raise WeightsError(f"the state in {run} was not made by this version: {error}") from error
     with _tensorboard(run) as writer, _interruption() as interrupted:
         _run(trainer, run, validation, writer, report, interrupted)
 

@@ -14,8 +14,8 @@ from faceedit.train.data import BalancedSampler, Crops
 class Trainer:
     """Networks by name, the first of which is the one to publish, and one step of training.
 
-    A subclass gives `train_step` and `validate`. All randomness of a step must be a function of the seed and the step:
-    then a resumed run is the same run.
+    A subclass gives `networks_for`, `train_step` and `validate`. All randomness of a step must be a function of the
+    seed and the step: then a resumed run is the same run.
     """
 
     def __init__(
@@ -38,6 +38,11 @@ class Trainer:
         self.sampler = sampler
         self.step = 0
         self.seconds = 0.0
+
+    @staticmethod
+    def networks_for(network: NetworkConfig) -> dict[str, nn.Module]:
+        """The networks of a configuration, untrained, the one to publish first."""
+        raise NotImplementedError
 
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
         """One update of all networks; progress: the share of the run that is over, in [0, 1].

@@ -34,11 +34,7 @@ class WarpTrainer(Trainer):
         if training.guide is None:
             raise UsageError("an editor needs a guide, the weights of an estimator that will not judge it")
         torch.manual_seed(training.seed)
-        nets = {
-            "editor": WarpEditor(network),
-            "image_critic": ImageDiscriminator(network),
-            "latent_critic": LatentDiscriminator(network),
-        }
+        nets = self.networks_for(network)
         for net in nets.values():
             net.to(device=device, memory_format=torch.channels_last)
         adam = {"betas": (0.5, 0.99), "fused": device != "mps"}
@@ -51,6 +47,14 @@ class WarpTrainer(Trainer):
         self.guide = load_weights(training.guide, device, ("estimator",)).model
         self.mask = torch.from_numpy(feather_mask(network.image_size)).to(device)
         self.price = 1 + away_from_mouth(network.image_size, torch.device(device))
+
+    @staticmethod
+    def networks_for(network: WarpConfig):
+        return {
+            "editor": WarpEditor(network),
+            "image_critic": ImageDiscriminator(network),
+            "latent_critic": LatentDiscriminator(network),
+        }
 
     def train_step(self, progress):
         config, (editor, image_critic, latent_critic) = self.training, self.networks.values()
