@@ -11,6 +11,14 @@ def test_labels_csv_carries_every_column_along(tmp_path):
     assert label == Label("a/1.jpg", 0.5, -0.25, 1, "train", {"age": "30-39"})
 
 
+def test_a_hundred_thousand_rows_are_read(tmp_path):
+    rows = (f"{i}.jpg,{i % 200 / 100 - 1:.2f},0,{i % 8}" for i in range(100_000))
+    (tmp_path / "labels.csv").write_text("file,valence,arousal,expression\n" + "\n".join(rows))
+    labels = read_labels(tmp_path)
+    assert len(labels) == 100_000
+    assert labels[-1] == Label("99999.jpg", 0.99, 0, 7)
+
+
 def test_what_is_written_is_read_back(tmp_path):
     labels = [Label("1.jpg", 0.5, -0.25, 3, None, {"group": "x"}), Label("2.jpg", 0, 1, None, None, {"group": ""})]
     write_labels(tmp_path, labels)
@@ -51,6 +59,10 @@ def test_the_papers_file_names(tmp_path):
         ("file,valence,arousal\n1.jpg,,0\n", "not nothing"),
         ("file,valence,arousal\n../1.jpg,0,0\n", "not a path below the folder"),
         ("file,valence,arousal\n/etc/1.jpg,0,0\n", "not a path below the folder"),
+        ("file,valence,arousal\na\\..\\..\\1.jpg,0,0\n", "not a path below the folder"),
+        ("file,valence,arousal\nC:1.jpg,0,0\n", "not a path below the folder"),
+        ("file,valence,arousal\n.,0,0\n", "not a path below the folder"),
+        ("file,valence,arousal\na\0.jpg,0,0\n", "not a path below the folder"),
         ("file,valence,arousal,expression\n1.jpg,0,0,happy\n", "expression must be a number"),
         ("file,valence,arousal,split\n1.jpg,0,0,test\n", "split must be"),
         ("", "no column file"),

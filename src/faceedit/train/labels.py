@@ -163,8 +163,8 @@ def _expression(text: str, where: str) -> int | None:
 
 
 def _inside(file: str, where: str) -> str:
-    """Refuse a path that would climb out of its folder."""
+    """Refuse a path that is none, or would climb out of its folder."""
     path = PurePosixPath(file.replace("\\", "/"))
-    if not file or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+    if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in file:
         raise UnreadableError(f"{where}: {file or 'an empty name'} is not a path below the folder")
     return path.as_posix()

@@ -82,10 +82,9 @@ def _keep_settings(source: Path, out: Path, size: int) -> None:
         raise UsageError(f"cannot make the folder {out}: {error.strerror}") from error
     path = out / SETTINGS_FILE
     settings = json.dumps({"size": size, "source": str(source.resolve())}) + "\n"
-    if path.exists() and path.read_text() != settings:
-        raise UsageError(
-            f"{out} holds crops made with other settings ({path.read_text().strip()}); choose another folder"
-        )
+    before = path.read_text(errors="replace") if path.exists() else settings
+    if before != settings:
+        raise UsageError(f"{out} holds crops made with other settings ({before.strip()}); choose another folder")
     write_atomically(path, settings.encode())
 
 
