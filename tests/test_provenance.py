@@ -1,9 +1,12 @@
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from faceedit.provenance import COMPOSITE, DRAWN, Provenance, embedded, from_xmp, read_embedded, to_xmp
+from faceedit.image import Photo
+from faceedit.provenance import COMPOSITE, DRAWN, Provenance, declared, embedded, from_xmp, read_embedded, to_xmp
+from faceedit.weights import load_weights
 
 EDIT = Provenance(COMPOSITE, "caae-96", "ab" * 32, "face at (1, 2)-(3, 4): valence +0.10 & <more>")
 CAMERA = b"""<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -32,6 +35,16 @@ def test_the_kind_of_source_is_where_others_look_for_it():
     root = ET.fromstring(to_xmp(EDIT).decode())
     name = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
     assert [element.text for element in root.iter(name)] == [COMPOSITE]
+
+
+def test_a_packet_nested_to_break_its_readers_is_left_out(tiny_weights):
+    deep = CAMERA.replace(b'"Ann"/>', b'"Ann">' + b"<a>" * 9000 + b"</a>" * 9000 + b"</rdf:Description>")
+    told = []
+    photo = declared(
+        Photo(np.zeros((1, 1, 3), np.uint8), xmp=deep), DRAWN, load_weights(str(tiny_weights)), "", told.append
+    )
+    assert len(told) == 1
+    assert from_xmp(photo.xmp).source_type == DRAWN
 
 
 @pytest.mark.parametrize(

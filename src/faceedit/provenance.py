@@ -92,9 +92,12 @@ def declared(
     photo: "Photo", source_type: str, weights: "Weights", edits: str, tell: Callable[[str], None] = lambda line: None
 ) -> "Photo":
     """The photo with a packet that says what was done in it. tell: hears of a source's packet that had to go."""
-    packet = declaration(source_type, weights, edits, photo.xmp)
-    if len(packet) > MOST_XMP:
-        tell("the photo's own XMP is too long to keep beside what says that it was edited: it is left out")
+    try:
+        packet = declaration(source_type, weights, edits, photo.xmp)
+    except RecursionError:  # nested deeper than any program does
+        packet = None
+    if packet is None or len(packet) > MOST_XMP:
+        tell("the photo's own XMP is too much to keep beside what says that it was edited: it is left out")
         packet = declaration(source_type, weights, edits)
     return replace(photo, xmp=packet)
 
