@@ -64,6 +64,10 @@ def test_files_that_cannot_be_used_are_refused(tmp_path):
     (tmp_path / "vgg-face.mat").write_bytes(b"junk")
     with pytest.raises(UnreadableError, match=r"vgg-face\.mat"):
         perceptual_loss(str(tmp_path / "vgg-face.mat"))
+    for layers in (3, np.zeros(3)):
+        savemat(tmp_path / "vgg-face.mat", {"layers": layers})
+        with pytest.raises(UnreadableError, match=r"vgg-face\.mat"):
+            perceptual_loss(str(tmp_path / "vgg-face.mat"))
     with pytest.raises(WeightsError, match="no layer conv3_2"):
         perceptual_loss(write_vgg_face(tmp_path / "other.mat", without="conv3_2"))
     with pytest.raises(UnreadableError):

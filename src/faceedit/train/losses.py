@@ -140,18 +140,17 @@ def _read_vgg_face(path: Path) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         from scipy.io import loadmat
     except ImportError as error:
         raise UsageError("reading a .mat file needs scipy: install faceedit[train]") from error
-    try:
-        layers = loadmat(path, squeeze_me=True, struct_as_record=False)["layers"]
-    except Exception as error:
-        raise UnreadableError(f"cannot read {path} as a MatConvNet network: {error}") from error
     wanted = [f"conv{b}_{i}" for b, n in enumerate(VGG_FACE_BLOCKS, 1) for i in range(1, n + 1)]
     wanted = wanted[: wanted.index(VGG_FACE_COMPARED[-1]) + 1]
     found = {}
-    for layer in layers:
-        if layer.name in wanted:
-            weight, bias = layer.weights if hasattr(layer, "weights") else (layer.filters, layer.biases)
-            weight = torch.from_numpy(weight.astype("float32")).permute(3, 2, 0, 1).contiguous()
-            found[layer.name] = (weight, torch.from_numpy(bias.astype("float32")).flatten())
+    try:
+        for layer in loadmat(path, squeeze_me=True, struct_as_record=False)["layers"]:
+            if layer.name in wanted:
+                weight, bias = layer.weights if hasattr(layer, "weights") else (layer.filters, layer.biases)
+                weight = torch.from_numpy(weight.astype("float32")).permute(3, 2, 0, 1).contiguous()
+                found[layer.name] = (weight, torch.from_numpy(bias.astype("float32")).flatten())
+    except Exception as error:
+        raise UnreadableError(f"cannot read {path} as a MatConvNet network: {error}") from error
     if missing := [name for name in wanted if name not in found]:
         raise WeightsError(f"{path} has no layer {missing[0]}: it is not vgg-face.mat")
     return found
