@@ -4,6 +4,7 @@ import torch
 
 from faceedit.circumplex import Affect
 from faceedit.engine import ENGINES, difference
+from faceedit.model.caae import Caae
 from faceedit.weights import build
 from tests.conftest import TINY, TINY_WARP, draw_face
 
@@ -28,6 +29,29 @@ def test_decoding_in_batches_is_decoding_one_by_one(engine):
         np.testing.assert_allclose(same_flow, flow, atol=2e-2)
         np.testing.assert_allclose(same_colour, colour, atol=2e-3)
     assert np.abs([colour for _, colour in together]).max() > 1e-4
+
+
+def test_where_memory_is_full_batches_are_halved_down_to_one(engine):
+    code = engine.encode(draw_face(32), Affect(0.1, 0.2))
+    whole = list(engine.edits(code, TARGETS))
+    tried = []
+
+    def full(module, inputs):
+        tried.append(len(inputs[-1]))
+        if tried[-1] > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    decoder = engine.model.generator if isinstance(engine.model, Caae) else engine.model.decoder
+    decoder.register_forward_pre_hook(full)
+    for room, expected in ((5, [16, 8, 4, 4, 4, 4, 4]), (1, [16, 8, 4, 2] + [1] * 20)):
+        tried.clear()
+        for pair, same in zip(engine.edits(code, TARGETS), whole, strict=True):
+            for field, same_field in zip(pair, same, strict=True):
+                np.testing.assert_allclose(field, same_field, atol=2e-2)
+        assert tried == expected
+    room = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        list(engine.edits(code, TARGETS))
 
 
 def test_an_edit_to_the_source_is_nothing(engine):

@@ -12,6 +12,7 @@ import sys
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -211,6 +212,29 @@ def test_of_several_pictures_the_first_is_edited_and_that_is_said(edit, tmp_path
         assert read_photo(tmp_path / "out.png").pixels.mean() > 50
     assert edit(tmp_path / "a.gif", "-o", tmp_path / "none.png")[0] == 4
     assert not (tmp_path / "none.png").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried …"),
+        cv2.error("OpenCV(5.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 9 bytes"),
+    ],
+)
+@pytest.mark.parametrize("place", ["faceedit.editor.FaceEditor.encode", "faceedit.batch.write_photo"])
+def test_memory_that_runs_out_is_a_sentence(edit, tmp_path, monkeypatch, error, place):
+    def full(*arguments):
+        raise error
+
+    monkeypatch.setattr(place, full)
+    (tmp_path / "a.png").write_bytes(SEEDS["PNG"])
+    code, shown, told = edit(tmp_path / "a.png")
+    assert (code, shown) == (6, b"")
+    assert told.count(b"\n") == 1
+    assert b"not enough memory" in told
+    assert os.listdir(tmp_path) == ["a.png"]
 
 
 def test_names_that_no_file_can_have_are_refused(tmp_path):

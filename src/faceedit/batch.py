@@ -10,10 +10,11 @@ from pathlib import Path
 
 import cv2
 
-from faceedit.errors import FaceEditError, UnreadableError, UsageError
+from faceedit.errors import FaceEditError, MemoryExhaustedError, UnreadableError, UsageError, is_out_of_memory
 from faceedit.image import WRITE_FORMATS, Photo, format_of, read_photo, write_photo
 
 TAGS = ("edited", "crop", "grid", "animated")  # what results are named with
+UNEXPECTED = (MemoryError, RuntimeError, OverflowError, cv2.error)  # of one photo, and not of the others
 AHEAD = 2  # photos read before their turn, and written after it: what bounds memory
 
 
@@ -121,8 +122,8 @@ def run(jobs: list[Job], work: Callable[[Photo], tuple[Photo, dict]]) -> Iterato
             except FaceEditError as error:
                 yield job, error
                 continue
-            except (MemoryError, RuntimeError, OverflowError, cv2.error) as error:
-                yield job, FaceEditError(f"{job.photo} could not be edited: {str(error) or type(error).__name__}")
+            except UNEXPECTED as error:
+                yield job, _failure(job, error)
                 continue
             writes.append((job, facts, pool.submit(write_photo, job.output, result)))
             if len(writes) > AHEAD:
@@ -152,7 +153,15 @@ def _written(job: Job, facts: dict, writing: Future) -> tuple[Job, dict | FaceEd
         writing.result()
     except FaceEditError as error:
         return job, error
+    except UNEXPECTED as error:
+        return job, _failure(job, error)
     return job, facts
+
+
+def _failure(job: Job, error: Exception) -> FaceEditError:
+    if is_out_of_memory(error):
+        return MemoryExhaustedError(f"{job.photo} could not be edited: there is not enough memory for it")
+    return FaceEditError(f"{job.photo} could not be edited: {error}")
 
 
 def _single(photo: Found, output: Path, overwrite: bool, skip_existing: bool) -> Job:

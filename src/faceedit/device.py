@@ -1,10 +1,14 @@
-"""Choosing where the networks run."""
+"""Choosing where the networks run, and how many inputs at a time."""
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import torch
 
 from faceedit.errors import UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+Result = TypeVar("Result")
 
 
 def available_devices() -> list[str]:
@@ -23,3 +27,24 @@ def resolve_device(name: str = "auto") -> str:
     if name not in usable:
         raise UsageError(f"this machine has no {name} device that torch can use; choose --device cpu")
     return name
+
+
+def in_batches(work: Callable[[torch.Tensor], Result], inputs: torch.Tensor, most: int) -> Iterator[Result]:
+    """What `work` makes, without gradients, of each batch of the inputs (N, ...), in turn.
+
+    A batch holds `most` of them, or half as many, and half again, where the memory of the device does not suffice.
+    Raises torch.OutOfMemoryError where it does not suffice for one.
+    """
+    start = 0
+    while start < len(inputs):
+        batch = inputs[start : start + most]
+        try:
+            with torch.inference_mode():
+                result = work(batch)
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+            most = len(batch) // 2
+        else:
+            yield result
+            start += len(batch)

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 
 from faceedit.circumplex import Affect
+from faceedit.device import in_batches
 from faceedit.face import feather_mask
 from faceedit.model.caae import Caae
 from faceedit.model.warp import Encoded, WarpEditor, away_from_mouth, rendered
 
-BATCH = 16  # targets decoded at a time
+BATCH = 16  # targets decoded at a time, where memory suffices
 SMOOTHING = 0.01  # standard deviation of a blur, of the crop's side
 FLOW_SMOOTHING = 0.03  # likewise
 # What a warping editor draws is damped: trained to please a guide, it goes further than the faces that people make. The
@@ -75,13 +76,15 @@ class CaaeEngine:
 
     def network(self, crop, source, target):
         with torch.inference_mode():
-            self.model(_tensor(crop, self.device), next(_tensors(np.array([target.pair]), self.device))).cpu()
+            self.model(_tensor(crop, self.device), _affects([target.pair]).to(self.device)).cpu()
 
     def _decoded(self, z, targets) -> Iterator[np.ndarray]:
-        for affect in _tensors(targets, self.device):
-            with torch.inference_mode():
-                images = self.model.generator(z.expand(len(affect), -1), affect)
-            yield from ((images + 1) / 2).permute(0, 2, 3, 1).float().cpu().numpy()
+        def decode(affect):
+            images = self.model.generator(z.expand(len(affect), -1), affect.to(self.device))
+            return ((images + 1) / 2).permute(0, 2, 3, 1).float().cpu().numpy()
+
+        for images in in_batches(decode, _affects(targets), BATCH):
+            yield from images
 
 
 @dataclass(frozen=True)
@@ -102,35 +105,39 @@ class WarpEngine:
     def encode(self, crop, source):
         with torch.inference_mode():
             encoded = self.model.encoder(_tensor(crop, self.device))
-        return WarpCode(encoded, next(_tensors(np.array([source.pair]), self.device)))
+        return WarpCode(encoded, _affects([source.pair]).to(self.device))
 
     def edits(self, code, targets):
-        for flow, colour in self._fields(code, targets):
+        def draw(affect):
+            flow, colour = self._fields(code, affect)
             flows = flow.permute(0, 2, 3, 1) * (self.size / 2)
             colours = colour.permute(0, 2, 3, 1) / 2
-            yield from zip(flows.float().cpu().numpy(), colours.float().cpu().numpy(), strict=True)
+            return zip(flows.float().cpu().numpy(), colours.float().cpu().numpy(), strict=True)
+
+        for fields in in_batches(draw, _affects(targets), BATCH):
+            yield from fields
 
     def drawings(self, code, targets):
         mask = torch.from_numpy(feather_mask(self.size)).to(self.device)
-        crops = []
-        for flow, colour in self._fields(code, targets):
+
+        def draw(affect):
+            flow, colour = self._fields(code, affect)
             images = rendered(code.encoded.images.expand(len(flow), -1, -1, -1), flow, colour, mask)
-            crops.append(_to_uint8(((images + 1) / 2).permute(0, 2, 3, 1).cpu().numpy()))
-        return np.concatenate(crops)
+            return _to_uint8(((images + 1) / 2).permute(0, 2, 3, 1).cpu().numpy())
+
+        return np.concatenate(list(in_batches(draw, _affects(targets), BATCH)))
 
     def network(self, crop, source, target):
         with torch.inference_mode():
-            affects = (next(_tensors(np.array([affect.pair]), self.device)) for affect in (source, target))
+            affects = (_affects([affect.pair]).to(self.device) for affect in (source, target))
             for field in self.model(_tensor(crop, self.device), *affects):
                 field.cpu()
 
-    def _fields(self, code, targets) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for affect in _tensors(targets, self.device):
-            with torch.inference_mode():
-                source = code.source.expand(len(affect), -1)
-                flow, colour = self.model.decoder(code.encoded.expand(len(affect)), source, affect)
-            gain = 1 - (1 - GAIN_AWAY) * away_from_mouth(self.size, flow.device)
-            yield gain * flow, gain * colour
+    def _fields(self, code, affect) -> tuple[torch.Tensor, torch.Tensor]:
+        source = code.source.expand(len(affect), -1)
+        flow, colour = self.model.decoder(code.encoded.expand(len(affect)), source, affect.to(self.device))
+        gain = 1 - (1 - GAIN_AWAY) * away_from_mouth(self.size, flow.device)
+        return gain * flow, gain * colour
 
 
 ENGINES = {"caae": CaaeEngine, "warp": WarpEngine}
@@ -176,10 +183,9 @@ def _tensor(crop: np.ndarray, device: str) -> torch.Tensor:
     return torch.from_numpy(crop).permute(2, 0, 1)[None].to(device).float() / 127.5 - 1
 
 
-def _tensors(targets: np.ndarray, device: str) -> Iterator[torch.Tensor]:
-    """The targets in batches, each (n, 2) on the device."""
-    for batch in torch.from_numpy(np.asarray(targets, np.float32)).split(BATCH):
-        yield batch.to(device)
+def _affects(targets) -> torch.Tensor:
+    """The targets, (N, 2) on the CPU."""
+    return torch.from_numpy(np.asarray(targets, np.float32))
 
 
 def _to_uint8(images: np.ndarray) -> np.ndarray:

@@ -1,5 +1,8 @@
 """The errors a user can meet. Each says in one sentence what was wrong, with which file, and what to do."""
 
+# What Python, torch and OpenCV say of memory that is full, where the kind of the exception does not.
+NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "Insufficient memory")
+
 
 class FaceEditError(Exception):
     """Base of all errors meant for a user; `exit_code` is what the command line ends with."""
@@ -41,3 +44,8 @@ class MemoryExhaustedError(FaceEditError):
     """The device ran out of memory."""
 
     exit_code = 6
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an exception that is none of ours tells of too little memory."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)

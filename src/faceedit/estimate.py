@@ -7,7 +7,7 @@ import torch
 
 from faceedit.circumplex import Affect
 from faceedit.config import JUDGE_WEIGHTS
-from faceedit.device import resolve_device
+from faceedit.device import in_batches, resolve_device
 from faceedit.face import Face, alignment, crop_face
 from faceedit.model.estimator import CROP_SIZE, EXPRESSIONS
 from faceedit.weights import Weights, load_weights
@@ -52,11 +52,10 @@ class AffectEstimator:
 
     def estimate_crops(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """affect (N, 2), not clipped, and expression probabilities (N, 8) of aligned crops (N, S, S, 3) uint8."""
-        affect, probabilities = [], []
-        with torch.inference_mode():
-            for batch in torch.from_numpy(crops).split(BATCH):
-                images = batch.to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
-                estimate, logits = self.model(images)
-                affect.append(estimate.cpu())
-                probabilities.append(logits.softmax(1).cpu())
+
+        def estimate(batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            affect, logits = self.model(batch.to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1)
+            return affect.cpu(), logits.softmax(1).cpu()
+
+        affect, probabilities = zip(*in_batches(estimate, torch.from_numpy(crops), BATCH), strict=True)
         return torch.cat(affect).numpy(), torch.cat(probabilities).numpy()

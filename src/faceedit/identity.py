@@ -6,12 +6,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from faceedit.device import in_batches
 from faceedit.errors import UnreadableError, UsageError, WeightsError
 from faceedit.face import Face, crop_face, similarity
 from faceedit.model.embedder import LANDMARKS, SIZE, MobileFaceNet
 
 STATE_SUFFIXES = (".safetensors", ".pt", ".pth")
 FACENET_SIZE = 160
+BATCH = 64
 
 
 class FaceEmbedder:
@@ -28,15 +30,18 @@ class FaceEmbedder:
             raise UsageError(f"an embedder must be facenet, or the path of MobileFaceNet weights, not {name}")
         self.network = (load_facenet() if self.is_facenet else load_mobilefacenet(Path(name))).to(device)
 
-    @torch.inference_mode()
     def embed(self, images: list[np.ndarray], face: Face) -> torch.Tensor:
         """Unit vectors (N, D) on the CPU of one face in several versions (H, W, 3) uint8 of its photo.
 
         The inner product of two is their cosine.
         """
         crops = np.stack([self._crop(image, face) for image in images])
-        tensors = torch.from_numpy(crops).permute(0, 3, 1, 2).to(self.device).float() / 127.5 - 1
-        return nn.functional.normalize(self.network(tensors).float()).cpu()
+
+        def vectors(batch: torch.Tensor) -> torch.Tensor:
+            images = batch.to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+            return nn.functional.normalize(self.network(images).float()).cpu()
+
+        return torch.cat(list(in_batches(vectors, torch.from_numpy(crops), BATCH)))
 
     def _crop(self, image: np.ndarray, face: Face) -> np.ndarray:
         if self.is_facenet:  # trained on the detector's boxes, stretched to a square

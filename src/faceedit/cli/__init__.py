@@ -7,7 +7,7 @@ import sys
 
 from faceedit.cli import edit, measure, train, web  # noqa: F401 - each adds its commands
 from faceedit.cli.app import app, say
-from faceedit.errors import FaceEditError, MemoryExhaustedError, UnreadableError
+from faceedit.errors import FaceEditError, MemoryExhaustedError, UnreadableError, is_out_of_memory
 
 
 def main() -> None:
@@ -19,14 +19,12 @@ def main() -> None:
         app(prog_name="faceedit")
     except FaceEditError as error:
         _fail(error)
-    except MemoryError:
-        _fail(MemoryExhaustedError("there is not enough memory for this"))
-    except RuntimeError as error:  # which torch raises when a device's memory is full
-        if "out of memory" in str(error) or "can't allocate memory" in str(error):
+    except Exception as error:
+        if is_out_of_memory(error):
             _fail(MemoryExhaustedError("there is not enough memory for this: try --device cpu, or a smaller batch"))
+        if isinstance(error, OSError):
+            _fail(UnreadableError(f"{error.filename or 'a file'}: {error.strerror or error}"))
         raise
-    except OSError as error:
-        _fail(UnreadableError(f"{error.filename or 'a file'}: {error.strerror or error}"))
 
 
 def _fail(error: FaceEditError) -> None:
