@@ -1,4 +1,4 @@
-"""Training that is killed, damaged, or runs out of disk."""
+"""Work that is killed, interrupted, damaged, or runs out of disk."""
 
 import multiprocessing
 import os
@@ -6,16 +6,22 @@ import random
 import resource
 import shutil
 import signal
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from faceedit import cli
 from faceedit.config import CaaeTraining
-from faceedit.errors import FaceEditError, UsageError, WeightsError
+from faceedit.editor import FaceEditor
+from faceedit.errors import FaceEditError, MemoryExhaustedError, UsageError, WeightsError
+from faceedit.train import prepare
 from faceedit.train.checkpoint import EARLIER_FILE, STATE_FILE, has_state, load_state, locked, save_state
 from faceedit.train.loop import train
-from tests.conftest import TINY
+from tests.conftest import TINY, FakeDetector, draw_face, face_at
 from tests.test_train import same
 
 # Every step is saved, so that many of the kills hit a checkpoint that is being written.
@@ -142,3 +148,111 @@ def locks_out(folder) -> int:
             return 0
     except UsageError as error:
         return error.exit_code
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of 24 photos, each a face, with their labels."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rows = ["file,valence,arousal,split"]
+    for i in range(24):
+        Image.fromarray(draw_face(64, tint=i)).save(folder / f"{i}.png")
+        rows.append(f"{i}.png,0,0,train")
+    (folder / "labels.csv").write_text("\n".join(rows))
+    return folder
+
+
+class SlowDetector(FakeDetector):
+    """Finds the face of each photo, and takes the time that a network would."""
+
+    def __init__(self):
+        super().__init__([face_at(0, 0, 64)])
+
+    def detect(self, image):
+        time.sleep(0.01)
+        return super().detect(image)
+
+
+class WorkersDetector(SlowDetector):
+    def __init__(self):
+        super().__init__()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # Ctrl-C is not for workers
+
+
+@pytest.fixture(params=["edit", "prepare"])
+def command(request, photos, tiny_editor, monkeypatch):
+    """A command line that makes files of the photos in a folder, and goes on there when it is given again."""
+    tiny_editor.detector = SlowDetector()
+    monkeypatch.setattr(FaceEditor, "from_pretrained", lambda *arguments: tiny_editor)
+    monkeypatch.setattr(prepare, "FaceDetector", WorkersDetector)
+    monkeypatch.setattr(prepare, "get_context", lambda kind: fork)  # to start anew takes seconds
+    monkeypatch.setattr(prepare, "CHUNK", 2)
+    if request.param == "edit":
+        return lambda out: ["edit", photos, "--emotion", "happy", "-o", out, "--skip-existing"]
+    return lambda out: ["prepare", photos, "--out", out, "--size", "32", "--workers", "2"]
+
+
+def start(command, log: Path):
+    """A process that runs a command line, in a group of its own, as a shell has it."""
+
+    def run():
+        os.setsid()
+        for stream in (1, 2):
+            os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.argv = ["faceedit", *map(str, command)]
+        cli.main()
+
+    return in_child(run)
+
+
+def files(folder) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def running(group: int) -> int:
+    """How many processes of a group there are."""
+    states = [stat.read_text().rpartition(")")[2].split() for stat in Path("/proc").glob("[0-9]*/stat")]
+    return sum(state != "Z" and int(of) == group for state, _, of, *_ in states)
+
+
+def wait_until(holds, what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.001)
+
+
+def test_interrupted_and_killed_a_command_goes_on_to_the_same_files(command, tmp_path):
+    whole, out, log = tmp_path / "whole", tmp_path / "out", tmp_path / "log"
+    child = start(command(whole), log)
+    child.join()
+    assert child.exitcode == 0, log.read_text()
+
+    def made() -> int:
+        return len(list(out.rglob("[0-9]*.*")))
+
+    # Ctrl-C reaches every process of a terminal's job; what kills for want of memory picks one.
+    for count, number, end, code in ((1, signal.SIGINT, os.killpg, 130), (8, signal.SIGKILL, os.kill, -9)):
+        child = start(command(out), log)
+        wait_until(lambda count=count, child=child: made() >= count or not child.is_alive(), "nothing was made")
+        end(child.pid, number)
+        child.join()
+        assert child.exitcode == code
+        wait_until(lambda child=child: not running(child.pid), "a process was left")
+        assert made() < 24
+        assert code != 130 or not list(out.rglob(".*"))
+    child = start(command(out), log)
+    child.join()
+    assert child.exitcode == 0
+    assert {name: data for name, data in files(out).items() if Path(name).name[0] != "."} == files(whole)
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_worker_that_is_killed_is_one_sentence(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare, "FaceDetector", lambda: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(prepare, "get_context", lambda kind: fork)
+    with pytest.raises(MemoryExhaustedError, match="--workers"):
+        prepare.prepare(photos, tmp_path / "out", 32, 2)

@@ -1,17 +1,21 @@
 """Photos and labels → aligned crops, ready for training."""
 
+import contextlib
 import json
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path, PurePosixPath
 
 import cv2
 
-from faceedit.errors import FaceEditError, UsageError
+from faceedit.errors import FaceEditError, MemoryExhaustedError, UsageError
 from faceedit.face import FaceDetector, alignment, crop_face
 from faceedit.files import write_atomically
 from faceedit.image import Photo, encode_photo, read_photo
@@ -56,9 +60,10 @@ def prepare(
     outcomes = {target: None for _, target, _ in jobs if target.exists()}
     pending = [(path, target) for path, target, _ in jobs if target not in outcomes]
     progress(len(outcomes), len(jobs))
-    for results in _in_processes(pending, size, workers):
-        outcomes.update(results)
-        progress(len(outcomes), len(jobs))
+    with contextlib.closing(_in_processes(pending, size, workers)) as done:
+        for results in done:
+            outcomes.update(results)
+            progress(len(outcomes), len(jobs))
     summary = Prepared()
     kept: dict[str, list[Label]] = {TRAIN: [], VALIDATION: []}
     for path, target, label in jobs:
@@ -116,25 +121,53 @@ def _in_processes(pending: list[tuple[Path, Path]], size: int, workers: int) -> 
     chunks = [pending[i : i + CHUNK] for i in range(0, len(pending), CHUNK)]
     if not chunks:
         return
-    pool = ProcessPoolExecutor(min(workers, len(chunks)), get_context("spawn"), _start_worker, (size,))
+    context = get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(min(workers, len(chunks)), context, _start_worker, (size, stop))
     try:
-        yield from pool.map(_cut_chunk, chunks)
+        with _without_interrupts():  # as the workers inherit: Ctrl-C is for this process, which ends them
+            results = pool.map(_cut_chunk, chunks)
+        yield from results
+    except BrokenProcessPool as error:
+        raise MemoryExhaustedError(
+            "a worker was killed, as happens when memory runs out: with fewer --workers, the same command goes on"
+        ) from error
     finally:
+        stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker(size: int) -> None:
-    global _detector, _size
+@contextlib.contextmanager
+def _without_interrupts():
+    """Outside the main thread there are none."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _start_worker(size: int, stop) -> None:
+    global _detector, _size, _stop
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends the workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    _detector, _size = FaceDetector(), size
+    _detector, _size, _stop = FaceDetector(), size, stop
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    parent_process().join()
+    os._exit(1)
 
 
 def _cut_chunk(chunk: list[tuple[Path, Path]]) -> dict[Path, str | None]:
     """For each crop to make: None when it was made, else the name of the list in Prepared."""
-    return {target: _cut(path, target) for path, target in chunk}
+    return {target: _cut(path, target) for path, target in chunk if not _stop.is_set()}
 
 
 def _cut(path: Path, target: Path) -> str | None:
