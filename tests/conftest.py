@@ -101,9 +101,13 @@ def tiny_editor(tiny_weights, judge) -> FaceEditor:
 
 @pytest.fixture
 def prepared(tmp_path) -> Path:
+    return draw_faces(tmp_path / "data")
+
+
+def draw_faces(data: Path) -> Path:
     """A prepared folder of drawn faces: 12 for training, 4 for validation."""
     for split, count in (("train", 12), ("validation", 4)):
-        folder = tmp_path / "data" / split
+        folder = data / split
         folder.mkdir(parents=True)
         rows = ["file,valence,arousal,expression"]
         for i in range(count):
@@ -111,4 +115,4 @@ def prepared(tmp_path) -> Path:
             Image.fromarray(draw_face(48, valence, tint=i)).save(folder / f"{i}.jpg", quality=95)
             rows.append(f"{i}.jpg,{valence:.3f},{-valence / 2:.3f},{i % 3}")
         (folder / "labels.csv").write_text("\n".join(rows) + "\n")
-    return tmp_path / "data"
+    return data

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from faceedit.train.augment import augment, jpeg, recrop
+from faceedit.train.parallel import Processes, Share
 from tests.conftest import draw_face
 
 
@@ -16,22 +17,30 @@ def images():
 
 
 def test_augmented_crops_keep_shape_range_and_face(images):
-    changed = augment(images, 48, torch.Generator().manual_seed(0))
+    changed = augment(images, 48, Share(8).draws(0))
     assert changed.shape == (8, 3, 48, 48)
     assert changed.abs().max() <= 1
     assert changed.isfinite().all()
     plain = torch.nn.functional.interpolate(images, (48, 48), mode="bilinear", antialias=True)
     assert 0.02 < (changed - plain).abs().mean() < 0.8
-    again = augment(images, 48, torch.Generator().manual_seed(0))
+    again = augment(images, 48, Share(8).draws(0))
     assert torch.equal(changed, again)
-    assert not torch.equal(changed, augment(images, 48, torch.Generator().manual_seed(1)))
+    assert not torch.equal(changed, augment(images, 48, Share(8).draws(1)))
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_a_crop_is_augmented_alike_on_any_process(images, count):
+    whole = augment(images, 48, Share(8).draws(0))
+    for index in range(count):
+        share = Share(8, Processes(index, count))
+        torch.testing.assert_close(augment(images[share.here], 48, share.draws(0)), whole[share.here])
 
 
 def test_recropping_stays_within_its_limits(images):
     """A blob in the middle moves by no more than the largest shift."""
     blob = torch.zeros(64, 1, 65, 65)
     blob[:, :, 31:34, 31:34] = 1
-    moved = recrop(blob, 65, torch.Generator().manual_seed(0))
+    moved = recrop(blob, 65, Share(64).draws(0))
     places = moved.flatten(2).argmax(2).flatten()
     offsets = torch.stack([places % 65, places // 65], 1).float() - 32
     assert offsets.abs().max() / 65 < 0.12 * 1.3 * 1.5

@@ -67,7 +67,7 @@ def test_an_interrupted_estimator_resumes_to_the_bitwise_same_end(prepared, tmp_
 
 
 def test_a_perturbed_estimator_sees_crops_moved_to_where_it_errs(prepared):
-    training = EstimatorTraining(batch=4, perturbation=3.0)
+    training = EstimatorTraining(batch=6, perturbation=3.0)
     crops = load_crops(prepared / "train", 32)
     trainer = EstimatorTrainer(training, TINY_ESTIMATOR, crops, "cpu")
     trainer.published.eval()

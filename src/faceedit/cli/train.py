@@ -62,7 +62,7 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Each shows all crops, rare ones repeatedly.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Train for this time instead of for --epochs.")] = None,
-    batch: Annotated[int | None, typer.Option(min=2)] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help="Crops in a step of one process.")] = None,
     learning_rate: Annotated[float | None, typer.Option()] = None,
     image_size: Annotated[int | None, typer.Option(help="Side of the images that the networks see.")] = None,
     perceptual: Annotated[
@@ -85,6 +85,8 @@ def train(
     """Train a model on prepared crops; options not given are the model's own. Ctrl-C saves; --resume goes on."""
     from dataclasses import fields, replace
 
+    speaks = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes that were launched on a host, one does
+    console.quiet = not speaks
     given: dict[str, Any] = {  # each value of its field's type
         "epochs": epochs,
         "minutes": minutes,
@@ -146,7 +148,8 @@ def train(
             else:
                 say("interrupted, with nothing to keep yet")
             raise
-    print(run)
+    if speaks:
+        print(run)
 
 
 @app.command()

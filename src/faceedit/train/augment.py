@@ -1,13 +1,14 @@
 """Random changes to crops that leave the expression as it is: other crops, light, blur, JPEG, something in front.
 
-images: (N, 3, S, S) in [-1, 1] on any device; random numbers come from a generator on the CPU, so that a step draws the
-same on every device.
+images: (N, 3, S, S) in [-1, 1] on any device; draws: the random numbers for these N images.
 """
 
 import math
 
 import torch
 from torch.nn import functional
+
+from faceedit.train.parallel import Draws
 
 SHIFT, LOG_SCALE, ANGLE = 0.12, 0.2, 0.25  # of the side; natural logarithm; radians: each at most
 # The luminance table of JPEG (ITU-T T.81, annex K), for quality 50.
@@ -23,22 +24,21 @@ QUANTISATION = (
 )
 
 
-def augment(images: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
+def augment(images: torch.Tensor, size: int, draws: Draws) -> torch.Tensor:
     """The crops changed at random and resized, (N, 3, size, size)."""
-    images = recolour(recrop(images, size, generator), generator)
+    images = recolour(recrop(images, size, draws), draws)
     # Each quarter of the batch, which is in random order already, meets another kind of damage.
-    plain, small, pressed, hidden = images.tensor_split(4)
-    parts = [plain, _shrunk(small, generator), _pressed(pressed, generator), _hidden(hidden, generator)]
+    quarters = draws.split(4)
+    plain, small, pressed, hidden = images.split([len(quarter) for quarter in quarters])
+    parts = [plain, _shrunk(small, quarters[1]), _pressed(pressed, quarters[2]), _hidden(hidden, quarters[3])]
     return torch.cat(parts).clamp(-1, 1)
 
 
-def recrop(images: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
+def recrop(images: torch.Tensor, size: int, draws: Draws) -> torch.Tensor:
     """Each crop mirrored or not, shifted, scaled and turned at random; what lies outside is mirrored into it."""
     count = len(images)
-    angle, log_scale, x, y = (
-        (torch.rand(count, generator=generator) * 2 - 1) * most for most in (ANGLE, LOG_SCALE, 2 * SHIFT, 2 * SHIFT)
-    )
-    mirror = torch.randint(2, (count,), generator=generator) * 2.0 - 1
+    angle, log_scale, x, y = ((draws.rand() * 2 - 1) * most for most in (ANGLE, LOG_SCALE, 2 * SHIFT, 2 * SHIFT))
+    mirror = draws.coins() * 2.0 - 1
     scale = log_scale.exp()
     cos, sin = scale * angle.cos(), scale * angle.sin()
     theta = torch.stack([torch.stack([mirror * cos, -sin, x], 1), torch.stack([mirror * sin, cos, y], 1)], 1)
@@ -46,11 +46,11 @@ def recrop(images: torch.Tensor, size: int, generator: torch.Generator) -> torch
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def recolour(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def recolour(images: torch.Tensor, draws: Draws) -> torch.Tensor:
     """Another exposure, gamma, contrast and white balance for each crop; one in eight turns grey."""
 
     def draw(most, *shape):
-        values = (torch.rand(len(images), *shape, generator=generator) * 2 - 1) * most
+        values = (draws.rand(*shape) * 2 - 1) * most
         return values.view(len(images), *shape, *[1] * (3 - len(shape))).to(images.device)
 
     light = ((images + 1) / 2).clamp(1e-4, 1) ** draw(0.4, 1).exp()
@@ -76,29 +76,27 @@ def jpeg(images: torch.Tensor, quality: float) -> torch.Tensor:
     return ((basis.T @ coefficients @ basis).transpose(3, 4).reshape(images.shape) + 0.5) / 127.5
 
 
-def _shrunk(images, generator):
+def _shrunk(images, draws):
     """As if the face had been small in its photo, and enlarged."""
     size = images.shape[2]
-    small = round(size * (0.25 + 0.6 * torch.rand(1, generator=generator).item()))
+    small = round(size * (0.25 + 0.6 * draws.once()))
     images = functional.interpolate(images, (small, small), mode="bilinear", antialias=True, align_corners=False)
     return functional.interpolate(images, (size, size), mode="bilinear", align_corners=False)
 
 
-def _pressed(images, generator):
+def _pressed(images, draws):
     """Noise, and the marks of JPEG."""
-    noise = torch.randn(images.shape, generator=generator).to(images.device)
-    images = images + noise * 0.08 * torch.rand(1, generator=generator).item()
-    return jpeg(images, 10 + 60 * torch.rand(1, generator=generator).item())
+    noise = draws.randn(*images.shape[1:]).to(images.device)
+    images = images + noise * 0.08 * draws.once()
+    return jpeg(images, 10 + 60 * draws.once())
 
 
-def _hidden(images, generator):
+def _hidden(images, draws):
     """A rectangle of one colour in front of a part."""
     size = images.shape[2]
     images = images.clone()
-    for i in range(len(images)):
-        width, height, x, y = torch.rand(4, generator=generator).tolist()
+    for i, (width, height, x, y, *colour) in enumerate(draws.rand(7).tolist()):
         width, height = round(size * (0.1 + 0.3 * width)), round(size * (0.1 + 0.3 * height))
         x, y = round((size - width) * x), round((size - height) * y)
-        colour = torch.rand(3, 1, 1, generator=generator) * 2 - 1
-        images[i, :, y : y + height, x : x + width] = colour.to(images)
+        images[i, :, y : y + height, x : x + width] = images.new_tensor(colour).view(3, 1, 1) * 2 - 1
     return images

@@ -43,9 +43,10 @@ class CaaeTrainer(Trainer):
 
     def train_step(self, progress):
         config, caae, image_critic, latent_critic = self.training, *self.networks.values()
-        images, affect = self.crops.batch(self.sampler.indices(self.step), self.device)
+        here = self.share.here
+        images, affect = self.crops.batch(self.sampler.indices(self.step)[here], self.device)
         images = images.contiguous(memory_format=torch.channels_last)
-        prior = torch.rand(len(images), self.network.z_dim, generator=self.generator(0)) * 2 - 1
+        prior = self.draws(0).rand(self.network.z_dim) * 2 - 1
         prior = prior.to(self.device)
 
         losses = {}
@@ -55,7 +56,7 @@ class CaaeTrainer(Trainer):
             losses["reconstruction"] = functional.l1_loss(decoded.float(), images)
             total = losses["reconstruction"]
             if self.perceptual is not None:
-                first = slice(config.perceptual_images)
+                first = slice(max(len(range(config.perceptual_images)[here]), 1))
                 losses["perceptual"] = self.perceptual(images[first], decoded[first]).float()
                 total = total + config.perceptual_weight * losses["perceptual"]
             losses["adversarial"] = bce(image_critic(decoded, affect), 1)

@@ -104,13 +104,13 @@ class BalancedSampler:
 
     def __init__(self, groups: torch.Tensor, batch: int, seed: int, power: float = 1.0, most: int | None = None):
         self.groups = [torch.nonzero(groups == group).flatten() for group in groups.unique()]
-        self.batch = batch
         self.seed = seed
         largest = max(map(len, self.groups))
         self.sizes = [round(largest * (len(members) / largest) ** (1 - power)) for members in self.groups]
         if most is not None:
             self.sizes = [min(size, most * len(members)) for size, members in zip(self.sizes, self.groups, strict=True)]
-        self.steps_per_epoch = max(sum(self.sizes) // batch, 1)
+        self.batch = min(batch, sum(self.sizes))
+        self.steps_per_epoch = sum(self.sizes) // self.batch
         self._epoch, self._order = -1, torch.empty(0)
 
     def indices(self, step: int) -> torch.Tensor:

@@ -43,14 +43,15 @@ class EstimatorTrainer(Trainer):
 
     def train_step(self, progress):
         config = self.training
-        torch.manual_seed(self.training.seed * 10_000_019 + self.step)  # dropout draws from the global generator
+        # Dropout draws from the global generator, and each process its own.
+        torch.manual_seed((self.share.index << 55) + self.training.seed * 10_000_019 + self.step)
         rate = min(progress / WARM_UP, 1) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 0.01
         for group in self.optimizers["estimator"].param_groups:
             group["lr"] = config.learning_rate * rate
-        indices = self.sampler.indices(self.step)
+        indices = self.sampler.indices(self.step)[self.share.here]
         images, affect = self.crops.batch(indices, self.device)
         wanted = self.crops.probabilities[indices].to(self.device)
-        images = augment(images, self.network.image_size, self.generator(0))
+        images = augment(images, self.network.image_size, self.draws(0))
         if config.perturbation:
             images = self._perturbed(images, affect, config.perturbation * min(progress / RAMP, 1))
         losses = {}
@@ -58,7 +59,7 @@ class EstimatorTrainer(Trainer):
             estimate, logits = self.published(images.contiguous(memory_format=torch.channels_last))
         estimate, logits = estimate.float(), logits.float()
         losses["affect"] = functional.mse_loss(estimate, affect) * 4
-        losses["concordance"] = 1 - _concordance(estimate, affect).mean()
+        losses["concordance"] = 1 - _concordance(self.share.whole(estimate), self.share.whole(affect)).mean()
         divergence = functional.kl_div(logits.log_softmax(1), wanted, reduction="none").sum(1)
         losses["expression"] = (divergence * (wanted.sum(1) > 0)).mean()
         total = losses["affect"] + losses["concordance"] + config.expression_weight * losses["expression"]
@@ -74,7 +75,7 @@ class EstimatorTrainer(Trainer):
             estimate = self.published(images)[0]
         (gradient,) = torch.autograd.grad(functional.mse_loss(estimate.float(), affect), images)
         direction = gradient / gradient.flatten(1).norm(dim=1)[:, None, None, None].clamp_min(1e-12)
-        lengths = longest * torch.rand(len(images), 1, 1, 1, generator=self.generator(1))
+        lengths = longest * self.draws(1).rand(1, 1, 1)
         return (images + direction * lengths.to(images)).detach()
 
     def finish(self):

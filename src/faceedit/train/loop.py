@@ -3,7 +3,6 @@
 import contextlib
 import signal
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from faceedit.train.checkpoint import (
 from faceedit.train.data import Crops, load_crops
 from faceedit.train.estimator import EstimatorTrainer
 from faceedit.train.labels import TRAIN, VALIDATION
+from faceedit.train.parallel import Processes, processes
 from faceedit.train.trainer import Trainer
 from faceedit.train.warp import WarpTrainer
 
@@ -67,29 +67,39 @@ def train(
     changed as wished. resume: go on with the state in `run`, whose settings hold except for the epochs and minutes; on
     the CPU the end is bitwise that of a run that was not interrupted. Interrupting (KeyboardInterrupt) saves first.
     tell: hears when the newest state was damaged, and the one before it is used.
-    An editor without a guide gets one, trained first, in its run's folder.
+    An editor without a guide gets one, trained first, in its run's folder. In a launched run all processes call this,
+    each with its own GPU; the first writes, reports and tells, and `training.batch` is the batch of one.
     Raises FaceEditError kinds; after a loss that is not a number the last good state is in `run`.
     """
-    run = Path(run)
+    run, team = Path(run), processes(device)
+    with contextlib.ExitStack() as stack:
+        state = team.first_does(lambda: _claim(run, resume, tell, stack))
+        _train(Path(data), run, state, training, network, device, report, tell, team)
+
+
+def _claim(run: Path, resume: bool, tell, stack: contextlib.ExitStack) -> dict | None:
+    """The state to go on with, once the folder is locked."""
     if resume and not run.is_dir():
         raise WeightsError(f"{run} holds no training state")
     run.mkdir(parents=True, exist_ok=True)
-    with locked(run):
-        _train(Path(data), run, training, network, device, resume, report, tell)
+    stack.enter_context(locked(run))
+    if not resume and has_state(run):
+        raise UsageError(f"{run} already holds a run: go on with --resume, or choose another folder")
+    return load_state(run, tell) if resume else None
 
 
-def _train(data: Path, run: Path, training, network, device, resume, report, tell) -> None:
-    state = None
-    if resume:
-        state = load_state(run, tell)
+def _train(data: Path, run: Path, state, training, network, device, report, tell, team: Processes) -> None:
+    if state is not None:
         network, kept = configs_of(run, state)
         training = replace(kept, epochs=training.epochs, minutes=training.minutes, save_minutes=training.save_minutes)
-    elif has_state(run):
-        raise UsageError(f"{run} already holds a run: go on with --resume, or choose another folder")
-    elif isinstance(training, WarpTraining) and training.guide is None:
-        guide, seconds = _train_guide(data, run, training, device, report, tell)
-        left = None if training.minutes is None else training.minutes - seconds / 60
-        training = replace(training, guide=str(guide), minutes=left)
+    else:
+        if isinstance(training, WarpTraining) and training.guide is None:
+            guide, seconds = _train_guide(data, run, training, device, report, tell, team)
+            left = None if training.minutes is None else training.minutes - seconds / 60
+            training = replace(training, guide=str(guide), minutes=left)
+        # A run keeps the batch of all its processes and counts steps of it: neither its place in the data nor what it
+        # learns there depends on how many processes go on with it.
+        training = replace(training, batch=training.batch * team.count)
     trainer_class = {"caae": CaaeTrainer, "warp": WarpTrainer, "estimator": EstimatorTrainer}[kind_of(network)]
     if state is not None:
         check_networks(run, state["networks"], lambda: trainer_class.networks_for(network))
@@ -105,63 +115,70 @@ def _train(data: Path, run: Path, training, network, device, resume, report, tel
             raise
         except (LookupError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(f"the state in {run} was not made by this version: {error}") from error
-    with _tensorboard(run) as writer, _interruption() as interrupted:
+    trainer.join(team)
+    writes = _tensorboard(run) if team.index == 0 else contextlib.nullcontext()
+    with writes as writer, _interruption(team) as interrupted:
         _run(trainer, run, validation, writer, report, interrupted)
 
 
-def _train_guide(data, run, training, device, report, tell) -> tuple[Path, float]:
+def _train_guide(data, run, training, device, report, tell, team: Processes) -> tuple[Path, float]:
     """A guide trained in the editor's run, or begun there and gone on with: its weights, and the seconds it took."""
     folder, weights = run / GUIDE_FOLDER, run / f"{GUIDE_FOLDER}.safetensors"
     network, guide = MODELS["guide"]
     if training.minutes is not None:
         guide = replace(guide, minutes=training.minutes * GUIDE_SHARE)
     guide = replace(guide, save_minutes=training.save_minutes)
-    if not weights.exists():
-        train(data, folder, guide, network, device, has_state(folder), report, tell)
-        export_weights(folder, weights)
-    return weights, load_state(folder)["seconds"]
+    trained, begun = team.first_does(lambda: (weights.exists(), has_state(folder)))
+    if not trained:
+        train(data, folder, guide, network, device, begun, report, tell)
+        team.first_does(lambda: export_weights(folder, weights))
+    return weights, team.first_does(lambda: load_state(folder)["seconds"])
 
 
 def _run(trainer: Trainer, run: Path, validation: Crops | None, writer, report, interrupted: threading.Event) -> None:
-    config, steps_per_epoch = trainer.training, trainer.sampler.steps_per_epoch
+    def keep() -> None:
+        _save(trainer, run)
+        _validate(trainer, run, validation, writer)
+
+    config, team, steps_per_epoch = trainer.training, trainer.team, trainer.sampler.steps_per_epoch
     steps = None if config.minutes is not None else config.epochs * steps_per_epoch
     limit = float("inf") if config.minutes is None else config.minutes * 60
     recent: list[dict[str, torch.Tensor]] = []
-    clock = last_save = last_report = time.monotonic()
+    clock = last_save = last_report = team.agree()[0]
     try:
         while trainer.seconds < limit and (steps is None or trainer.step < steps):
             progress = trainer.seconds / limit if steps is None else trainer.step / steps
             recent.append(trainer.train_step(progress))
-            if interrupted.is_set():
+            now, stop = team.agree(interrupted.is_set())
+            if stop:
                 raise KeyboardInterrupt
-            now = time.monotonic()
             trainer.seconds += now - clock
             clock = now
             epoch, place = divmod(trainer.step, steps_per_epoch)
             if len(recent) == REPORT_EVERY or place == 0 or now - last_report > REPORT_SECONDS:
-                losses = _means(recent, trainer.step)
+                losses = _means(recent, trainer)
                 rate = len(recent) * config.batch / max(now - last_report, 1e-9)
                 left = limit - trainer.seconds if steps is None else (steps - trainer.step) * config.batch / rate
-                report(Report(trainer.step, steps, epoch + (place > 0), trainer.seconds, left, rate, losses))
+                if team.index == 0:
+                    report(Report(trainer.step, steps, epoch + (place > 0), trainer.seconds, left, rate, losses))
                 _add_scalars(writer, "train", losses, trainer.step)
                 recent, last_report = [], now
             if trainer.step != steps and (place == 0 or now - last_save > config.save_minutes * 60):
-                _save(trainer, run)
-                _validate(trainer, run, validation, writer)
-                last_save = last_report = time.monotonic()
+                team.first_does(keep)
+                last_save = last_report = team.agree()[0]
     except KeyboardInterrupt:
-        _save(trainer, run)
+        team.first_does(lambda: _save(trainer, run))
         raise
     trainer.finish()
-    _save(trainer, run)
-    _validate(trainer, run, validation, writer)
+    team.first_does(keep)
 
 
 @contextlib.contextmanager
-def _interruption():
+def _interruption(team: Processes):
     """Make Ctrl-C wait for the end of a step, so that no half of one is saved; a second one does not wait.
 
-    Gives an event that tells whether it came. Outside the main thread there is no signal to wait for.
+    Gives an event that tells whether it came. Outside the main thread there is no signal to wait for. Of several
+    processes none leaves before the others, however often it is asked.
     """
     came = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -169,7 +186,8 @@ def _interruption():
         return
 
     def handle(number, frame) -> None:
-        signal.signal(signal.SIGINT, before)
+        if team.count == 1:
+            signal.signal(signal.SIGINT, before)
         came.set()
 
     before = signal.signal(signal.SIGINT, handle)
@@ -179,11 +197,13 @@ def _interruption():
         signal.signal(signal.SIGINT, before)
 
 
-def _means(recent: list[dict[str, torch.Tensor]], step: int) -> dict[str, float]:
-    losses = {name: torch.stack([losses[name] for losses in recent]).mean().item() for name in recent[0]}
+def _means(recent: list[dict[str, torch.Tensor]], trainer: Trainer) -> dict[str, float]:
+    means = {name: torch.stack([losses[name] for losses in recent]).mean() for name in recent[0]}
+    trainer.share.average(list(means.values()))
+    losses = {name: mean.item() for name, mean in means.items()}
     broken = [name for name, value in losses.items() if not np.isfinite(value)]
     if broken:
-        raise _not_a_number(step, f"the {broken[0]} loss")
+        raise _not_a_number(trainer.step, f"the {broken[0]} loss")
     return losses
 
 

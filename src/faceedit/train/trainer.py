@@ -9,6 +9,7 @@ from torch import nn
 from faceedit.circumplex import Support
 from faceedit.config import NetworkConfig, TrainConfig, configs_to_json
 from faceedit.train.data import BalancedSampler, Crops
+from faceedit.train.parallel import ALONE, Draws, Processes, Share
 
 
 class Trainer:
@@ -36,6 +37,7 @@ class Trainer:
         # On a GPU the crops are small beside its memory, and copying batches would be what it waits for.
         self.crops = crops.to(device) if device == "cuda" else crops
         self.sampler = sampler
+        self.team, self.share = ALONE, Share(sampler.batch)
         self.step = 0
         self.seconds = 0.0
 
@@ -43,6 +45,12 @@ class Trainer:
     def networks_for(network: NetworkConfig) -> dict[str, nn.Module]:
         """The networks of a configuration, untrained, the one to publish first."""
         raise NotImplementedError
+
+    def join(self, team: Processes) -> None:
+        """Learn with other processes, whose trainers are as this one. Raises UsageError."""
+        self.team, self.share = team, Share(self.sampler.batch, team)
+        for net in self.networks.values():
+            self.share.normalise_together(net)
 
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
         """One update of all networks; progress: the share of the run that is over, in [0, 1].
@@ -58,9 +66,9 @@ class Trainer:
     def finish(self) -> None:
         """What is left to do to the averaged network when the last step is over."""
 
-    def generator(self, purpose: int) -> torch.Generator:
-        """Random numbers of this step alone, on the CPU; a purpose draws its own."""
-        return torch.Generator().manual_seed((self.training.seed * 16 + purpose) * 10_000_019 + self.step)
+    def draws(self, purpose: int) -> Draws:
+        """Random numbers of this step alone; a purpose draws its own."""
+        return self.share.draws((self.training.seed * 16 + purpose) * 10_000_019 + self.step)
 
     def autocast(self):
         """bfloat16 where the device computes with it."""
@@ -94,7 +102,9 @@ class Trainer:
     def update(self, name: str, loss: torch.Tensor) -> None:
         """One step of a network's optimiser; no other network learns from the loss."""
         self.optimizers[name].zero_grad()
-        loss.backward(inputs=list(self.networks[name].parameters()))
+        parameters = list(self.networks[name].parameters())
+        loss.backward(inputs=parameters)
+        self.share.average([parameter.grad for parameter in parameters])
         self.optimizers[name].step()
 
     @torch.no_grad()

@@ -43,7 +43,7 @@ class WarpTrainer(Trainer):
         sampler = BalancedSampler(bins, training.batch, training.seed, power=training.balance, most=8)
         super().__init__(training, network, nets, optimizers, crops, sampler, device)
         # What is asked of a face is what another face shows: targets never leave the support of the labels.
-        self.targets = BalancedSampler(bins, training.batch, training.seed + 1, power=training.balance, most=20)
+        self.targets = BalancedSampler(bins, sampler.batch, training.seed + 1, power=training.balance, most=20)
         self.guide = load_weights(training.guide, device, ("estimator",)).model
         self.mask = torch.from_numpy(feather_mask(network.image_size)).to(device)
         self.price = 1 + away_from_mouth(network.image_size, torch.device(device))
@@ -62,17 +62,18 @@ class WarpTrainer(Trainer):
             rate = config.learning_rate * min(progress / WARM_UP, 1) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 1e-6
             for group in optimizer.param_groups:
                 group["lr"] = rate * (CRITIC_RATE if name == "image_critic" else 1.0)
-        images, source = self.crops.batch(self.sampler.indices(self.step), self.device)
-        target = self.crops.affect[self.targets.indices(self.step).to(self.crops.affect.device)].to(self.device)
+        here = self.share.here
+        images, source = self.crops.batch(self.sampler.indices(self.step)[here], self.device)
+        target = self.crops.affect[self.targets.indices(self.step)[here].to(self.crops.affect.device)].to(self.device)
         images = self._seen(images)
-        prior = (torch.rand(len(images), self.network.z_dim, generator=self.generator(0)) * 2 - 1).to(self.device)
+        prior = (self.draws(0).rand(self.network.z_dim) * 2 - 1).to(self.device)
 
         losses = {}
         with self.autocast():
             encoded = editor.encoder(images)
             flow, colour = editor.decoder(encoded, source, target)
             edited = rendered(images, flow, colour, self.mask)
-            shown = self.guide(augment(edited, self.guide.config.image_size, self.generator(1)))[0].float()
+            shown = self.guide(augment(edited, self.guide.config.image_size, self.draws(1)))[0].float()
             losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
             losses["adversarial"] = -image_critic(edited, target).float().mean()
             losses["latent"] = bce(latent_critic(encoded.z), 1)
@@ -124,11 +125,11 @@ class WarpTrainer(Trainer):
 
     def _seen(self, images):
         """What the editor meets: crops mirrored at random, some in other light."""
-        generator = self.generator(2)
-        mirror = torch.rand(len(images), generator=generator).to(images.device)[:, None, None, None] < 0.5
+        draws = self.draws(2)
+        mirror = draws.rand().to(images.device)[:, None, None, None] < 0.5
         images = torch.where(mirror, images.flip(3), images)
-        relit = torch.rand(len(images), generator=generator).to(images.device)[:, None, None, None] < 0.3
-        return torch.where(relit, recolour(images, generator), images).contiguous(memory_format=torch.channels_last)
+        relit = draws.rand().to(images.device)[:, None, None, None] < 0.3
+        return torch.where(relit, recolour(images, draws), images).contiguous(memory_format=torch.channels_last)
 
     def _sheet(self, images, source) -> np.ndarray:
         """Each face, and its edits around the plane."""

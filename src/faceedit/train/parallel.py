@@ -1,0 +1,183 @@
+"""Training by several processes, each with its share of every batch, as one process with the whole batch would train.
+
+Process r of W has the images r, r + W, r + 2W … of a batch. Random numbers are drawn for the whole batch, gradients and
+the statistics of batch normalisation are means over all shares; so all processes keep the same weights, and these are,
+to rounding, those of a single process. Two things differ: dropout, and a perceptual loss that is relative.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import torch
+from torch import distributed, nn
+
+from faceedit.errors import FaceEditError, UsageError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a run, of which this is number `index` of `count`; one that nothing launched is alone."""
+
+    index: int = 0
+    count: int = 1
+    group: Any = None  # for what they tell each other: on the CPU, so that no one waits for a device
+
+    def first_does(self, work: Callable[[], Any]) -> Any:
+        """What `work` gives on the first process, on all of them; a FaceEditError of it is raised on all."""
+        if self.count == 1:
+            return work()
+        result = error = None
+        if self.index == 0:
+            try:
+                result = work()
+            except FaceEditError as raised:
+                error = raised
+        said = [result, error]
+        distributed.broadcast_object_list(said, src=0, group=self.group)
+        result, error = said
+        if error is not None:
+            raise error
+        return result
+
+    def agree(self, interrupted: bool = False) -> tuple[float, bool]:
+        """The first process's clock in seconds, and whether any was interrupted: the same on all."""
+        now = time.monotonic()
+        if self.count == 1:
+            return now, interrupted
+        said = torch.tensor([now if self.index == 0 else -torch.inf, interrupted], dtype=torch.float64)
+        distributed.all_reduce(said, distributed.ReduceOp.MAX, group=self.group)
+        return said[0].item(), bool(said[1])
+
+
+ALONE = Processes()
+
+
+@cache
+def processes(device: str) -> Processes:
+    """Those that `accelerate launch` started together, each with its own GPU, or else one alone. Raises UsageError."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return ALONE
+    if device == "mps":
+        raise UsageError("several processes cannot share mps: choose --device cpu")
+    try:
+        from accelerate import PartialState
+    except ImportError as error:
+        raise UsageError("several processes need Accelerate: install faceedit[train]") from error
+    state = PartialState(cpu=device == "cpu")
+    return Processes(state.process_index, state.num_processes, distributed.new_group(backend="gloo"))
+
+
+class Draws:
+    """Random numbers for the images of a batch that are here, every `step`-th of `count` from the `first` on.
+
+    They are drawn for the whole batch, on the CPU: an image meets the same ones on any process and device.
+    """
+
+    def __init__(self, generator: torch.Generator, count: int, first: int = 0, step: int = 1):
+        self.generator, self.count = generator, count
+        self.here = slice(first, None, step)
+
+    def __len__(self):
+        return len(range(self.count)[self.here])
+
+    def rand(self, *shape: int) -> torch.Tensor:
+        """As torch.rand, (N, *shape) for N images."""
+        return torch.rand(self.count, *shape, generator=self.generator)[self.here]
+
+    def randn(self, *shape: int) -> torch.Tensor:
+        """As torch.randn, (N, *shape) for N images."""
+        return torch.randn(self.count, *shape, generator=self.generator)[self.here]
+
+    def coins(self) -> torch.Tensor:
+        """(N,) int64, 0 or 1."""
+        return torch.randint(2, (self.count,), generator=self.generator)[self.here]
+
+    def once(self) -> float:
+        """One number in [0, 1) for the whole batch."""
+        return torch.rand(1, generator=self.generator).item()
+
+    def split(self, parts: int) -> list["Draws"]:
+        """Those of the parts of the batch, which are torch.tensor_split's."""
+        counts = [len(part) for part in torch.empty(self.count).tensor_split(parts)]
+        first, step = self.here.start, self.here.step
+        return [Draws(self.generator, n, (first - sum(counts[:i])) % step, step) for i, n in enumerate(counts)]
+
+
+class Share:
+    """One process's part of batches of a size, and means over all parts. Raises UsageError where it has none."""
+
+    def __init__(self, batch: int, processes: Processes = ALONE):
+        if batch < processes.count:
+            raise UsageError(f"{processes.count} processes cannot share batches of {batch}: start fewer")
+        self.batch, self.index, self.alone = batch, processes.index, processes.count == 1
+        self.here = slice(processes.index, None, processes.count)
+        self.weight = len(range(batch)[self.here]) / batch
+
+    def draws(self, seed: int) -> Draws:
+        return Draws(torch.Generator().manual_seed(seed), self.batch, self.here.start, self.here.step)
+
+    def average(self, tensors: list[torch.Tensor]) -> None:
+        """Make means over this share means over the batch, in one message."""
+        if not self.alone:
+            means = self.reduced(torch.cat([tensor.flatten() for tensor in tensors]))
+            for tensor, mean in zip(tensors, means.split([tensor.numel() for tensor in tensors]), strict=True):
+                tensor.copy_(mean.view(tensor.shape))
+
+    def mean(self, x: torch.Tensor) -> torch.Tensor:
+        """The mean over the batch of what x is over this share; gradients flow through it to every process."""
+        return x if self.alone else _Mean.apply(x, self)
+
+    def whole(self, x: torch.Tensor) -> torch.Tensor:
+        """The batch (B, …) of which x (N, …) is this share; gradients flow likewise."""
+        if self.alone:
+            return x
+        placed = x.new_zeros(self.batch, *x.shape[1:])
+        placed[self.here] = x / self.weight
+        return self.mean(placed)
+
+    def normalise_together(self, network: nn.Module) -> None:
+        """Let batch normalisation see the whole batch; torch's own SyncBatchNorm runs on CUDA only."""
+        for layer in network.modules():
+            if not self.alone and isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+                layer.forward = partial(_batch_norm, layer, self)
+
+    def reduced(self, x: torch.Tensor) -> torch.Tensor:
+        total = (x * self.weight).contiguous()
+        distributed.all_reduce(total)
+        return total
+
+
+class _Mean(torch.autograd.Function):
+    """The loss is the mean of all processes' losses, so a gradient is the mean of all processes' gradients too."""
+
+    @staticmethod
+    def forward(ctx, x, share):
+        ctx.share = share
+        return share.reduced(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return ctx.share.reduced(gradient), None
+
+
+def _batch_norm(layer, share: Share, x):
+    if not layer.training:
+        return type(layer).forward(layer, x)
+    axes, shape = [0, *range(2, x.ndim)], (1, -1, *[1] * (x.ndim - 2))
+    wide = x.float()
+    mean = share.mean(wide.mean(axes))
+    wide = wide - mean.view(shape)
+    variance = share.mean(wide.square().mean(axes))
+    with torch.no_grad():
+        count = share.batch * x[0, 0].numel()
+        layer.running_mean.lerp_(mean, layer.momentum)
+        layer.running_var.lerp_(variance * count / (count - 1), layer.momentum)
+        layer.num_batches_tracked += 1
+    out = wide * (variance + layer.eps).rsqrt().view(shape)
+    if layer.affine:
+        out = out * layer.weight.view(shape) + layer.bias.view(shape)
+    return out.to(x.dtype)
