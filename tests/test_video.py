@@ -1,5 +1,6 @@
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -152,6 +153,24 @@ def test_with_ffmpeg_the_sound_is_kept(tmp_path, ffmpeg):
     streams = subprocess.run([ffmpeg, "-i", str(tmp_path / "a.mp4")], capture_output=True, text=True).stderr
     assert "Audio: aac" in streams
     assert "Video: h264" in streams
+
+
+def test_ctrl_c_leaves_no_ffmpeg_and_no_file(tmp_path, ffmpeg, monkeypatch):
+    started, start = [], subprocess.Popen
+    monkeypatch.setattr(
+        video.subprocess, "Popen", lambda *args, **named: started.append(start(*args, **named)) or started[0]
+    )
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = set(tmp_path.iterdir())
+
+    def interrupted():
+        yield from film(5)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_video(tmp_path / "a.mp4", interrupted(), 12.0)
+    assert started[0].poll() is not None
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_what_ffmpeg_refuses_is_one_error_and_no_file(tmp_path, ffmpeg):
