@@ -12,6 +12,7 @@ from faceedit.config import CaaeConfig, EstimatorConfig, WarpConfig
 from faceedit.editor import FaceEditor
 from faceedit.estimate import AffectEstimator
 from faceedit.face import TEMPLATE, Face
+from faceedit.image import Photo, write_photo
 from faceedit.model.caae import Caae, he_init
 from faceedit.model.estimator import Estimator
 from faceedit.weights import load_weights, save_weights
@@ -116,3 +117,35 @@ def draw_faces(data: Path) -> Path:
             rows.append(f"{i}.jpg,{valence:.3f},{-valence / 2:.3f},{i % 3}")
         (folder / "labels.csv").write_text("\n".join(rows) + "\n")
     return data
+
+
+class ByShape:
+    """Finds the two faces of the drawn photo, none in any other."""
+
+    def detect(self, image):
+        return [face_at(100, 200, 1000), face_at(1300, 500, 500)] if image.shape == (1500, 2000, 3) else []
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    """A photo larger than its preview, with two faces."""
+    image = np.full((1500, 2000, 3), 128, np.uint8)
+    image[200:1200, 100:1100] = draw_face(250).repeat(4, 0).repeat(4, 1)
+    image[500:1000, 1300:1800] = draw_face(250, 0.7).repeat(2, 0).repeat(2, 1)
+    path = tmp_path_factory.mktemp("photo") / "two faces.jpg"
+    write_photo(path, Photo(image))
+    return path
+
+
+@pytest.fixture(scope="module")
+def address(tiny_weights, tiny_judge, tmp_path_factory):
+    """Where the page is served, by a tiny editor."""
+    pytest.importorskip("gradio", reason="the page needs Gradio: faceedit[web]")
+    from faceedit.web.page import launch
+
+    judge = AffectEstimator(load_weights(str(tiny_judge), "cpu", ("estimator",)))
+    editor = FaceEditor(load_weights(str(tiny_weights), "cpu"), judge)
+    editor.detector = ByShape()
+    blocks = launch(editor, tmp_path_factory.mktemp("web"), "127.0.0.1", None)
+    yield blocks.local_url
+    blocks.close(verbose=False)

@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -256,3 +257,24 @@ def test_a_worker_that_is_killed_is_one_sentence(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(prepare, "get_context", lambda kind: fork)
     with pytest.raises(MemoryExhaustedError, match="--workers"):
         prepare.prepare(photos, tmp_path / "out", 32, 2)
+
+
+def test_ctrl_c_ends_the_page_and_takes_along_what_was_sent(tmp_path, tiny_editor, monkeypatch):
+    pytest.importorskip("gradio", reason="the page needs Gradio: faceedit[web]")
+    import httpx
+
+    monkeypatch.setattr(FaceEditor, "from_pretrained", lambda *arguments: tiny_editor)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    log = tmp_path / "log"
+    child = start(["web", "--no-browser"], log)
+    wait_until(lambda: log.exists() and "Ctrl-C" in log.read_text(), "the page did not open")
+    address = log.read_text().split()[4].rstrip(";")
+    sent = httpx.post(f"{address}gradio_api/upload", files={"files": ("a.png", b"private")}).json()
+    assert Path(sent[0]).read_bytes() == b"private"
+    os.killpg(child.pid, signal.SIGINT)
+    child.join()
+    assert child.exitcode == 130
+    assert not Path(sent[0]).exists()
+    assert not list((tmp_path / "tmp").iterdir())
+    assert "Traceback" not in log.read_text()

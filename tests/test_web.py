@@ -12,28 +12,10 @@ import pytest
 from faceedit.circumplex import Affect
 from faceedit.image import Photo, read_photo, write_photo
 from faceedit.provenance import COMPOSITE, from_xmp
-from tests.conftest import draw_face, face_at
+from tests.conftest import ByShape
 
 gr = pytest.importorskip("gradio", reason="the page needs Gradio: faceedit[web]")
-from faceedit.web.page import Page, launch  # noqa: E402 - it imports Gradio
-
-
-class ByShape:
-    """Finds the two faces of the drawn photo, none in any other."""
-
-    def detect(self, image):
-        return [face_at(100, 200, 1000), face_at(1300, 500, 500)] if image.shape == (1500, 2000, 3) else []
-
-
-@pytest.fixture(scope="module")
-def photo(tmp_path_factory):
-    """A photo larger than its preview, with two faces."""
-    image = np.full((1500, 2000, 3), 128, np.uint8)
-    image[200:1200, 100:1100] = draw_face(250).repeat(4, 0).repeat(4, 1)
-    image[500:1000, 1300:1800] = draw_face(250, 0.7).repeat(2, 0).repeat(2, 1)
-    path = tmp_path_factory.mktemp("photo") / "two faces.jpg"
-    write_photo(path, Photo(image))
-    return path
+from faceedit.web.page import Page  # noqa: E402 - it imports Gradio
 
 
 @pytest.fixture
@@ -80,25 +62,17 @@ def test_a_photo_without_a_face_is_a_message(page, tmp_path):
         page.open(str(tmp_path / "a.png"))
 
 
+def test_memory_that_runs_out_is_a_message(page, photo, monkeypatch):
+    session, *_ = page.open(str(photo))
+    monkeypatch.setattr(page.editor, "edit_face", lambda *arguments: np.empty(2**50))
+    with pytest.raises(gr.Error, match="memory"):
+        page.download(session, 0, 0)
+
+
 def test_without_a_photo_buttons_ask_for_one(page):
     for call in (lambda: page.download(None, 0, 0), lambda: page.grid(None, 3)):
         with pytest.raises(gr.Error, match="photo first"):
             call()
-
-
-@pytest.fixture(scope="module")
-def address(tiny_weights, tiny_judge, tmp_path_factory):
-    """Where the page is served, by a tiny editor."""
-    from faceedit.editor import FaceEditor
-    from faceedit.estimate import AffectEstimator
-    from faceedit.weights import load_weights
-
-    judge = AffectEstimator(load_weights(str(tiny_judge), "cpu", ("estimator",)))
-    editor = FaceEditor(load_weights(str(tiny_weights), "cpu"), judge)
-    editor.detector = ByShape()
-    blocks = launch(editor, tmp_path_factory.mktemp("web"), "127.0.0.1", None)
-    yield blocks.local_url
-    blocks.close(verbose=False)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The command that serves the page."""
 
+import os
 import tempfile
 import threading
 from pathlib import Path
@@ -23,15 +24,16 @@ def web(
     weights: Weights = DEFAULT_WEIGHTS,
 ) -> None:
     """Serve a page on which to edit photos by a click on the circumplex; needs `faceedit[web]`."""
-    try:
-        from faceedit.web.page import launch
-    except ImportError as error:
-        if error.name != "gradio":
-            raise
-        raise UsageError("the page needs Gradio: install faceedit[web]") from error
-    from faceedit.editor import FaceEditor
-
     with tempfile.TemporaryDirectory(prefix="faceedit-web-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder  # or what Gradio keeps there would stay when the page ends
+        try:
+            from faceedit.web.page import launch
+        except ImportError as error:
+            if error.name != "gradio":
+                raise
+            raise UsageError("the page needs Gradio: install faceedit[web]") from error
+        from faceedit.editor import FaceEditor
+
         blocks = launch(FaceEditor.from_pretrained(weights, device), Path(folder), host, port, not no_browser)
         say(f"the page is at {blocks.local_url}; Ctrl-C ends it")
         try:

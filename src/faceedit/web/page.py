@@ -1,10 +1,12 @@
 """The page: what it shows, and what happens when something on it is touched. Built on Gradio."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import wraps
 from importlib.resources import files
 from pathlib import Path
-from typing import TypedDict
+from typing import ParamSpec, TypedDict, TypeVar
 
 import cv2
 import gradio as gr
@@ -13,7 +15,7 @@ import numpy as np
 from faceedit.animate import parse_path, path_targets, write_animation
 from faceedit.circumplex import EMOTIONS, Affect, grid_axis
 from faceedit.editor import EncodedFace, FaceEditor
-from faceedit.errors import FaceEditError, NoFaceError, UsageError
+from faceedit.errors import FaceEditError, NoFaceError, UsageError, is_out_of_memory
 from faceedit.estimate import FaceEstimate
 from faceedit.image import WRITE_FORMATS, Photo, read_photo, write_photo
 from faceedit.provenance import COMPOSITE, DRAWN, declared
@@ -32,6 +34,8 @@ NOTICE = (
 )
 
 BeforeAfter = tuple[np.ndarray, np.ndarray]
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 
 class CircumplexValue(TypedDict):
@@ -63,12 +67,30 @@ class Session:
         return replace(self.encoded, matrix=matrix)
 
 
+def told(work: Callable[Given, Result]) -> Callable[Given, Result]:
+    """The same work, where errors of ours and memory that runs out become messages on the page."""
+
+    @wraps(work)
+    def telling(*arguments: Given.args, **named: Given.kwargs) -> Result:
+        try:
+            return work(*arguments, **named)
+        except FaceEditError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise gr.Error("There is not enough memory for this photo.", print_exception=False) from error
+            raise
+
+    return telling
+
+
 class Page:
-    """What the page's controls call. Errors of ours become messages on the page."""
+    """What the page's controls call."""
 
     def __init__(self, editor: FaceEditor, folder: Path):
         self.editor, self.folder = editor, folder
 
+    @told
     def open(
         self, path: str | None
     ) -> tuple[
@@ -104,6 +126,7 @@ class Page:
             "",
         )
 
+    @told
     def choose(
         self, session: Session | None, number: int | None
     ) -> tuple[Session | None, CircumplexValue, float, float, BeforeAfter | None]:
@@ -115,6 +138,7 @@ class Page:
         source = encoded.source
         return session, point(source), *rounded(source), (session.preview, session.preview)
 
+    @told
     def edit(self, session: Session | None, valence: float, arousal: float) -> tuple[BeforeAfter | None, str]:
         """The photo, before and after, and a word where the target lies beyond what was learnt."""
         if session is None:
@@ -125,10 +149,12 @@ class Page:
         beyond = "" if nearest == target else f"Beyond what was learnt: this is the nearest, {nearest}."
         return (session.preview, edited), beyond
 
+    @told
     def edit_at(self, session: Session | None, value: CircumplexValue) -> tuple[BeforeAfter | None, str]:
         """The same, for the circumplex control's value."""
         return self.edit(session, value["valence"], value["arousal"])
 
+    @told
     def download(self, session: Session | None, valence: float, arousal: float) -> str:
         """The path of the edited photo at its full size."""
         session = opened(session)
@@ -137,6 +163,7 @@ class Page:
         what = f"{session.encoded.source} → {target}"
         return self._written(session, f"edited{session.suffix}", session.photo.with_pixels(edited), COMPOSITE, what)
 
+    @told
     def grid(self, session: Session | None, steps: int) -> str:
         """The path of a grid over the plane."""
         session = opened(session)
@@ -144,6 +171,7 @@ class Page:
         picture = Photo(sheet, icc=session.photo.colour_profile)
         return self._written(session, "grid.png", picture, DRAWN, f"{steps}x{steps}, from {session.encoded.source}")
 
+    @told
     def animate(
         self,
         session: Session | None,
@@ -154,10 +182,7 @@ class Page:
     ) -> str:
         """The path of an animation as WebP."""
         session = opened(session)
-        try:
-            targets = path_targets(parse_path(path.strip()), round(seconds * ANIMATION_FPS), loop=True)
-        except FaceEditError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+        targets = path_targets(parse_path(path.strip()), round(seconds * ANIMATION_FPS), loop=True)
         if whole:
             frames = self.editor.edits(session.preview, session.encoded_in_preview, targets)
         else:
