@@ -22,6 +22,7 @@ from faceedit.train.checkpoint import load_state
 from faceedit.train.data import Crops
 from faceedit.train.loop import train
 from faceedit.train.trainer import Trainer
+from faceedit.weights import load_weights
 from tests.conftest import TINY, TINY_ESTIMATOR, TINY_WARP, draw_faces
 
 COMMON = {"epochs": 3, "batch": 2, "save_minutes": 60.0}
@@ -103,7 +104,13 @@ def test_no_crop_is_seen_twice_in_an_epoch(together):
 def test_the_first_process_alone_writes(together, out):
     assert len(list((out / "editor").glob("events.out.tfevents.*"))) == 1
     assert len(list((out / "editor" / "sheets").iterdir())) == 3
+
+
+def test_the_command_trains_a_guide_and_its_editor_and_prints_once(together, out):
     assert together[1] == f"{out / 'command'}\n"
+    assert load_state(out / "command" / "guide")["step"] == 3
+    assert load_state(out / "command")["step"] > 0
+    assert load_weights(str(out / "command" / "guide.safetensors")).training["batch"] == 4
 
 
 def test_interrupted_on_one_process_both_stop_and_one_goes_on(together, alone, out):
@@ -195,8 +202,9 @@ def work(out: Path, guide: str) -> None:
     run("interrupted", CAAE, TINY)
     (out / f"{rank}.json").write_text(json.dumps(told))
     patch.setattr(CaaeTrainer, "train_step", step)
-    patch.setitem(MODELS, "caae", (TINY, CAAE))
-    sys.argv = f"faceedit train --model caae --device cpu --data {out / 'data'} --run {out / 'command'}".split()
+    patch.setitem(MODELS, "editor", (TINY_WARP, WarpTraining(**COMMON)))
+    patch.setitem(MODELS, "guide", (TINY_ESTIMATOR, EstimatorTraining(**COMMON, half=1)))
+    sys.argv = f"faceedit train --device cpu --data {out / 'data'} --run {out / 'command'}".split()
     main()
 
 
