@@ -1,0 +1,273 @@
+"""What is measured, and with what: photos made from the example, and crops that are drawn."""
+
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from facenet_pytorch import MTCNN
+from PIL import Image, ImageChops, ImageDraw, JpegImagePlugin
+from torch.nn import functional
+
+from faceedit import batch
+from faceedit.circumplex import Affect, Support, named_emotion
+from faceedit.config import MODELS
+from faceedit.editor import FaceEditor
+from faceedit.face import DETECTION_SIDE, MIN_FACE_SIDE, TEMPLATE, alignment, apply_edit, crop_face
+from faceedit.image import Photo, read_photo, write_photo
+from faceedit.model.warp import rendered
+from faceedit.provenance import COMPOSITE, declared
+from faceedit.train.data import load_crops
+from faceedit.train.labels import TRAIN, Label, write_labels
+from faceedit.train.loop import train
+from faceedit.train.prepare import prepare
+from faceedit.train.warp import WarpTrainer
+from faceedit.weights import build, save_weights
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
+MEGAPIXELS = (0.3, 2, 12)
+EMOTION = "sad"
+TARGET = named_emotion(EMOTION)
+IMPORTS = "import torch; from facenet_pytorch import MTCNN"
+# A process of its own in between: the peak of a process is never below that of the one that started it.
+PEAK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+"""
+
+
+class Bench:
+    """The measurements, in groups. figures: takes them. folder: an empty one for photos."""
+
+    def __init__(self, figures, device: str, quick: bool, folder: Path):
+        self.figures, self.device, self.quick, self.folder = figures, device, quick, folder
+        self.rounds, self.slow_rounds = (2, 2) if quick else (9, 5)
+        self.measured: dict[str, dict] = {}
+        self.ratios: list[dict] = []
+        self.photos = {}
+        with Image.open(EXAMPLE) as image:
+            for size in MEGAPIXELS:
+                side = round((size * 1e6) ** 0.5)
+                self.photos[size] = folder / f"{size:g}.jpg"
+                image.resize((side, side), Image.Resampling.LANCZOS).save(self.photos[size], quality=92)
+        self.editor = FaceEditor.from_pretrained(device=device)
+        self.mtcnn = MTCNN(keep_all=True, min_face_size=MIN_FACE_SIDE, device="cuda" if device == "cuda" else "cpu")
+
+    def start(self) -> None:
+        """Processes from their start to their end."""
+        command = ["-m", "faceedit", "edit", self.photos[2], "--emotion", EMOTION, "--device", self.device]
+        ways = {
+            "start: faceedit --help": partial(_python, "-m", "faceedit", "--help"),
+            "start: faceedit edit, 2 MP": partial(_python, *command, "-o", self.folder / "started.jpg", "--overwrite"),
+            "start: imports of torch and MTCNN": partial(_python, "-c", IMPORTS),
+            "start: the floor, 2 MP": self._floor(2),
+        }
+        _, whole, imports, floor = self.figures.times(ways, self.slow_rounds)
+        self.figures.compare("start to written file / imports and floor, 2 MP", whole / (imports + floor), 1.3)
+
+    def edits(self) -> None:
+        """Edits with the models loaded, file to file, what they consist of, and a grid."""
+        ways = {}
+        for size, path in self.photos.items():
+            image = read_photo(path).pixels
+            encoded = self.editor.encode(image, self.editor.detect(image)[0])
+            fields = next(self.editor.fields(encoded, np.array([TARGET.pair])))
+            ways |= {
+                f"detection, {size:g} MP": partial(self.editor.detect, image),
+                f"composition, {size:g} MP": partial(apply_edit, image, encoded.matrix, *fields),
+                f"whole edit, {size:g} MP": partial(self._edit_file, path, self.folder / "edited.jpg"),
+                f"floor, {size:g} MP": self._floor(size),
+            }
+        ways["grid of 49 cells, 2 MP"] = partial(self._grid_file, self.photos[2], self.folder / "grid.png")
+        taken = dict(zip(ways, self.figures.times(ways, self.rounds), strict=True))
+        for size in MEGAPIXELS:
+            ratio = taken[f"whole edit, {size:g} MP"] / taken[f"floor, {size:g} MP"]
+            self.figures.compare(f"whole edit / floor, {size:g} MP", ratio, 1.5 if size == 12 else None)
+        self.figures.compare(
+            "grid of 49 cells / whole edit, 2 MP", taken["grid of 49 cells, 2 MP"] / taken["whole edit, 2 MP"], 8
+        )
+
+    def networks(self) -> None:
+        """One pass of the networks alone, beside the paper's."""
+        image = read_photo(self.photos[0.3]).pixels
+        face = self.editor.detect(image)[0]
+        ways = {}
+        for editor in (self.editor, FaceEditor.from_pretrained("caae-96", self.device)):
+            crop = crop_face(image, alignment(face.landmarks, editor.engine.size), editor.engine.size)
+            one_pass = partial(editor.engine.network, crop, Affect(0.5, 0), TARGET)
+            ways[f"network, {editor.weights.path.stem}"] = one_pass
+        own, paper = self.figures.times(ways, 5 * self.rounds)
+        self.figures.compare("network / the paper's", own / paper)
+
+    def batches(self) -> None:
+        """200 photos, in parts: one after another, and as a batch, which reads and writes beside the work."""
+        count = 4 if self.quick else 200 // self.slow_rounds
+        _copies(self.photos[2], self.folder / "photos", count)
+        photos = batch.find_photos([str(self.folder / "photos")])
+        jobs = batch.plan(photos, "edited", output=self.folder / "outputs", overwrite=True)
+
+        def one_by_one() -> None:
+            for job in jobs:
+                self._edit_file(job.photo, job.output)
+
+        def together() -> None:
+            for job, outcome in batch.run(jobs, lambda photo: (self._edited(photo), {})):
+                if outcome:
+                    raise RuntimeError(f"{job.photo} failed: {outcome}")
+
+        ways = {f"{count} photos one by one, 2 MP": one_by_one, f"{count} photos as a batch, 2 MP": together}
+        single, batched = self.figures.times(ways, self.slow_rounds)
+        self.figures.keep("batch, 2 MP", count / batched, "photos/s")
+        self.figures.compare("speed of a batch / of single edits, 2 MP", single / batched, 1.3, least=True)
+
+    def preparing(self) -> None:
+        """Photos to aligned crops, on all cores."""
+        count = 8 if self.quick else 256
+        source = self.folder / "labelled"
+        _write_labels(source, _copies(self.photos[0.3], source, count))
+        outputs = (self.folder / f"prepared-{i}" for i in range(self.slow_rounds + 1))
+        workers = os.cpu_count() or 1
+        ways = {f"prepare, {count} photos of 0.3 MP": lambda: prepare(source, next(outputs), workers=workers)}
+        (seconds,) = self.figures.times(ways, self.slow_rounds)
+        self.figures.keep("prepare, start of its processes included", count / seconds, "photos/s")
+
+    def training(self) -> None:
+        """The default editor's training as it is, and the same networks on tensors that wait on the device."""
+        data, count, seconds = self.folder / "data", 64, 5 if self.quick else 15
+        (data / TRAIN).mkdir(parents=True)
+        for i in range(count):
+            write_photo(data / TRAIN / f"{i}.jpg", Photo(_drawn_crop(i / count * 1.5 - 0.75, i)))
+        _write_labels(data / TRAIN, [f"{i}.jpg" for i in range(count)])
+        guide = self.folder / "guide.safetensors"
+        save_weights(guide, build(MODELS["guide"][0]), Support.from_affect(np.zeros((1, 2))), {})
+        network, settings = MODELS["editor"]
+        settings = replace(settings, guide=str(guide), minutes=seconds / 60)
+        step = _bare_step(WarpTrainer(settings, network, load_crops(data / TRAIN, network.image_size), self.device))
+        step()
+        trained, bare = [], []
+        for turn in range(self.slow_rounds):
+            reports = []
+            train(data, self.folder / f"run-{turn}", settings, network, self.device, report=reports.append)
+            trained += [report.images_per_second for report in reports[1:] or reports]  # the first one warms up
+            steps, start = 0, self._clock()
+            while self._clock() - start < seconds:
+                step()
+                steps += 1
+            bare.append(steps * settings.batch / (self._clock() - start))
+        self.figures.keep("training", float(np.median(trained)), "images/s")
+        self.figures.keep("the same networks, tensors on the device", float(np.median(bare)), "images/s")
+        self.figures.compare("speed of training / of the networks alone", float(np.median(trained) / np.median(bare)))
+
+    def memory(self) -> None:
+        """Peak memory of a process that edits a large photo."""
+        command = ["-m", "faceedit", "edit", self.photos[12], "--emotion", EMOTION, "-o", self.folder / "peak.jpg"]
+        gigabytes = int(_python("-c", PEAK, sys.executable, *command, "--device", self.device)) / 1e9
+        self.figures.keep("peak memory of an edit, 12 MP", gigabytes, "GB")
+        self.figures.compare("peak memory of an edit in GB, 12 MP", gigabytes, 1.2)
+
+    def _clock(self) -> float:
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def _grid_file(self, source: Path, output: Path) -> None:
+        write_photo(output, Photo(self.editor.grid(read_photo(source).pixels)))
+
+    def _edited(self, photo: Photo) -> Photo:
+        result = photo.with_pixels(self.editor.edit(photo.pixels, emotion=EMOTION))
+        return declared(result, COMPOSITE, self.editor.weights, EMOTION)
+
+    def _edit_file(self, source: Path, output: Path) -> None:
+        write_photo(output, self._edited(read_photo(source)))
+
+    def _floor(self, size: float) -> Callable[[], None]:
+        """What any editor must do: decode the photo, find the face on a small copy, and encode the photo again."""
+        path, output = self.photos[size], self.folder / "floor.jpg"
+        image = read_photo(path).pixels
+        scale = min(1.0, DETECTION_SIDE / max(image.shape))
+        copy = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+        def run() -> None:
+            buffer = io.BytesIO()
+            with Image.open(path) as photo:
+                options = {"qtables": photo.quantization, "subsampling": JpegImagePlugin.get_sampling(photo)}
+                pixels = np.asarray(photo.convert("RGB"))
+            self.mtcnn.detect(copy, landmarks=True)
+            Image.fromarray(pixels).save(buffer, "JPEG", **options)
+            output.write_bytes(buffer.getvalue())
+
+        return run
+
+
+def _python(*arguments) -> str:
+    """What a Python process prints."""
+    return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, check=True).stdout
+
+
+def _copies(photo: Path, folder: Path, count: int) -> list[str]:
+    """The names of as many copies of a photo, each shifted by some pixels."""
+    folder.mkdir()
+    with Image.open(photo) as image:
+        for i in range(count):
+            ImageChops.offset(image, i % 50, i // 50).save(folder / f"{i}.jpg", quality=92)
+    return [f"{i}.jpg" for i in range(count)]
+
+
+def _write_labels(folder: Path, names: list[str]) -> None:
+    """Labels spread over the plane."""
+    angles = np.linspace(0, 2 * np.pi, len(names))
+    points = zip(names, 0.6 * np.cos(angles), 0.6 * np.sin(angles), strict=True)
+    write_labels(folder, [Label(name, float(valence), float(arousal)) for name, valence, arousal in points])
+
+
+def _drawn_crop(valence: float, tint: int) -> np.ndarray:
+    """A cartoon face (128, 128, 3) with its features at the template's places; the mouth bends with valence."""
+    side = 128
+    image = Image.new("RGB", (side, side), (90 + tint, 120, 150 - tint))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((12, 6, 116, 126), fill=(225, 180, 150))
+    for x, y in TEMPLATE[:2] * side:
+        draw.circle((x, y), 6, fill=(40, 30, 20))
+    (left, y), (right, _) = TEMPLATE[3:] * side
+    draw.line([(left, y), (side / 2, y + 0.12 * side * valence), (right, y)], fill=(150, 40, 50), width=4)
+    return np.asarray(image)
+
+
+def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
+    """A step of the same networks, optimisers and average on one batch, with no sampling, augmentation or reports."""
+    editor, image_critic, latent_critic = trainer.networks.values()
+    batch_of = torch.arange(trainer.training.batch) % len(trainer.crops)
+    images, source = trainer.crops.batch(batch_of, trainer.device)
+    images, target = images.contiguous(memory_format=torch.channels_last), source.roll(1, 0)
+    prior = torch.rand(len(images), trainer.network.z_dim, device=trainer.device) * 2 - 1
+
+    def wrong(logits: torch.Tensor, sign: int) -> torch.Tensor:
+        return functional.relu(1 - sign * logits).mean().float()
+
+    def step() -> None:
+        with trainer.autocast():
+            encoded = editor.encoder(images)
+            flow, colour = editor.decoder(encoded, source, target)
+            edited = rendered(images, flow, colour, trainer.mask)
+            loss = functional.smooth_l1_loss(trainer.guide(edited)[0].float(), target) + flow.square().mean()
+            loss = loss + wrong(image_critic(edited, target), 1) + wrong(latent_critic(encoded.z), 1)
+        trainer.update("editor", loss)
+        with trainer.autocast():
+            real, mismatch = image_critic(images, source, target)
+            drawn = image_critic(edited.detach(), target)
+            image_loss = wrong(real, 1) + wrong(mismatch, -1) + wrong(drawn, -1)
+            latent_loss = wrong(latent_critic(prior), 1) + wrong(latent_critic(encoded.z.detach()), -1)
+        trainer.update("image_critic", image_loss)
+        trainer.update("latent_critic", latent_loss)
+        trainer.update_ema()
+
+    return step
