@@ -99,7 +99,7 @@ def evaluate(
         typer.Option(help="copy gives the photo back, oracle-swap another person with the asked affect: two controls."),
     ] = "weights",
     faces: Annotated[int, typer.Option(min=1, help="Photos, chosen by the seed.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, max=2**31)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of all that is random.")] = 0,
     embedder: Annotated[
         str, typer.Option(help="What measures identity: facenet, the path of MobileFaceNet weights, or off.")
     ] = "facenet",

@@ -63,7 +63,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="Each shows all crops, rare ones repeatedly.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Train for this time instead of for --epochs.")] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Crops in a step of one process.")] = None,
-    learning_rate: Annotated[float | None, typer.Option()] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam, at its highest.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Side of the images that the networks see.")] = None,
     perceptual: Annotated[
         str | None,
@@ -77,7 +77,7 @@ def train(
         str | None,
         typer.Option(help="Weights of the estimator that teaches the editor; by default one is trained first."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**31)] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**31, help="Of all that is random.")] = None,
     save_minutes: Annotated[float | None, typer.Option(help="Save at least this often.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the state in --run.")] = False,
     device: Device = "auto",
