@@ -21,12 +21,21 @@ ROOMS = (
     {"circumplex", "device", "files"},
     {"config", "errors"},
 )
-NETWORKS_USE = {"collections", "dataclasses", "faceedit", "itertools", "math", "numpy", "torch", "typing"}
+NETWORKS_USE = {"collections", "dataclasses", "faceedit", "functools", "itertools", "math", "numpy", "torch", "typing"}
 STARTING_USES = {"faceedit", "rich", "typer", *sys.stdlib_module_names}
+
+
+def at_run_time(tree: ast.Module) -> ast.Module:
+    """A module without the imports that only a checker of types follows."""
+    tree.body = [
+        node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+    ]
+    return tree
+
 
 # By place, such as ("cli", "edit"). The package's own __init__ is the door for programs, and imports what it hands out.
 PATHS = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
-TREES = {path.relative_to(SOURCE).with_suffix("").parts: ast.parse(path.read_text()) for path in PATHS}
+TREES = {path.relative_to(SOURCE).with_suffix("").parts: at_run_time(ast.parse(path.read_text())) for path in PATHS}
 
 
 def imported(nodes) -> set[tuple[str, ...]]:
