@@ -49,7 +49,7 @@ def circumplex_grid(
         draw.text((left + centre, height - left + 2 * gap), f"{value:+.2f}", INK, font, anchor="mt")
         draw.text((left - 2 * gap, height - left - centre), f"{value:+.2f}", INK, font, anchor="rm")
     draw.text((width / 2, height - gap), "valence", INK, font, anchor="md")
-    _draw_upwards(sheet, "arousal", font, gap)
+    _draw_upwards(sheet, "arousal", font, gap, count % 2 * pitch // 2)  # beside no number
     if source is not None:
         _mark_source(draw, source, axis, (left, height - left), pitch, side)
         draw.text((left, gap), "orange: the input", ACCENT, font, anchor="lt")
@@ -149,9 +149,10 @@ def _mark_source(
     draw.line((left - 2 * width, bottom - up, left, bottom - up), ACCENT, width)
 
 
-def _draw_upwards(sheet: Image.Image, text: str, font: Font, gap: int) -> None:
+def _draw_upwards(sheet: Image.Image, text: str, font: Font, gap: int, below: int) -> None:
+    """Text at the left edge, so far below the middle."""
     width, height = (round(v) for v in font.getbbox(text)[2:])
     label = Image.new("RGB", (width, height + 2), BACKGROUND)
     ImageDraw.Draw(label).text((0, 0), text, INK, font)
     label = label.transpose(Image.Transpose.ROTATE_90)
-    sheet.paste(label, (gap // 2, (sheet.height - label.height) // 2))
+    sheet.paste(label, (gap // 2, (sheet.height - label.height) // 2 + below))

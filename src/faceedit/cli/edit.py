@@ -351,11 +351,15 @@ def _tell(job, outcome, as_json: bool) -> None:
 
 def _face_facts(index: int, face, source, target=None, nearest=None) -> dict:
     """What was done with one face, for programs."""
-    facts = {"number": index + 1, "box": [round(float(value), 1) for value in face.box], "source": vars(source)}
+
+    def rounded(affect) -> dict:
+        return {name: round(value, 4) for name, value in vars(affect).items()}
+
+    facts = {"number": index + 1, "box": [round(float(value), 1) for value in face.box], "source": rounded(source)}
     if target is not None:
-        facts["target"] = vars(target)
+        facts["target"] = rounded(target)
         if nearest != target:
-            facts["nearest learnt"] = vars(nearest)
+            facts["nearest learnt"] = rounded(nearest)
     return facts
 
 
