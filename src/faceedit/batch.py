@@ -1,5 +1,6 @@
-"""Many photos: finding them, naming their outputs, and working on one while others are read and written."""
+"""Many photos: finding them, naming their outputs, and working on some at a time."""
 
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from faceedit.image import WRITE_FORMATS, Photo, format_of, read_photo, write_ph
 
 TAGS = ("edited", "crop", "grid", "animated")  # what results are named with
 UNEXPECTED = (MemoryError, RuntimeError, OverflowError, cv2.error)  # of one photo, and not of the others
-AHEAD = 2  # photos read before their turn, and written after it: what bounds memory
+MOST_AT_A_TIME = 4  # photos: what bounds memory
 
 
 @dataclass(frozen=True)
@@ -97,39 +98,55 @@ def plan(
 
 
 def run(jobs: list[Job], work: Callable[[Photo], tuple[Photo, dict]]) -> Iterator[tuple[Job, dict | FaceEditError]]:
-    """Read each photo, work on it, and write what `work` returns, each job yielded when it is done.
+    """Read each photo, work on it, and write what `work` returns, each job yielded in turn when it is done.
 
     work: gives the result and facts about it. Yields the facts, or the error that ended the job; further jobs go on.
-    Reading and writing happen beside the work, a few photos ahead and behind.
+    Some photos are worked on at a time, each by a thread of its own: the networks are too small to keep several cores
+    busy with one photo.
     """
+
+    def finish(job: Job) -> dict:
+        result, facts = work(read_photo(job.photo))
+        write_photo(job.output, result)
+        return facts
+
+    count = min((os.cpu_count() or 1) + 1, MOST_AT_A_TIME, max(len(jobs), 1))
     waiting = iter(jobs)
-    with ThreadPoolExecutor(2) as pool:
-        reads: deque[tuple[Job, Future]] = deque()
-        writes: deque[tuple[Job, dict, Future]] = deque()
+    with ThreadPoolExecutor(count, initializer=_share_cores if count > 1 else None) as pool:
+        begun: deque[tuple[Job, Future[dict]]] = deque()
 
-        def read_ahead() -> None:
-            while len(reads) < AHEAD and (job := next(waiting, None)) is not None:
-                reads.append((job, pool.submit(read_photo, job.photo)))
+        def begin() -> None:
+            while len(begun) <= count and (job := next(waiting, None)) is not None:
+                begun.append((job, pool.submit(finish, job)))
 
-        read_ahead()
-        while reads:
-            job, reading = reads.popleft()
-            read_ahead()
-            try:
-                result, facts = work(reading.result())
-            except UsageError:
-                raise  # it holds for every photo
-            except FaceEditError as error:
-                yield job, error
-                continue
-            except UNEXPECTED as error:
-                yield job, _failure(job, error)
-                continue
-            writes.append((job, facts, pool.submit(write_photo, job.output, result)))
-            if len(writes) > AHEAD:
-                yield _written(*writes.popleft())
-        while writes:
-            yield _written(*writes.popleft())
+        try:
+            begin()
+            while begun:
+                job, done = begun.popleft()
+                begin()
+                outcome = _outcome(job, done)
+                del done  # and with its error the photo
+                yield job, outcome
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _share_cores() -> None:
+    """One core for one photo; one photo more than there are cores is read or written meanwhile."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _outcome(job: Job, done: Future[dict]) -> dict | FaceEditError:
+    try:
+        return done.result()
+    except UsageError:
+        raise  # it holds for every photo
+    except FaceEditError as error:
+        return error
+    except UNEXPECTED as error:
+        return _failure(job, error)
 
 
 def _without_outputs(photos: list[Found], output: Path | None) -> list[Found]:
@@ -146,16 +163,6 @@ def _without_outputs(photos: list[Found], output: Path | None) -> list[Found]:
         return match is not None and photo.path.with_name(match[1]) in stems
 
     return [photo for photo in photos if not is_output(photo)]
-
-
-def _written(job: Job, facts: dict, writing: Future) -> tuple[Job, dict | FaceEditError]:
-    try:
-        writing.result()
-    except FaceEditError as error:
-        return job, error
-    except UNEXPECTED as error:
-        return job, _failure(job, error)
-    return job, facts
 
 
 def _failure(job: Job, error: Exception) -> FaceEditError:
