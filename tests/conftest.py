@@ -1,5 +1,6 @@
 """A tiny editor, drawn faces and a detector that knows where they are: most tests need no network and no photo."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from faceedit import cli
 from faceedit.circumplex import Support
 from faceedit.config import CaaeConfig, EstimatorConfig, WarpConfig
 from faceedit.editor import FaceEditor
@@ -149,3 +151,17 @@ def address(tiny_weights, tiny_judge, tmp_path_factory):
     blocks = launch(editor, tmp_path_factory.mktemp("web"), "127.0.0.1", None)
     yield blocks.local_url
     blocks.close(verbose=False)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs a command line in this process: exit code, stdout, stderr."""
+
+    def runner(*arguments):
+        monkeypatch.setattr(sys, "argv", ["faceedit", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return end.value.code or 0, out, err
+
+    return runner

@@ -8,24 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceedit import __version__, cli
+from faceedit import __version__
 from faceedit.provenance import COMPOSITE, DRAWN
 from faceedit.video import open_video, write_video
 from tests.conftest import ASTRONAUT
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs a command line in this process: exit code, stdout, stderr."""
-
-    def runner(*arguments):
-        monkeypatch.setattr(sys, "argv", ["faceedit", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capsys.readouterr()
-        return end.value.code or 0, out, err
-
-    return runner
 
 
 @pytest.fixture
@@ -115,6 +101,19 @@ def test_a_folder_is_edited_and_what_fails_is_told(edit, photo, tmp_path):
     assert code == 0
     assert "skipped" in json.loads(shown)
     assert (out / "a-edited.jpg").stat().st_mtime_ns == before
+
+
+def test_a_cluster_takes_its_extra_and_photos_in_files(edit, photo, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "faceedit.cluster", raising=False)
+    for given, told in (
+        (photo, "install faceedit[ray]"),
+        ("-", "- stands for one photo"),
+        ("a.mp4", "a video is edited"),
+    ):
+        code, out, err = edit(given, "--engine", "ray")
+        assert (code, out) == (2, "")
+        assert told in err
 
 
 def test_standard_input_and_output(photo, tiny_weights):

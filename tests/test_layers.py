@@ -10,7 +10,7 @@ ROOMS = (
     {"__main__"},
     {"cli"},
     {"web"},
-    {"evaluate"},
+    {"cluster", "evaluate"},
     {"train"},
     {"animate", "batch", "editor"},
     {"engine", "estimate", "identity", "video"},

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +13,7 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
 # It can only be read by setting it, for the whole process: once, before there are threads.
 UMASK = os.umask(0)
 os.umask(UMASK)
+RANDOM = 8  # characters that tempfile puts behind the prefix
 
 
 def write_atomically(path: str | Path, data: bytes | Callable[[IO[bytes]], None], durable: bool = False) -> None:
@@ -24,7 +25,7 @@ def write_atomically(path: str | Path, data: bytes | Callable[[IO[bytes]], None]
     path = Path(path)
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:40]}.", delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_prefix(path), delete=False) as file:
             temporary = file.name
             if callable(data):
                 data(file)
@@ -41,3 +42,18 @@ def write_atomically(path: str | Path, data: bytes | Callable[[IO[bytes]], None]
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Remove what processes left behind that were killed while they wrote these files; none may be at it now."""
+    paths = list(paths)
+    starts = {str(path.parent / _prefix(path)) for path in paths}
+    for folder in {path.parent for path in paths}:
+        with contextlib.suppress(OSError):
+            for name in os.listdir(folder):
+                if str(folder / name)[:-RANDOM] in starts:
+                    (folder / name).unlink(missing_ok=True)
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name[:40]}."

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -32,6 +33,9 @@ Output = Annotated[
     typer.Option("--output", "-o", help="A file, a folder, or - for standard output; by default beside the photo."),
 ]
 SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave photos whose output is there.")]
+Engine = Annotated[
+    Literal["local", "ray"], typer.Option(help="ray: share the photos out over a Ray cluster; needs `faceedit[ray]`.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a photo, a line each.")]
 
 
@@ -67,6 +71,7 @@ def edit(
     skip_existing: SkipExisting = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
+    engine: Engine = "local",
     device: Device = "auto",
     weights: Weights = DEFAULT_WEIGHTS,
 ) -> None:
@@ -87,6 +92,8 @@ def edit(
     if videos := [name for name in photos if name.lower().endswith(VIDEO_SUFFIXES)]:
         if len(photos) > 1:
             raise UsageError(f"{videos[0]} is a video: edit it by itself")
+        if engine == "ray":
+            raise UsageError("a video is edited on one machine: leave out --engine ray")
         if crop or as_json or skip_existing or len(parsed) > 1 or parsed[0][0] == "all":
             raise UsageError("in a video one face is edited: leave out --crop, --json, --skip-existing and --face all")
         _edit_video(Path(videos[0]), output, overwrite, not no_source_metadata, *parsed[0], weights, device)
@@ -114,7 +121,7 @@ def edit(
 
     suffix = ".png" if crop else None
     naming = {"tag": "crop" if crop else "edited", "suffix": suffix, "output": output, "overwrite": overwrite}
-    _process(photos, recursive, naming | {"skip_existing": skip_existing}, weights, device, as_json, work)
+    _process(photos, recursive, naming | {"skip_existing": skip_existing}, weights, device, as_json, work, engine)
 
 
 @app.command()
@@ -270,7 +277,7 @@ def _edit_video(path, output, overwrite, metadata, face, request, weights, devic
     print(output)
 
 
-def _process(photos, recursive, naming, weights, device, as_json, work) -> None:
+def _process(photos, recursive, naming, weights, device, as_json, work, engine="local") -> None:
     """Take photos through work(editor, photo) → (result, facts), and tell of each; naming: what batch.plan takes."""
     from faceedit import batch
 
@@ -280,8 +287,11 @@ def _process(photos, recursive, naming, weights, device, as_json, work) -> None:
         return work(editor, photo)
 
     if STANDARD in photos or naming["output"] == Path(STANDARD):
+        if engine == "ray":
+            raise UsageError("- stands for one photo on this machine: leave out --engine ray")
         _process_standard(photos, naming, weights, device, as_json, told)
         return
+    run = _run_on_cluster() if engine == "ray" else _run_here
     found = batch.find_photos(photos, recursive)
     jobs = batch.plan(found, **naming)
     for job in jobs:
@@ -290,21 +300,38 @@ def _process(photos, recursive, naming, weights, device, as_json, work) -> None:
     waiting = [job for job in jobs if not job.done]
     if not waiting:
         return
-    from faceedit.editor import FaceEditor
-
-    editor = FaceEditor.from_pretrained(weights, device)
-    failed = []
-    with progress_bar("photos", disable=len(waiting) == 1) as progress:
+    outcomes = run(waiting, told, weights, device)
+    results, failed = sys.stdout, []
+    # Ray prints what befalls its workers, on standard output, at any time.
+    with redirect_stdout(sys.stderr), progress_bar("photos", disable=len(waiting) == 1) as progress:
         task = progress.add_task("editing", total=len(waiting))
-        for job, outcome in batch.run(waiting, lambda photo: told(editor, photo)):
+        for job, outcome in outcomes:
             if isinstance(outcome, FaceEditError):
                 if len(jobs) == 1:
                     raise outcome
                 failed.append(job.photo)
-            _tell(job, outcome, as_json)
+            _tell(job, outcome, as_json, results)
             progress.advance(task)
     if failed:
         raise BatchError(f"{len(failed)} of {len(jobs)} photos failed: {', '.join(map(str, failed))}")
+
+
+def _run_here(jobs, work, weights, device):
+    from faceedit import batch
+    from faceedit.editor import FaceEditor
+
+    editor = FaceEditor.from_pretrained(weights, device)
+    return batch.run(jobs, lambda photo: work(editor, photo))
+
+
+def _run_on_cluster():
+    try:
+        from faceedit.cluster import run
+    except ImportError as error:
+        if error.name not in ("ray", "pyarrow", "pandas"):
+            raise
+        raise UsageError("editing on a cluster needs Ray: install faceedit[ray]") from error
+    return run
 
 
 def _process_standard(photos, naming, weights, device, as_json, work) -> None:
@@ -333,8 +360,8 @@ def _process_standard(photos, naming, weights, device, as_json, work) -> None:
         sys.stdout.buffer.write(encode_photo(result, WRITE_FORMATS.get(naming["suffix"], source.format)))
 
 
-def _tell(job, outcome, as_json: bool) -> None:
-    """What became of a photo: its output or a JSON object on stdout, the rest for a person."""
+def _tell(job, outcome, as_json: bool, results=None) -> None:
+    """What became of a photo: its output or a JSON object to results (stdout), the rest for a person."""
     if isinstance(outcome, FaceEditError):
         say(f"faceedit: {outcome}")
         outcome = {"error": str(outcome)}
@@ -344,9 +371,9 @@ def _tell(job, outcome, as_json: bool) -> None:
         for line in map(_face_line, outcome["faces"]):
             say(line)
     if as_json:
-        print(json.dumps({"input": str(job.photo), "output": str(job.output), **outcome}))
+        print(json.dumps({"input": str(job.photo), "output": str(job.output), **outcome}), file=results)
     elif "faces" in outcome:
-        print(job.output)
+        print(job.output, file=results)
 
 
 def _face_facts(index: int, face, source, target=None, nearest=None) -> dict:

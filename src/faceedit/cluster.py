@@ -1,0 +1,134 @@
+"""Many photos on many machines: `batch.run` as a pipeline of Ray Data, with one editor in each worker."""
+
+import logging
+import os
+import pickle
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import cv2
+
+from faceedit import batch
+from faceedit.batch import Job
+from faceedit.errors import FaceEditError, UsageError
+from faceedit.files import remove_leftovers
+
+# Ray reads both when it is imported. Under `uv run` it would build its workers an environment of their own.
+os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+import ray
+import ray.data
+
+TASKS = 1000  # at least, where there are so many photos; the driver keeps account of each
+MOST_IN_TASK = 16  # photos
+ATTEMPTS = 2  # at a task whose workers die
+
+
+def run(jobs: list[Job], work: Callable, weights: str, device: str) -> Iterator[tuple[Job, dict | FaceEditError]]:
+    """What `batch.run` does, on the cluster that RAY_ADDRESS names, or on one that is started on this machine.
+
+    work: is given its worker's editor, made with these weights and on this device, before the photo. What a worker was
+    at when it died is done again by another, under the same name; a photo that no worker survives is a failure like
+    others. Raises UsageError, and what keeps an editor from being made.
+    """
+    left = {Job(job.photo.absolute(), job.output.absolute()): job for job in jobs}
+    outputs = {job.output for job in left}
+    if any(job.photo in outputs for job in left):
+        raise UsageError("a result would replace a photo, which then could be edited twice: leave out --overwrite")
+    if weights.endswith(".safetensors") and Path(weights).is_file():  # workers run in folders of their own
+        weights = str(Path(weights).absolute())
+    size = min(1 + len(left) // TASKS, MOST_IN_TASK)
+    start = not ray.is_initialized()
+    if start:
+        _connect(os.environ.get("RAY_ADDRESS"))
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    try:
+        for photos in sorted({size, 1}, reverse=True):  # those that a task lost are tried one by one
+            for job, outcome in _outcomes(list(left), photos, work, weights, device):
+                if job is None:
+                    raise outcome
+                if job in left:
+                    yield left.pop(job), outcome
+        for job in left.values():
+            yield job, FaceEditError(f"{job.photo} could not be edited: the workers that tried it died")
+    finally:
+        if start:
+            ray.shutdown()
+        remove_leftovers(outputs)
+
+
+@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
+class Attempts:
+    """Counts how often each task was begun, which a worker that it ended cannot."""
+
+    def __init__(self, most: int):
+        self.most = most
+        self.begun = Counter()
+
+    def begin(self, task: int) -> bool:
+        """Whether the task may be tried once more."""
+        self.begun[task] += 1
+        return self.begun[task] <= self.most
+
+
+class Worker:
+    """An editor in a process of the cluster. Called with a row of jobs, it gives a row of what became of them."""
+
+    def __init__(self, attempts, work: Callable, weights: str, device: str):
+        self.attempts = attempts
+        self.work = work
+        self.options = (weights, device)
+        self.editor = None  # made when it is needed: where a worker starts, Ray would wrap the errors
+        cv2.setNumThreads(1)  # torch's threads are Ray's to choose
+
+    def __call__(self, row: dict) -> dict:
+        # Ray itself would try a task for ever, one worker after another.
+        may = ray.get(self.attempts.begin.remote(row["task"]))
+        return {"outcomes": ray.cloudpickle.dumps(list(self._outcomes(pickle.loads(row["jobs"]))) if may else [])}
+
+    def _outcomes(self, jobs: list[Job]) -> Iterator[tuple[Job | None, dict | Exception]]:
+        try:
+            if self.editor is None:
+                from faceedit.editor import FaceEditor
+
+                self.editor = FaceEditor.from_pretrained(*self.options)
+            for job in jobs:  # one at a time, as there is a worker for each core
+                yield from batch.run([job], partial(self.work, self.editor))
+        except Exception as error:  # holds for all photos, and ends the run as it does on one machine
+            yield None, error
+
+
+def _connect(address: str | None) -> None:
+    """To the cluster at the address, or to one that is started here."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    try:
+        if port.isdecimal():  # Ray itself would ask for a quarter of an hour
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        ray.init(address or "local", include_dashboard=False, logging_level=logging.ERROR)
+    except (ConnectionError, TimeoutError, socket.gaierror) as error:
+        raise UsageError(f"no Ray cluster answers at {address}") from error
+
+
+def _outcomes(jobs: list[Job], size: int, work: Callable, weights: str, device: str) -> Iterator[tuple]:
+    """What became of each job but those whose workers died; None as the job of an error that holds for all."""
+    rows = [{"task": i, "jobs": pickle.dumps(jobs[i : i + size])} for i in range(0, len(jobs), size)]
+    if not rows:
+        return
+    resources = ray.cluster_resources()
+    gpu = device == "cuda" or (device == "auto" and "GPU" in resources)
+    workers = int(resources.get("GPU" if gpu else "CPU", 0))
+    if not workers:
+        raise UsageError(f"the Ray cluster has no {'GPU: choose --device cpu' if gpu else 'CPU'}")
+    done = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+        Worker,
+        fn_constructor_args=(Attempts.remote(ATTEMPTS), work, weights, device),
+        compute=ray.data.ActorPoolStrategy(size=min(workers, len(rows))),
+        num_gpus=1 if gpu else None,
+    )
+    for row in done.iter_rows():
+        yield from pickle.loads(row["outcomes"])
