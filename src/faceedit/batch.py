@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 
@@ -17,6 +18,7 @@ from faceedit.image import WRITE_FORMATS, Photo, format_of, read_photo, write_ph
 TAGS = ("edited", "crop", "grid", "animated")  # what results are named with
 UNEXPECTED = (MemoryError, RuntimeError, OverflowError, cv2.error)  # of one photo, and not of the others
 MOST_AT_A_TIME = 4  # photos: what bounds memory
+Facts = TypeVar("Facts")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def find_photos(names: list[str], recursive: bool = False) -> list[Found]:
             photos = sorted(child for child in inside if child.suffix.lower() in WRITE_FORMATS and child.is_file())
             matches = [Found(child, child.relative_to(path), named=False) for child in photos]
         elif not path.exists() and any(mark in name for mark in "*?["):
-            photos = (Path(match) for match in sorted(glob(name, recursive=True)))
+            photos = [Path(match) for match in sorted(glob(name, recursive=True))]
             matches = [
                 Found(match, Path(match.name), False) for match in photos if match.suffix.lower() in WRITE_FORMATS
             ]
@@ -84,7 +86,8 @@ def plan(
             raise UsageError(f"{output} is one file for {len(photos)} photos: name a folder")
         if single:
             return [_single(photos[0], output, overwrite, skip_existing)]
-    jobs, taken = [], set()
+    jobs: list[Job] = []
+    taken: set[Path] = set()
     for photo in photos:
         folder = photo.path.parent if output is None else output / photo.inner.parent
         jobs.append(_numbered(photo.path, folder, tag, suffix, overwrite, skip_existing, taken))
@@ -97,7 +100,7 @@ def plan(
     return jobs
 
 
-def run(jobs: list[Job], work: Callable[[Photo], tuple[Photo, dict]]) -> Iterator[tuple[Job, dict | FaceEditError]]:
+def run(jobs: list[Job], work: Callable[[Photo], tuple[Photo, Facts]]) -> Iterator[tuple[Job, Facts | FaceEditError]]:
     """Read each photo, work on it, and write what `work` returns, each job yielded in turn when it is done.
 
     work: gives the result and facts about it. Yields the facts, or the error that ended the job; further jobs go on.
@@ -105,7 +108,7 @@ def run(jobs: list[Job], work: Callable[[Photo], tuple[Photo, dict]]) -> Iterato
     busy with one photo.
     """
 
-    def finish(job: Job) -> dict:
+    def finish(job: Job) -> Facts:
         result, facts = work(read_photo(job.photo))
         write_photo(job.output, result)
         return facts
@@ -113,7 +116,7 @@ def run(jobs: list[Job], work: Callable[[Photo], tuple[Photo, dict]]) -> Iterato
     count = min((os.cpu_count() or 1) + 1, MOST_AT_A_TIME, max(len(jobs), 1))
     waiting = iter(jobs)
     with ThreadPoolExecutor(count, initializer=_share_cores if count > 1 else None) as pool:
-        begun: deque[tuple[Job, Future[dict]]] = deque()
+        begun: deque[tuple[Job, Future[Facts]]] = deque()
 
         def begin() -> None:
             while len(begun) <= count and (job := next(waiting, None)) is not None:
@@ -138,7 +141,7 @@ def _share_cores() -> None:
     torch.set_num_threads(1)
 
 
-def _outcome(job: Job, done: Future[dict]) -> dict | FaceEditError:
+def _outcome(job: Job, done: Future[Facts]) -> Facts | FaceEditError:
     try:
         return done.result()
     except UsageError:
@@ -178,7 +181,9 @@ def _single(photo: Found, output: Path, overwrite: bool, skip_existing: bool) ->
     return Job(photo.path, output, done=output.exists() and skip_existing)
 
 
-def _numbered(path, folder, tag, suffix, overwrite, skip_existing, taken) -> Job:
+def _numbered(
+    path: Path, folder: Path, tag: str, suffix: str | None, overwrite: bool, skip_existing: bool, taken: set[Path]
+) -> Job:
     number = 1
     if suffix is None:  # what cannot be written under its own ending is written as PNG, if it can be read at all
         suffix = path.suffix if path.suffix.lower() in WRITE_FORMATS else ".png"

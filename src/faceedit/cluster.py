@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 
@@ -15,6 +16,12 @@ from faceedit import batch
 from faceedit.batch import Job
 from faceedit.errors import FaceEditError, UsageError
 from faceedit.files import remove_leftovers
+
+if TYPE_CHECKING:  # only workers load networks
+    from ray.actor import ActorProxy
+
+    from faceedit.editor import FaceEditor
+    from faceedit.image import Photo
 
 # Ray reads both when it is imported. Under `uv run` it would build its workers an environment of their own.
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
@@ -26,9 +33,12 @@ import ray.data
 TASKS = 1000  # at least, where there are so many photos; the driver keeps account of each
 MOST_IN_TASK = 16  # photos
 ATTEMPTS = 2  # at a task whose workers die
+Facts = TypeVar("Facts")
 
 
-def run(jobs: list[Job], work: Callable, weights: str, device: str) -> Iterator[tuple[Job, dict | FaceEditError]]:
+def run(
+    jobs: list[Job], work: Callable[["FaceEditor", "Photo"], tuple["Photo", Facts]], weights: str, device: str
+) -> Iterator[tuple[Job, Facts | FaceEditError]]:
     """What `batch.run` does, on the cluster that RAY_ADDRESS names, or on one that is started on this machine.
 
     work: is given its worker's editor, made with these weights and on this device, before the photo. What a worker was
@@ -49,9 +59,10 @@ def run(jobs: list[Job], work: Callable, weights: str, device: str) -> Iterator[
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
         for photos in sorted({size, 1}, reverse=True):  # those that a task lost are tried one by one
-            for job, outcome in _outcomes(list(left), photos, work, weights, device):
-                if job is None:
-                    raise outcome
+            for told in _outcomes(list(left), photos, work, weights, device):
+                if isinstance(told, Exception):
+                    raise told
+                job, outcome = told
                 if job in left:
                     yield left.pop(job), outcome
         for job in left.values():
@@ -68,8 +79,9 @@ class Attempts:
 
     def __init__(self, most: int):
         self.most = most
-        self.begun = Counter()
+        self.begun: Counter[int] = Counter()
 
+    @ray.method
     def begin(self, task: int) -> bool:
         """Whether the task may be tried once more."""
         self.begun[task] += 1
@@ -79,19 +91,26 @@ class Attempts:
 class Worker:
     """An editor in a process of the cluster. Called with a row of jobs, it gives a row of what became of them."""
 
-    def __init__(self, attempts, work: Callable, weights: str, device: str):
+    def __init__(
+        self,
+        attempts: "ActorProxy[Attempts]",
+        work: Callable[["FaceEditor", "Photo"], tuple["Photo", object]],
+        weights: str,
+        device: str,
+    ):
         self.attempts = attempts
         self.work = work
         self.options = (weights, device)
-        self.editor = None  # made when it is needed: where a worker starts, Ray would wrap the errors
+        # Made when it is needed: where a worker starts, Ray would wrap the errors.
+        self.editor: FaceEditor | None = None
         cv2.setNumThreads(1)  # torch's threads are Ray's to choose
 
-    def __call__(self, row: dict) -> dict:
+    def __call__(self, row: dict[str, Any]) -> dict[str, bytes]:
         # Ray itself would try a task for ever, one worker after another.
         may = ray.get(self.attempts.begin.remote(row["task"]))
         return {"outcomes": ray.cloudpickle.dumps(list(self._outcomes(pickle.loads(row["jobs"]))) if may else [])}
 
-    def _outcomes(self, jobs: list[Job]) -> Iterator[tuple[Job | None, dict | Exception]]:
+    def _outcomes(self, jobs: list[Job]) -> Iterator[tuple[Job, object] | Exception]:
         try:
             if self.editor is None:
                 from faceedit.editor import FaceEditor
@@ -100,7 +119,7 @@ class Worker:
             for job in jobs:  # one at a time, as there is a worker for each core
                 yield from batch.run([job], partial(self.work, self.editor))
         except Exception as error:  # holds for all photos, and ends the run as it does on one machine
-            yield None, error
+            yield error
 
 
 def _connect(address: str | None) -> None:
@@ -114,8 +133,14 @@ def _connect(address: str | None) -> None:
         raise UsageError(f"no Ray cluster answers at {address}") from error
 
 
-def _outcomes(jobs: list[Job], size: int, work: Callable, weights: str, device: str) -> Iterator[tuple]:
-    """What became of each job but those whose workers died; None as the job of an error that holds for all."""
+def _outcomes(
+    jobs: list[Job],
+    size: int,
+    work: Callable[["FaceEditor", "Photo"], tuple["Photo", Facts]],
+    weights: str,
+    device: str,
+) -> Iterator[tuple[Job, Facts | FaceEditError] | Exception]:
+    """What became of each job but those whose workers died; an error by itself holds for all."""
     rows = [{"task": i, "jobs": pickle.dumps(jobs[i : i + size])} for i in range(0, len(jobs), size)]
     if not rows:
         return
@@ -124,9 +149,10 @@ def _outcomes(jobs: list[Job], size: int, work: Callable, weights: str, device: 
     workers = int(resources.get("GPU" if gpu else "CPU", 0))
     if not workers:
         raise UsageError(f"the Ray cluster has no {'GPU: choose --device cpu' if gpu else 'CPU'}")
+    attempts = Attempts.remote(ATTEMPTS)  # type: ignore[attr-defined] # mypy overlooks what decorates a class
     done = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-        Worker,
-        fn_constructor_args=(Attempts.remote(ATTEMPTS), work, weights, device),
+        Worker,  # type: ignore[arg-type] # Ray's types leave out the classes that it takes
+        fn_constructor_args=(attempts, work, weights, device),
         compute=ray.data.ActorPoolStrategy(size=min(workers, len(rows))),
         num_gpus=1 if gpu else None,
     )

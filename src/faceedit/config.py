@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
 
 DEFAULT_WEIGHTS = "warp-96"
 JUDGE_WEIGHTS = "judge"
@@ -106,6 +107,7 @@ class WarpTraining(TrainConfig):
 
 
 NetworkConfig = CaaeConfig | WarpConfig | EstimatorConfig
+Network = TypeVar("Network", bound=NetworkConfig)
 # What `faceedit train --model` takes. The judge and the guide differ in architecture, input size, photos and seed.
 MODELS: dict[str, tuple[NetworkConfig, TrainConfig]] = {
     "editor": (WarpConfig(), WarpTraining()),
@@ -116,7 +118,7 @@ MODELS: dict[str, tuple[NetworkConfig, TrainConfig]] = {
         EstimatorTraining(half=1, seed=1, perturbation=0.25),
     ),
 }
-KINDS = {
+KINDS: dict[str, tuple[type[NetworkConfig], type[TrainConfig]]] = {
     "caae": (CaaeConfig, CaaeTraining),
     "warp": (WarpConfig, WarpTraining),
     "estimator": (EstimatorConfig, EstimatorTraining),
@@ -139,12 +141,13 @@ def configs_from_json(text: str) -> tuple[NetworkConfig, TrainConfig]:
     return network_config(network, values["network"]), training(**values["training"])
 
 
-def network_config(config: type, values: dict):
+def network_config(config: type[Network], values: dict[str, Any]) -> Network:
     """A network's configuration from what JSON made of it: lists become tuples.
 
     Raises TypeError or ValueError for what makes no network.
     """
-    made = config(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    made = config(**values)
     lists = [value if isinstance(value, tuple) else (value,) for key, value in vars(made).items() if key != "block"]
     whole = all(type(size) is int and 0 < size <= MOST_CHANNELS for sizes in lists for size in sizes)
     layers = max(getattr(made, "blocks", 1), *map(len, lists))

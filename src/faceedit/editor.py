@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
 from faceedit.circumplex import Affect, affect_grid, grid_axis
 from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.device import resolve_device
-from faceedit.engine import ENGINES
+from faceedit.engine import ENGINES, Engine
 from faceedit.errors import UsageError
 from faceedit.estimate import AffectEstimator
 from faceedit.face import Face, FaceDetector, alignment, apply_edit, crop_face
@@ -36,6 +36,15 @@ class EncodedFace:
     code: Any
 
 
+class RequestOptions(TypedDict, total=False):
+    """What `FaceEditor.edit` takes beside a valence and arousal: see `Request`."""
+
+    emotion: str | None
+    intensity: float
+    relative: bool
+    strength: float
+
+
 class FaceEditor:
     """Edits the expression of faces in photos.
 
@@ -47,7 +56,7 @@ class FaceEditor:
         self.judge = judge
         self.support = weights.support
         self.device = device
-        self.engine = ENGINES[weights.kind](weights.model, device)
+        self.engine: Engine = ENGINES[weights.kind](weights.model, device)
 
     @classmethod
     def from_pretrained(cls, weights: str = DEFAULT_WEIGHTS, device: str = "auto") -> "FaceEditor":
@@ -71,7 +80,7 @@ class FaceEditor:
         valence: float | None = None,
         arousal: float | None = None,
         face: str | int = "largest",
-        **request,
+        **request: Unpack[RequestOptions],
     ) -> np.ndarray:
         """The image with the chosen faces at this valence and arousal, each in [-1, 1].
 
@@ -143,7 +152,9 @@ class FaceEditor:
         cells = self.engine.drawings(encoded.code, self._learnt(affect_grid(axis)))
         return paper_sheet(encoded.crop, cells.reshape(len(axis), len(axis), *cells.shape[1:]))
 
-    def _edits(self, image, encoded, matrix, targets) -> Iterator[np.ndarray]:
+    def _edits(
+        self, image: np.ndarray, encoded: EncodedFace, matrix: np.ndarray, targets: np.ndarray
+    ) -> Iterator[np.ndarray]:
         for flow, colour in self.fields(encoded, targets):
             yield apply_edit(image, matrix, flow, colour)
 

@@ -5,15 +5,15 @@ and a `colour` (S, S, 3) float32, what is then added, in units of 255: what `fac
 uint8 RGB, targets (N, 2) = valence, arousal.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import torch
 
-from faceedit.circumplex import Affect
+from faceedit.circumplex import Affect, Point
 from faceedit.device import in_batches
 from faceedit.face import feather_mask
 from faceedit.model.caae import Caae
@@ -28,19 +28,21 @@ FLOW_SMOOTHING = 0.03  # likewise
 GAIN_AWAY = 0.62  # away from the mouth
 FLOW_SCALE = 2  # the decodes are enlarged before their flow is sought: the method's finest patches are 8 pixels
 
+Fields = tuple[np.ndarray, np.ndarray]  # of an edit: flow, colour
+
 
 class Engine(Protocol):
     """What FaceEditor needs of a kind of networks; size: the side of its crops in pixels."""
 
     size: int
 
-    def encode(self, crop: np.ndarray, source: Affect):
+    def encode(self, crop: np.ndarray, source: Affect) -> Any:
         """A face that shows the source affect, brought to where targets can be decoded; opaque to the caller."""
 
-    def edits(self, code, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def edits(self, code: Any, targets: np.ndarray) -> Iterator[Fields]:
         """The edit, flow and colour, to each target."""
 
-    def drawings(self, code, targets: np.ndarray) -> np.ndarray:
+    def drawings(self, code: Any, targets: np.ndarray) -> np.ndarray:
         """The networks' own crops of the face at each target, (N, S, S, 3) uint8."""
 
     def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
@@ -62,24 +64,24 @@ class CaaeEngine:
         self.model, self.device = model, device
         self.size = model.config.image_size
 
-    def encode(self, crop, source):
+    def encode(self, crop: np.ndarray, source: Affect) -> CaaeCode:
         with torch.inference_mode():
             z = self.model.encoder(_tensor(crop, self.device))
         return CaaeCode(z, next(self._decoded(z, np.array([source.pair]))))
 
-    def edits(self, code, targets):
+    def edits(self, code: CaaeCode, targets: np.ndarray) -> Iterator[Fields]:
         for decoded in self._decoded(code.z, targets):
             yield difference(code.at_source, decoded)
 
-    def drawings(self, code, targets):
+    def drawings(self, code: CaaeCode, targets: np.ndarray) -> np.ndarray:
         return np.stack([_to_uint8(decoded) for decoded in self._decoded(code.z, targets)])
 
-    def network(self, crop, source, target):
+    def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
         with torch.inference_mode():
             self.model(_tensor(crop, self.device), _affects([target.pair]).to(self.device)).cpu()
 
-    def _decoded(self, z, targets) -> Iterator[np.ndarray]:
-        def decode(affect):
+    def _decoded(self, z: torch.Tensor, targets: np.ndarray) -> Iterator[np.ndarray]:
+        def decode(affect: torch.Tensor) -> np.ndarray:
             images = self.model.generator(z.expand(len(affect), -1), affect.to(self.device))
             return ((images + 1) / 2).permute(0, 2, 3, 1).float().cpu().numpy()
 
@@ -102,13 +104,13 @@ class WarpEngine:
         self.model, self.device = model, device
         self.size = model.config.image_size
 
-    def encode(self, crop, source):
+    def encode(self, crop: np.ndarray, source: Affect) -> WarpCode:
         with torch.inference_mode():
             encoded = self.model.encoder(_tensor(crop, self.device))
         return WarpCode(encoded, _affects([source.pair]).to(self.device))
 
-    def edits(self, code, targets):
-        def draw(affect):
+    def edits(self, code: WarpCode, targets: np.ndarray) -> Iterator[Fields]:
+        def draw(affect: torch.Tensor) -> Iterator[Fields]:
             flow, colour = self._fields(code, affect)
             flows = flow.permute(0, 2, 3, 1) * (self.size / 2)
             colours = colour.permute(0, 2, 3, 1) / 2
@@ -117,33 +119,34 @@ class WarpEngine:
         for fields in in_batches(draw, _affects(targets), BATCH):
             yield from fields
 
-    def drawings(self, code, targets):
+    def drawings(self, code: WarpCode, targets: np.ndarray) -> np.ndarray:
         mask = torch.from_numpy(feather_mask(self.size)).to(self.device)
 
-        def draw(affect):
+        def draw(affect: torch.Tensor) -> np.ndarray:
             flow, colour = self._fields(code, affect)
             images = rendered(code.encoded.images.expand(len(flow), -1, -1, -1), flow, colour, mask)
             return _to_uint8(((images + 1) / 2).permute(0, 2, 3, 1).cpu().numpy())
 
         return np.concatenate(list(in_batches(draw, _affects(targets), BATCH)))
 
-    def network(self, crop, source, target):
+    def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
         with torch.inference_mode():
             affects = (_affects([affect.pair]).to(self.device) for affect in (source, target))
             for field in self.model(_tensor(crop, self.device), *affects):
                 field.cpu()
 
-    def _fields(self, code, affect) -> tuple[torch.Tensor, torch.Tensor]:
+    def _fields(self, code: WarpCode, affect: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         source = code.source.expand(len(affect), -1)
         flow, colour = self.model.decoder(code.encoded.expand(len(affect)), source, affect.to(self.device))
         gain = 1 - (1 - GAIN_AWAY) * away_from_mouth(self.size, flow.device)
         return gain * flow, gain * colour
 
 
-ENGINES = {"caae": CaaeEngine, "warp": WarpEngine}
+# Each takes a model of its own kind.
+ENGINES: dict[str, Callable[[Any, str], Engine]] = {"caae": CaaeEngine, "warp": WarpEngine}
 
 
-def difference(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def difference(source: np.ndarray, target: np.ndarray) -> Fields:
     """What turns one decode into another, both (S, S, 3) float32 in [0, 1]: a warp, and the colour that it leaves.
 
     flow: (S, S, 2) float32, for each pixel of the target the xy step in pixels to its content in the source. colour:
@@ -158,7 +161,8 @@ def difference(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.n
         cv2.resize(cv2.cvtColor(_to_uint8(decoded), cv2.COLOR_RGB2GRAY), fine, interpolation=cv2.INTER_CUBIC)
         for decoded in (target, source)
     ]
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, None)
+    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = method.calc(*grey, None)  # type: ignore[call-overload] # its types leave out that None is no first guess
     flow = cv2.resize(flow, (size, size), interpolation=cv2.INTER_AREA) / FLOW_SCALE
     # Flow is believed as far as it explains the change: where light and shade change alone, it invents motion.
     before, after = (_local_error(target, decoded) for decoded in (source, _warped(source, flow)))
@@ -183,7 +187,7 @@ def _tensor(crop: np.ndarray, device: str) -> torch.Tensor:
     return torch.from_numpy(crop).permute(2, 0, 1)[None].to(device).float() / 127.5 - 1
 
 
-def _affects(targets) -> torch.Tensor:
+def _affects(targets: np.ndarray | list[Point]) -> torch.Tensor:
     """The targets, (N, 2) on the CPU."""
     return torch.from_numpy(np.asarray(targets, np.float32))
 

@@ -2,9 +2,10 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NotRequired, TextIO, TypedDict
 
 import typer
 
@@ -26,6 +27,17 @@ from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.errors import BatchError, FaceEditError, UnreadableError, UsageError
 from faceedit.files import VIDEO_SUFFIXES
 
+if TYPE_CHECKING:
+    from faceedit.batch import Job
+    from faceedit.circumplex import Affect
+    from faceedit.editor import FaceEditor
+    from faceedit.face import Face
+    from faceedit.image import Photo
+    from faceedit.request import Request
+
+    Work = Callable[[FaceEditor, Photo], tuple[Photo, "Outcome"]]
+    Run = Callable[[list[Job], Work, str, str], Iterator[tuple[Job, "Outcome | FaceEditError"]]]
+
 STANDARD = "-"
 
 Output = Annotated[
@@ -37,6 +49,36 @@ Engine = Annotated[
     Literal["local", "ray"], typer.Option(help="ray: share the photos out over a Ray cluster; needs `faceedit[ray]`.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a photo, a line each.")]
+
+
+FaceFacts = TypedDict(
+    "FaceFacts",
+    {
+        "number": int,
+        "box": list[float],
+        "source": dict[str, float],
+        "target": NotRequired[dict[str, float]],
+        "nearest learnt": NotRequired[dict[str, float]],  # where the target lies beyond
+    },
+)
+
+
+class Outcome(TypedDict, total=False):
+    """What became of a photo, for programs: one of these."""
+
+    faces: list[FaceFacts]
+    skipped: str
+    error: str
+
+
+class Naming(TypedDict):
+    """What names results: options of `batch.plan`."""
+
+    tag: str
+    suffix: str | None
+    output: Path | None
+    overwrite: bool
+    skip_existing: bool
 
 
 @app.command()
@@ -99,7 +141,7 @@ def edit(
         _edit_video(Path(videos[0]), output, overwrite, not no_source_metadata, *parsed[0], weights, device)
         return
 
-    def work(editor, source):
+    def work(editor: "FaceEditor", source: "Photo") -> tuple["Photo", Outcome]:
         from faceedit.image import Photo
         from faceedit.provenance import COMPOSITE, DRAWN, declared
 
@@ -120,8 +162,14 @@ def edit(
         return declared(result, kind, editor.weights, "; ".join(map(_face_line, facts)), say), {"faces": facts}
 
     suffix = ".png" if crop else None
-    naming = {"tag": "crop" if crop else "edited", "suffix": suffix, "output": output, "overwrite": overwrite}
-    _process(photos, recursive, naming | {"skip_existing": skip_existing}, weights, device, as_json, work, engine)
+    naming: Naming = {
+        "tag": "crop" if crop else "edited",
+        "suffix": suffix,
+        "output": output,
+        "overwrite": overwrite,
+        "skip_existing": skip_existing,
+    }
+    _process(photos, recursive, naming, weights, device, as_json, work, engine)
 
 
 @app.command()
@@ -149,7 +197,7 @@ def grid(
     if face == "all":
         raise UsageError("a grid shows one face: name it with --face")
 
-    def work(editor, source):
+    def work(editor: "FaceEditor", source: "Photo") -> tuple["Photo", Outcome]:
         from faceedit.image import Photo
         from faceedit.provenance import DRAWN, declared
         from faceedit.request import select_faces
@@ -162,11 +210,17 @@ def grid(
         else:
             sheet = editor.draw_grid(source.pixels, encoded, axis)
         what = f"{steps}x{steps} valence and arousal from {-extent:g} to {extent:g}, from {encoded.source}"
-        facts = {"faces": [_face_facts(faces.index(found), found, encoded.source)]}
+        facts: Outcome = {"faces": [_face_facts(faces.index(found), found, encoded.source)]}
         return declared(Photo(sheet, icc=source.colour_profile), DRAWN, editor.weights, what), facts
 
-    naming = {"tag": "grid", "suffix": ".png", "output": output, "overwrite": overwrite}
-    _process(photos, recursive, naming | {"skip_existing": skip_existing}, weights, device, as_json, work)
+    naming: Naming = {
+        "tag": "grid",
+        "suffix": ".png",
+        "output": output,
+        "overwrite": overwrite,
+        "skip_existing": skip_existing,
+    }
+    _process(photos, recursive, naming, weights, device, as_json, work)
 
 
 @app.command()
@@ -249,7 +303,16 @@ def info(
         print(f"weights {path.stem}: {path}, SHA-256 {digest}")
 
 
-def _edit_video(path, output, overwrite, metadata, face, request, weights, device) -> None:
+def _edit_video(
+    path: Path,
+    output: Path | None,
+    overwrite: bool,
+    metadata: bool,
+    face: str,
+    request: "Request",
+    weights: str,
+    device: str,
+) -> None:
     from faceedit.video import edited_frames, follow, open_video, write_video
 
     if output is None or output.is_dir():
@@ -277,11 +340,20 @@ def _edit_video(path, output, overwrite, metadata, face, request, weights, devic
     print(output)
 
 
-def _process(photos, recursive, naming, weights, device, as_json, work, engine="local") -> None:
-    """Take photos through work(editor, photo) → (result, facts), and tell of each; naming: what batch.plan takes."""
+def _process(
+    photos: list[str],
+    recursive: bool,
+    naming: Naming,
+    weights: str,
+    device: str,
+    as_json: bool,
+    work: "Work",
+    engine: str = "local",
+) -> None:
+    """Take photos through work(editor, photo) → (result, facts), and tell of each."""
     from faceedit import batch
 
-    def told(editor, photo):
+    def told(editor: "FaceEditor", photo: "Photo") -> tuple["Photo", Outcome]:
         if photo.animated:
             say("the file holds several pictures: the first is taken")
         return work(editor, photo)
@@ -316,7 +388,9 @@ def _process(photos, recursive, naming, weights, device, as_json, work, engine="
         raise BatchError(f"{len(failed)} of {len(jobs)} photos failed: {', '.join(map(str, failed))}")
 
 
-def _run_here(jobs, work, weights, device):
+def _run_here(
+    jobs: list["Job"], work: "Work", weights: str, device: str
+) -> Iterator[tuple["Job", Outcome | FaceEditError]]:
     from faceedit import batch
     from faceedit.editor import FaceEditor
 
@@ -324,7 +398,7 @@ def _run_here(jobs, work, weights, device):
     return batch.run(jobs, lambda photo: work(editor, photo))
 
 
-def _run_on_cluster():
+def _run_on_cluster() -> "Run":
     try:
         from faceedit.cluster import run
     except ImportError as error:
@@ -334,17 +408,18 @@ def _run_on_cluster():
     return run
 
 
-def _process_standard(photos, naming, weights, device, as_json, work) -> None:
+def _process_standard(
+    photos: list[str], naming: Naming, weights: str, device: str, as_json: bool, work: "Work"
+) -> None:
     """One photo from standard input or to standard output, as bytes."""
     from faceedit.image import WRITE_FORMATS, encode_photo, format_of, read_photo, write_photo
 
-    output = naming["output"]
-    to_file = output is not None and output != Path(STANDARD)
+    output = None if naming["output"] == Path(STANDARD) else naming["output"]
     if len(photos) != 1:
         raise UsageError("- stands for one photo: leave out the others")
     if as_json:
         raise UsageError("--json and - would both write to standard output: leave out one")
-    if to_file:
+    if output is not None:
         format_of(output)
         refuse_existing(output, naming["overwrite"])
     source = read_photo(sys.stdin.buffer.read() if photos[0] == STANDARD else Path(photos[0]))
@@ -353,14 +428,14 @@ def _process_standard(photos, naming, weights, device, as_json, work) -> None:
     result, facts = work(FaceEditor.from_pretrained(weights, device), source)
     for line in map(_face_line, facts["faces"]):
         say(line)
-    if to_file:
+    if output is not None:
         write_photo(output, result)
         print(output)
     else:
-        sys.stdout.buffer.write(encode_photo(result, WRITE_FORMATS.get(naming["suffix"], source.format)))
+        sys.stdout.buffer.write(encode_photo(result, WRITE_FORMATS.get(naming["suffix"] or "", source.format)))
 
 
-def _tell(job, outcome, as_json: bool, results=None) -> None:
+def _tell(job: "Job", outcome: Outcome | FaceEditError, as_json: bool, results: TextIO | None = None) -> None:
     """What became of a photo: its output or a JSON object to results (stdout), the rest for a person."""
     if isinstance(outcome, FaceEditError):
         say(f"faceedit: {outcome}")
@@ -376,21 +451,27 @@ def _tell(job, outcome, as_json: bool, results=None) -> None:
         print(job.output, file=results)
 
 
-def _face_facts(index: int, face, source, target=None, nearest=None) -> dict:
+def _face_facts(
+    index: int, face: "Face", source: "Affect", target: "Affect | None" = None, nearest: "Affect | None" = None
+) -> FaceFacts:
     """What was done with one face, for programs."""
 
-    def rounded(affect) -> dict:
+    def rounded(affect: "Affect") -> dict[str, float]:
         return {name: round(value, 4) for name, value in vars(affect).items()}
 
-    facts = {"number": index + 1, "box": [round(float(value), 1) for value in face.box], "source": rounded(source)}
+    facts: FaceFacts = {
+        "number": index + 1,
+        "box": [round(float(value), 1) for value in face.box],
+        "source": rounded(source),
+    }
     if target is not None:
         facts["target"] = rounded(target)
-        if nearest != target:
+        if nearest is not None and nearest != target:
             facts["nearest learnt"] = rounded(nearest)
     return facts
 
 
-def _face_line(facts: dict) -> str:
+def _face_line(facts: FaceFacts) -> str:
     """The same, for a person."""
     from faceedit.circumplex import Affect
 

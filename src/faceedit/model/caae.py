@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from faceedit.config import CaaeConfig
+from faceedit.config import CaaeConfig, WarpConfig
 
 
 def he_init(network: nn.Module) -> None:
@@ -115,7 +115,7 @@ class ImageDiscriminator(nn.Module):
 class LatentDiscriminator(nn.Module):
     """z → logit that it was drawn from the prior, uniform on (-1, 1) (the paper's D_z)."""
 
-    def __init__(self, config: CaaeConfig):
+    def __init__(self, config: CaaeConfig | WarpConfig):
         super().__init__()
         layers = []
         for fan_in, fan_out in pairwise((config.z_dim, *config.latent_channels)):

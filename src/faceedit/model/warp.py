@@ -32,7 +32,7 @@ class Encoded:
     def expand(self, count: int) -> "Encoded":
         """One face (N = 1) `count` times."""
 
-        def repeated(x):
+        def repeated(x: torch.Tensor) -> torch.Tensor:
             return x.expand(count, *x.shape[1:])
 
         return Encoded(repeated(self.images), repeated(self.z), [repeated(x) for x in self.maps])
@@ -49,7 +49,7 @@ class Encoder(nn.Module):
         side = config.image_size // 2 ** len(config.channels)
         self.to_z = nn.Linear(config.channels[-1] * side * side, config.z_dim)
 
-    def forward(self, images) -> Encoded:
+    def forward(self, images: torch.Tensor) -> Encoded:
         maps = [functional.silu(self.stem(images))]
         for step in self.steps:
             maps.append(step(maps[-1]))
@@ -84,9 +84,12 @@ class Decoder(nn.Module):
         self.steps = nn.ModuleList(Step(fine, fine, condition_dim=config.condition_dim) for fine in channels[1:])
         self.to_edit = nn.Conv2d(channels[-1], 6 * 4, 3, padding=1)
         nn.init.normal_(self.to_edit.weight, std=1e-3)  # training starts from an edit of nearly nothing
+        assert self.to_edit.bias is not None
         nn.init.zeros_(self.to_edit.bias)
 
-    def forward(self, encoded: Encoded, source, target) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, encoded: Encoded, source: torch.Tensor, target: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         way = target - source
         condition = self.condition(torch.cat([encoded.z, source, target, way], dim=1))
         *finer, x = encoded.maps
@@ -112,7 +115,7 @@ class Decoder(nn.Module):
 class Step(nn.Module):
     """Two convolutions beside a shortcut; a condition (N, D), where there is one, modulates what lies between."""
 
-    def __init__(self, fan_in, fan_out, stride=1, condition_dim=None):
+    def __init__(self, fan_in: int, fan_out: int, stride: int = 1, condition_dim: int | None = None):
         super().__init__()
         self.conv1 = nn.Conv2d(fan_in, fan_out, 3, stride, 1, bias=False)
         self.norm1 = nn.GroupNorm(8, fan_out)
@@ -122,7 +125,7 @@ class Step(nn.Module):
         self.stride = stride
         self.to_modulation = None if condition_dim is None else nn.Linear(condition_dim, 2 * fan_out)
 
-    def forward(self, x, condition=None):
+    def forward(self, x: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
         short = self.shortcut(functional.avg_pool2d(x, self.stride) if self.stride > 1 else x)
         x = self.norm1(self.conv1(x))
         if self.to_modulation is not None:
@@ -141,7 +144,9 @@ class WarpEditor(nn.Module):
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
 
-    def forward(self, images, source, target):
+    def forward(
+        self, images: torch.Tensor, source: torch.Tensor, target: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         return self.decoder(self.encoder(images), source, target)
 
 
@@ -157,14 +162,17 @@ class ImageDiscriminator(nn.Module):
         channels = config.discriminator_channels
         self.parts = nn.ModuleList([Critic(channels)] + [Critic(channels[:-2]) for _ in PARTS])
 
-    def forward(self, images, *affects):
+    def forward(self, images: torch.Tensor, *affects: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """The verdict on the same images at each affect, a tuple; a single tensor for a single affect."""
         side = images.shape[-1]
         seen = [images]
         for box in PARTS:
             left, top, right, bottom = (round(part * side) for part in box)
             seen.append(images[:, :, top:bottom, left:right])
-        features = [critic.features(part) for critic, part in zip(self.parts, seen, strict=True)]
+        features = []
+        for critic, part in zip(self.parts, seen, strict=True):
+            assert isinstance(critic, Critic)  # a ModuleList does not say
+            features.append(critic.features(part))
         verdicts = tuple(
             torch.cat([critic(x, affect) for critic, x in zip(self.parts, features, strict=True)], dim=1)
             for affect in affects
@@ -188,7 +196,7 @@ class Critic(nn.Module):
         self.to_logit = sn(nn.Conv2d(channels[-1], 1, 1))
         self.of_affect = nn.Sequential(sn(nn.Linear(2, 64)), nn.SiLU(), sn(nn.Linear(64, channels[-1])))
 
-    def forward(self, features, affect):
+    def forward(self, features: torch.Tensor, affect: torch.Tensor) -> torch.Tensor:
         realism, features = self.to_logit(features).mean((2, 3)), features.mean((2, 3))  # a verdict on each place
         return realism + (features * self.of_affect(affect)).sum(1, keepdim=True)
 

@@ -49,7 +49,7 @@ def recrop(images: torch.Tensor, size: int, draws: Draws) -> torch.Tensor:
 def recolour(images: torch.Tensor, draws: Draws) -> torch.Tensor:
     """Another exposure, gamma, contrast and white balance for each crop; one in eight turns grey."""
 
-    def draw(most, *shape):
+    def draw(most: float, *shape: int) -> torch.Tensor:
         values = (draws.rand(*shape) * 2 - 1) * most
         return values.view(len(images), *shape, *[1] * (3 - len(shape))).to(images.device)
 
@@ -76,7 +76,7 @@ def jpeg(images: torch.Tensor, quality: float) -> torch.Tensor:
     return ((basis.T @ coefficients @ basis).transpose(3, 4).reshape(images.shape) + 0.5) / 127.5
 
 
-def _shrunk(images, draws):
+def _shrunk(images: torch.Tensor, draws: Draws) -> torch.Tensor:
     """As if the face had been small in its photo, and enlarged."""
     size = images.shape[2]
     small = round(size * (0.25 + 0.6 * draws.once()))
@@ -84,14 +84,14 @@ def _shrunk(images, draws):
     return functional.interpolate(images, (size, size), mode="bilinear", align_corners=False)
 
 
-def _pressed(images, draws):
+def _pressed(images: torch.Tensor, draws: Draws) -> torch.Tensor:
     """Noise, and the marks of JPEG."""
     noise = draws.randn(*images.shape[1:]).to(images.device)
     images = images + noise * 0.08 * draws.once()
     return jpeg(images, 10 + 60 * draws.once())
 
 
-def _hidden(images, draws):
+def _hidden(images: torch.Tensor, draws: Draws) -> torch.Tensor:
     """A rectangle of one colour in front of a part."""
     size = images.shape[2]
     images = images.clone()

@@ -1,7 +1,10 @@
 """How the paper's CAAE learns."""
 
+from functools import partial
+
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from faceedit.circumplex import affect_grid, grid_axis
@@ -16,33 +19,36 @@ SHEET_FACES = 8
 VALIDATION_BATCH = 64
 
 
-class CaaeTrainer(Trainer):
+class CaaeTrainer(Trainer[CaaeTraining, CaaeConfig, Caae]):
     """Reconstruction and perceptual losses, and two critics: of the image with its affect, and of the latent."""
 
     def __init__(self, training: CaaeTraining, network: CaaeConfig, crops: Crops, device: str):
         torch.manual_seed(training.seed)
-        nets = self.networks_for(network)
+        caae, nets = self.networks_for(network)
         for net in nets.values():
             he_init(net)
-            net.to(device=device, memory_format=torch.channels_last)
-        adam = {"lr": training.learning_rate, "betas": (training.beta1, 0.999), "fused": device != "mps"}
-        optimizers = {name: torch.optim.Adam(net.parameters(), **adam) for name, net in nets.items()}
+            net.to(device).to(memory_format=torch.channels_last)
+        adam = partial(
+            torch.optim.Adam, lr=training.learning_rate, betas=(training.beta1, 0.999), fused=device != "mps"
+        )
+        optimizers: dict[str, torch.optim.Optimizer] = {name: adam(net.parameters()) for name, net in nets.items()}
         sampler = BalancedSampler(crops.expression, training.batch, training.seed)
-        super().__init__(training, network, nets, optimizers, crops, sampler, device)
+        super().__init__(training, network, caae, nets, optimizers, crops, sampler, device)
         self.perceptual = perceptual_loss(training.perceptual)
         if self.perceptual is not None:
-            self.perceptual.to(device=device, memory_format=torch.channels_last)
+            self.perceptual.to(device).to(memory_format=torch.channels_last)
 
     @staticmethod
-    def networks_for(network: CaaeConfig):
-        return {
-            "caae": Caae(network),
+    def networks_for(network: CaaeConfig) -> tuple[Caae, dict[str, nn.Module]]:
+        caae = Caae(network)
+        return caae, {
+            "caae": caae,
             "image_critic": ImageDiscriminator(network),
             "latent_critic": LatentDiscriminator(network),
         }
 
-    def train_step(self, progress):
-        config, caae, image_critic, latent_critic = self.training, *self.networks.values()
+    def train_step(self, progress: float) -> dict[str, torch.Tensor]:
+        config, caae, (_, image_critic, latent_critic) = self.training, self.published, self.networks.values()
         here = self.share.here
         images, affect = self.crops.batch(self.sampler.indices(self.step)[here], self.device)
         images = images.contiguous(memory_format=torch.channels_last)
@@ -75,7 +81,7 @@ class CaaeTrainer(Trainer):
         return {name: loss.detach() for name, loss in losses.items()}
 
     @torch.no_grad()
-    def validate(self, validation):
+    def validate(self, validation: Crops) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         total = 0.0
         for indices in torch.arange(len(validation)).split(VALIDATION_BATCH):
             images, affect = validation.batch(indices, self.device)

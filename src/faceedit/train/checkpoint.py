@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, TypedDict
 
 import torch
 from filelock import FileLock, Timeout
@@ -20,7 +21,18 @@ from faceedit.files import write_atomically
 from faceedit.weights import build, check_shapes, save_weights, shapes
 
 STATE_FILE, EARLIER_FILE, LOCK_FILE = "state.pt", "state-earlier.pt", "run.lock"
-KEYS = {"configs", "step", "seconds", "support", "ema", "networks", "optimizers"}
+
+
+class State(TypedDict):
+    """All that a run needs to go on exactly: configurations as JSON, counts of labels, and state dicts by name."""
+
+    configs: str
+    step: int
+    seconds: float
+    support: torch.Tensor
+    ema: dict[str, torch.Tensor]
+    networks: dict[str, dict[str, torch.Tensor]]
+    optimizers: dict[str, dict[str, Any]]
 
 
 def has_state(run: Path) -> bool:
@@ -42,8 +54,8 @@ def locked(run: Path) -> Iterator[None]:
         lock.release()
 
 
-def save_state(run: Path, state: dict) -> None:
-    """Write the state, a dict of plain values, tensors and dicts of them, once the disk has it.
+def save_state(run: Path, state: State) -> None:
+    """Write the state once the disk has it.
 
     The state that was there before stays, as the earlier one. Raises UnreadableError where the disk is full: then both
     are as they were.
@@ -60,7 +72,7 @@ def save_state(run: Path, state: dict) -> None:
     new.replace(path)
 
 
-def load_state(run: Path, tell: Callable[[str], None] = lambda line: None) -> dict:
+def load_state(run: Path, tell: Callable[[str], None] = lambda line: None) -> State:
     """The newest state of a run that is whole, on the CPU. Raises WeightsError when there is none.
 
     tell: hears when that is the earlier one.
@@ -77,13 +89,13 @@ def load_state(run: Path, tell: Callable[[str], None] = lambda line: None) -> di
         return state
 
 
-def _read_state(path: Path) -> dict:
+def _read_state(path: Path) -> State:
     try:
         with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
             if damaged := archive.testzip():
                 raise WeightsError(f"{path} is damaged: {damaged} is not what was written")
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        if missing := KEYS - state.keys():
+        state: State = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        if missing := State.__required_keys__ - state.keys():
             raise WeightsError(f"{path} was not made by this version: it has no {min(missing)}")
         return state
     except FileNotFoundError as error:
@@ -99,7 +111,7 @@ def load_configs(run: Path) -> tuple[NetworkConfig, TrainConfig]:
     return configs_of(run, load_state(run))
 
 
-def configs_of(run: Path, state: dict) -> tuple[NetworkConfig, TrainConfig]:
+def configs_of(run: Path, state: State) -> tuple[NetworkConfig, TrainConfig]:
     """What a state says of its networks and settings. Raises WeightsError where it is another program's, or older."""
     try:
         return configs_from_json(state["configs"])
@@ -107,7 +119,9 @@ def configs_of(run: Path, state: dict) -> tuple[NetworkConfig, TrainConfig]:
         raise WeightsError(f"the state in {run} was not made by this version: {error}") from error
 
 
-def check_networks(run: Path, held: dict[str, dict], make: Callable[[], dict[str, nn.Module]]) -> None:
+def check_networks(
+    run: Path, held: dict[str, dict[str, torch.Tensor]], make: Callable[[], dict[str, nn.Module]]
+) -> None:
     """Raise WeightsError unless the state dicts held, by name, are those of the networks that `make` builds.
 
     They are built without memory here: a file can claim sizes that no machine has.

@@ -30,7 +30,7 @@ class Crops:
     expression: torch.Tensor
     probabilities: torch.Tensor
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.affect)
 
     def batch(self, indices: torch.Tensor, device: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -84,7 +84,7 @@ def load_crops(folder: str | Path, size: int) -> Crops:
 
 def _probabilities(label: Label, folder: Path) -> list[float]:
     """From the columns p_neutral … p_contempt where there are any, else certainty of the expression, else zeros."""
-    columns = [label.extra.get(f"p_{name}") for name in EXPRESSIONS]
+    columns = [label.extra.get(f"p_{name}", "") for name in EXPRESSIONS]
     if all(columns):
         try:
             return [float(value) for value in columns]
@@ -122,12 +122,12 @@ class BalancedSampler:
 
     def _shuffled(self, epoch: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        order = []
+        parts = []
         for size, members in zip(self.sizes, self.groups, strict=True):
             repeats = -(-size // len(members))
             shuffles = [members[torch.randperm(len(members), generator=generator)] for _ in range(repeats)]
-            order.append(torch.cat(shuffles)[:size])
-        order = torch.cat(order)
+            parts.append(torch.cat(shuffles)[:size])
+        order = torch.cat(parts)
         return order[torch.randperm(len(order), generator=generator)]
 
 

@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from faceedit.config import EstimatorConfig, EstimatorTraining
@@ -19,13 +21,13 @@ SLOPE = 0.95
 BATCH = 256  # where nothing is learnt
 
 
-class EstimatorTrainer(Trainer):
+class EstimatorTrainer(Trainer[EstimatorTraining, EstimatorConfig, Estimator]):
     """Concordance and squared error of valence and arousal, and the divergence from the expression probabilities."""
 
     def __init__(self, training: EstimatorTraining, network: EstimatorConfig, crops: Crops, device: str):
         torch.manual_seed(training.seed)
-        nets = self.networks_for(network)
-        net = nets["estimator"].to(device=device, memory_format=torch.channels_last)
+        net, nets = self.networks_for(network)
+        net.to(device).to(memory_format=torch.channels_last)
         decayed = [p for p in net.parameters() if p.ndim > 1]
         others = [p for p in net.parameters() if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -35,13 +37,14 @@ class EstimatorTrainer(Trainer):
         crops = crops.subset(halves[training.half])
         # Rare expressions count more than in life, or the extremes of the plane would never be learnt.
         sampler = BalancedSampler(plane_bins(crops.affect), training.batch, training.seed, power=0.5, most=8)
-        super().__init__(training, network, nets, {"estimator": optimizer}, crops, sampler, device)
+        super().__init__(training, network, net, nets, {"estimator": optimizer}, crops, sampler, device)
 
     @staticmethod
-    def networks_for(network: EstimatorConfig):
-        return {"estimator": Estimator(network)}
+    def networks_for(network: EstimatorConfig) -> tuple[Estimator, dict[str, nn.Module]]:
+        estimator = Estimator(network)
+        return estimator, {"estimator": estimator}
 
-    def train_step(self, progress):
+    def train_step(self, progress: float) -> dict[str, torch.Tensor]:
         config = self.training
         # Dropout draws from the global generator, and each process its own.
         torch.manual_seed((self.share.index << 55) + self.training.seed * 10_000_019 + self.step)
@@ -68,7 +71,7 @@ class EstimatorTrainer(Trainer):
         self.step += 1
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def _perturbed(self, images, affect, longest):
+    def _perturbed(self, images: torch.Tensor, affect: torch.Tensor, longest: float) -> torch.Tensor:
         """The crops, each moved by a random length up to the longest to where the estimate is worse."""
         images = images.requires_grad_()
         with self.autocast():
@@ -78,7 +81,7 @@ class EstimatorTrainer(Trainer):
         lengths = longest * self.draws(1).rand(1, 1, 1)
         return (images + direction * lengths.to(images)).detach()
 
-    def finish(self):
+    def finish(self) -> None:
         estimate, affect = self._estimate(self.other_half)
         scale, shift = [], []
         for i in range(2):
@@ -87,9 +90,9 @@ class EstimatorTrainer(Trainer):
             shift.append((affect[:, i].mean() - estimate[:, i].mean() * scale[-1]).item())
         self.ema.rescale(*(torch.tensor(values, device=self.device) for values in (scale, shift)))
 
-    def validate(self, validation):
+    def validate(self, validation: Crops) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         estimate, affect = self._estimate(validation)
-        figures = {}
+        figures: dict[str, float] = {}
         for i, name in enumerate(("valence", "arousal")):
             measured = agreement(affect[:, i].numpy(), estimate[:, i].numpy())
             figures |= {f"{name} {key}": measured[key] for key in ("correlation", "slope", "ccc")}

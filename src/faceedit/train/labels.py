@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -94,8 +95,8 @@ def _from_csv(path: Path) -> list[Label]:
 
 
 def _from_affectnet(path: Path) -> list[Label]:
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        if AFFECTNET_PATH not in file.readline():
+    with open(path, encoding="utf-8-sig", errors="replace") as lines:
+        if AFFECTNET_PATH not in lines.readline():
             return []
     split = VALIDATION if "val" in path.stem.lower() else TRAIN
     labels = []
@@ -122,7 +123,7 @@ def _from_names(folder: Path) -> list[Label]:
     return labels
 
 
-def _rows(path: Path, required: tuple[str, ...]):
+def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line number, row) of a CSV file; a row has every required column."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -137,7 +138,7 @@ def _rows(path: Path, required: tuple[str, ...]):
         raise UnreadableError(f"cannot read {path}: {error}") from error
 
 
-def _affect(valence, arousal, where: str) -> tuple[float, float] | None:
+def _affect(valence: str | float, arousal: str | float, where: str) -> tuple[float, float] | None:
     """Both values, or None where one is AffectNet's sentinel."""
     values = []
     for name, text in (("valence", valence), ("arousal", arousal)):

@@ -3,9 +3,11 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from faceedit.image import Photo, encode_photo
 from faceedit.model.estimator import CROP_SIZE
 from faceedit.train.caae import CaaeTrainer
 from faceedit.train.checkpoint import (
+    State,
     check_networks,
     configs_of,
     export_weights,
@@ -29,8 +32,11 @@ from faceedit.train.data import Crops, load_crops
 from faceedit.train.estimator import EstimatorTrainer
 from faceedit.train.labels import TRAIN, VALIDATION
 from faceedit.train.parallel import Processes, processes
-from faceedit.train.trainer import Trainer
+from faceedit.train.trainer import AnyTrainer
 from faceedit.train.warp import WarpTrainer
+
+if TYPE_CHECKING:  # it need not be installed
+    from torch.utils.tensorboard import SummaryWriter
 
 GUIDE_FOLDER = "guide"  # in the run of an editor that was given none
 GUIDE_SHARE = 0.15  # of the time
@@ -77,7 +83,7 @@ def train(
         _train(Path(data), run, state, training, network, device, report, tell, team)
 
 
-def _claim(run: Path, resume: bool, tell, stack: contextlib.ExitStack) -> dict | None:
+def _claim(run: Path, resume: bool, tell: Callable[[str], None], stack: contextlib.ExitStack) -> State | None:
     """The state to go on with, once the folder is locked."""
     if resume and not run.is_dir():
         raise WeightsError(f"{run} holds no training state")
@@ -88,7 +94,17 @@ def _claim(run: Path, resume: bool, tell, stack: contextlib.ExitStack) -> dict |
     return load_state(run, tell) if resume else None
 
 
-def _train(data: Path, run: Path, state, training, network, device, report, tell, team: Processes) -> None:
+def _train(
+    data: Path,
+    run: Path,
+    state: State | None,
+    training: TrainConfig,
+    network: NetworkConfig,
+    device: str,
+    report: Callable[[Report], None],
+    tell: Callable[[str], None],
+    team: Processes,
+) -> None:
     if state is not None:
         network, kept = configs_of(run, state)
         training = replace(kept, epochs=training.epochs, minutes=training.minutes, save_minutes=training.save_minutes)
@@ -100,14 +116,15 @@ def _train(data: Path, run: Path, state, training, network, device, report, tell
         # A run keeps the batch of all its processes and counts steps of it: neither its place in the data nor what it
         # learns there depends on how many processes go on with it.
         training = replace(training, batch=training.batch * team.count)
-    trainer_class = {"caae": CaaeTrainer, "warp": WarpTrainer, "estimator": EstimatorTrainer}[kind_of(network)]
+    trainers = {"caae": CaaeTrainer, "warp": WarpTrainer, "estimator": EstimatorTrainer}
+    trainer_class: Any = trainers[kind_of(network)]  # each takes configurations of its own kind
     if state is not None:
-        check_networks(run, state["networks"], lambda: trainer_class.networks_for(network))
+        check_networks(run, state["networks"], lambda: trainer_class.networks_for(network)[1])
     size = CROP_SIZE if trainer_class is EstimatorTrainer else network.image_size
     crops = load_crops(data / TRAIN, size)
     held_out = data / VALIDATION
     validation = load_crops(held_out, size) if held_out.is_dir() and any(held_out.iterdir()) else None
-    trainer = trainer_class(training, network, crops, device)
+    trainer: AnyTrainer = trainer_class(training, network, crops, device)
     if state is not None:
         try:
             trainer.load_state(state)
@@ -121,7 +138,15 @@ def _train(data: Path, run: Path, state, training, network, device, report, tell
         _run(trainer, run, validation, writer, report, interrupted)
 
 
-def _train_guide(data, run, training, device, report, tell, team: Processes) -> tuple[Path, float]:
+def _train_guide(
+    data: Path,
+    run: Path,
+    training: WarpTraining,
+    device: str,
+    report: Callable[[Report], None],
+    tell: Callable[[str], None],
+    team: Processes,
+) -> tuple[Path, float]:
     """A guide trained in the editor's run, or begun there and gone on with: its weights, and the seconds it took."""
     folder, weights = run / GUIDE_FOLDER, run / f"{GUIDE_FOLDER}.safetensors"
     network, guide = MODELS["guide"]
@@ -135,7 +160,14 @@ def _train_guide(data, run, training, device, report, tell, team: Processes) -> 
     return weights, team.first_does(lambda: load_state(folder)["seconds"])
 
 
-def _run(trainer: Trainer, run: Path, validation: Crops | None, writer, report, interrupted: threading.Event) -> None:
+def _run(
+    trainer: AnyTrainer,
+    run: Path,
+    validation: Crops | None,
+    writer: "SummaryWriter | None",
+    report: Callable[[Report], None],
+    interrupted: threading.Event,
+) -> None:
     def keep() -> None:
         _save(trainer, run)
         _validate(trainer, run, validation, writer)
@@ -174,7 +206,7 @@ def _run(trainer: Trainer, run: Path, validation: Crops | None, writer, report, 
 
 
 @contextlib.contextmanager
-def _interruption(team: Processes):
+def _interruption(team: Processes) -> Iterator[threading.Event]:
     """Make Ctrl-C wait for the end of a step, so that no half of one is saved; a second one does not wait.
 
     Gives an event that tells whether it came. Outside the main thread there is no signal to wait for. Of several
@@ -185,7 +217,7 @@ def _interruption(team: Processes):
         yield came
         return
 
-    def handle(number, frame) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         if team.count == 1:
             signal.signal(signal.SIGINT, before)
         came.set()
@@ -197,7 +229,7 @@ def _interruption(team: Processes):
         signal.signal(signal.SIGINT, before)
 
 
-def _means(recent: list[dict[str, torch.Tensor]], trainer: Trainer) -> dict[str, float]:
+def _means(recent: list[dict[str, torch.Tensor]], trainer: AnyTrainer) -> dict[str, float]:
     means = {name: torch.stack([losses[name] for losses in recent]).mean() for name in recent[0]}
     trainer.share.average(list(means.values()))
     losses = {name: mean.item() for name, mean in means.items()}
@@ -207,7 +239,7 @@ def _means(recent: list[dict[str, torch.Tensor]], trainer: Trainer) -> dict[str,
     return losses
 
 
-def _save(trainer: Trainer, run: Path) -> None:
+def _save(trainer: AnyTrainer, run: Path) -> None:
     if not trainer.is_finite():
         raise _not_a_number(trainer.step, "a weight")
     save_state(run, trainer.state())
@@ -217,7 +249,7 @@ def _not_a_number(step: int, what: str) -> FaceEditError:
     return FaceEditError(f"training stopped at step {step}: {what} is not a number; the last good state is kept")
 
 
-def _validate(trainer: Trainer, run: Path, validation: Crops | None, writer) -> None:
+def _validate(trainer: AnyTrainer, run: Path, validation: Crops | None, writer: "SummaryWriter | None") -> None:
     if validation is None:
         return
     figures, sheets = trainer.validate(validation)
@@ -230,13 +262,13 @@ def _validate(trainer: Trainer, run: Path, validation: Crops | None, writer) -> 
             writer.add_image(f"validation/{name}", sheet, trainer.step, dataformats="HWC")
 
 
-def _add_scalars(writer, group: str, values: dict[str, float], step: int) -> None:
+def _add_scalars(writer: "SummaryWriter | None", group: str, values: dict[str, float], step: int) -> None:
     if writer is not None:
         for name, value in values.items():
             writer.add_scalar(f"{group}/{name}", value, step)
 
 
-def _tensorboard(run: Path):
+def _tensorboard(run: Path) -> contextlib.AbstractContextManager["SummaryWriter | None"]:
     """A writer of TensorBoard files, or None where TensorBoard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter

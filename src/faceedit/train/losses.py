@@ -1,5 +1,8 @@
 """The losses of the paper's CAAE, and the networks that its perceptual term can compare activations of."""
 
+from collections.abc import Iterable
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import torch
@@ -14,6 +17,17 @@ VGG_FACE_MEAN = (129.1863, 104.7624, 93.5940)  # RGB, of 255
 VGG_FACE_SIZE = 224
 VGG_FACE_BLOCKS = (2, 2, 3, 3, 3)  # convolutions in each block, with a pooling between blocks
 VGG_FACE_COMPARED = ("conv1_2", "conv2_2", "conv3_2", "conv4_2", "conv5_2")
+FACENET_STAGES = (
+    ("conv2d_1a", "conv2d_2a", "conv2d_2b"),
+    ("maxpool_3a", "conv2d_3b", "conv2d_4a"),
+    ("conv2d_4b", "repeat_1"),
+    ("mixed_6a", "repeat_2"),
+)  # InceptionResnetV1's layers from the input on
+
+
+def total(terms: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Their sum; Python's own could be 0, a number."""
+    return reduce(add, terms)
 
 
 def bce(logits: torch.Tensor, target: float) -> torch.Tensor:
@@ -26,12 +40,16 @@ def bce(logits: torch.Tensor, target: float) -> torch.Tensor:
 class PerceptualLoss(nn.Module):
     """L1 distance between the activations of a frozen face network for two batches of crops; a scalar."""
 
-    def forward(self, images, others):
+    def activations(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """The feature maps of crops (N, 3, S, S) that are compared."""
+        raise NotImplementedError
+
+    def forward(self, images: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             wanted = self.activations(images)
         return self.distance(wanted, self.activations(others))
 
-    def distance(self, wanted, got):
+    def distance(self, wanted: list[torch.Tensor], got: list[torch.Tensor]) -> torch.Tensor:
         """The mean over layers of the distance relative to the activations' size, each weighted by 1 / (H · W).
 
         As in the paper, this makes the deepest layers count most: weighted alike, the first ones have the generator
@@ -39,22 +57,24 @@ class PerceptualLoss(nn.Module):
         """
         weights = [1 / (a.shape[2] * a.shape[3]) for a in wanted]
         relative = [(b - a).abs().mean() / a.abs().mean().clamp_min(1e-6) for a, b in zip(wanted, got, strict=True)]
-        return sum(w * r for w, r in zip(weights, relative, strict=True)) / sum(weights)
+        return total(w * r for w, r in zip(weights, relative, strict=True)) / sum(weights)
 
 
 class VggFaceLoss(PerceptualLoss):
     """The paper's: VGG-Face from MatConvNet's `vgg-face.mat`, each layer's distance divided by its area."""
+
+    mean: torch.Tensor
 
     def __init__(self, filters: dict[str, tuple[torch.Tensor, torch.Tensor]]):
         super().__init__()
         self.convs = nn.ModuleDict()
         for name, (weight, bias) in filters.items():
             conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
-            conv.weight.data, conv.bias.data = weight, bias
+            conv.weight, conv.bias = nn.Parameter(weight), nn.Parameter(bias)
             self.convs[name] = conv
         self.register_buffer("mean", torch.tensor(VGG_FACE_MEAN).view(1, 3, 1, 1))
 
-    def activations(self, images):
+    def activations(self, images: torch.Tensor) -> list[torch.Tensor]:
         x = functional.interpolate(images, (VGG_FACE_SIZE, VGG_FACE_SIZE), mode="bilinear", align_corners=False)
         x = (x + 1) * 127.5 - self.mean
         kept = []
@@ -70,8 +90,8 @@ class VggFaceLoss(PerceptualLoss):
             x = functional.max_pool2d(x, 2)
         return kept
 
-    def distance(self, wanted, got):
-        return sum((b - a).abs().mean() / (a.shape[2] * a.shape[3]) for a, b in zip(wanted, got, strict=True))
+    def distance(self, wanted: list[torch.Tensor], got: list[torch.Tensor]) -> torch.Tensor:
+        return total((b - a).abs().mean() / (a.shape[2] * a.shape[3]) for a, b in zip(wanted, got, strict=True))
 
 
 class MobileFaceNetLoss(PerceptualLoss):
@@ -81,7 +101,7 @@ class MobileFaceNetLoss(PerceptualLoss):
         super().__init__()
         self.network = network
 
-    def activations(self, images):
+    def activations(self, images: torch.Tensor) -> list[torch.Tensor]:
         return self.network.activations(realigned(images))
 
 
@@ -90,19 +110,12 @@ class FacenetLoss(PerceptualLoss):
 
     size = 160
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         network = load_facenet()
-        self.stages = nn.ModuleList(
-            [
-                nn.Sequential(network.conv2d_1a, network.conv2d_2a, network.conv2d_2b),
-                nn.Sequential(network.maxpool_3a, network.conv2d_3b, network.conv2d_4a),
-                nn.Sequential(network.conv2d_4b, network.repeat_1),
-                nn.Sequential(network.mixed_6a, network.repeat_2),
-            ]
-        )
+        self.stages = nn.ModuleList(nn.Sequential(*map(network.get_submodule, names)) for names in FACENET_STAGES)
 
-    def activations(self, images):
+    def activations(self, images: torch.Tensor) -> list[torch.Tensor]:
         x = functional.interpolate(images, (self.size, self.size), mode="bilinear", align_corners=False)
         kept = []
         for stage in self.stages:
@@ -119,7 +132,7 @@ def perceptual_loss(name: str) -> PerceptualLoss | None:
     if name == "off":
         return None
     if name == "facenet":
-        loss = FacenetLoss()
+        loss: PerceptualLoss = FacenetLoss()
     elif Path(name).suffix == ".mat":
         loss = VggFaceLoss(_read_vgg_face(Path(name)))
     elif Path(name).suffix in STATE_SUFFIXES:

@@ -81,7 +81,7 @@ class Draws:
         self.generator, self.count = generator, count
         self.here = slice(first, None, step)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(range(self.count)[self.here])
 
     def rand(self, *shape: int) -> torch.Tensor:
@@ -143,7 +143,7 @@ class Share:
         """Let batch normalisation see the whole batch; torch's own SyncBatchNorm runs on CUDA only."""
         for layer in network.modules():
             if not self.alone and isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-                layer.forward = partial(_batch_norm, layer, self)
+                layer.forward = partial(_batch_norm, layer, self)  # type: ignore[method-assign] # torch calls it
 
     def reduced(self, x: torch.Tensor) -> torch.Tensor:
         total = (x * self.weight).contiguous()
@@ -155,16 +155,16 @@ class _Mean(torch.autograd.Function):
     """The loss is the mean of all processes' losses, so a gradient is the mean of all processes' gradients too."""
 
     @staticmethod
-    def forward(ctx, x, share):
+    def forward(ctx: Any, x: torch.Tensor, share: Share) -> torch.Tensor:
         ctx.share = share
         return share.reduced(x)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         return ctx.share.reduced(gradient), None
 
 
-def _batch_norm(layer, share: Share, x):
+def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d, share: Share, x: torch.Tensor) -> torch.Tensor:
     if not layer.training:
         return type(layer).forward(layer, x)
     axes, shape = [0, *range(2, x.ndim)], (1, -1, *[1] * (x.ndim - 2))
@@ -174,6 +174,11 @@ def _batch_norm(layer, share: Share, x):
     variance = share.mean(wide.square().mean(axes))
     with torch.no_grad():
         count = share.batch * x[0, 0].numel()
+        # No layer here goes without these.
+        assert layer.momentum is not None
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        assert layer.num_batches_tracked is not None
         layer.running_mean.lerp_(mean, layer.momentum)
         layer.running_var.lerp_(variance * count / (count - 1), layer.momentum)
         layer.num_batches_tracked += 1

@@ -5,13 +5,14 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from multiprocessing import get_context, parent_process
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import cv2
 
@@ -21,8 +22,16 @@ from faceedit.files import write_atomically
 from faceedit.image import Photo, encode_photo, read_photo
 from faceedit.train.labels import TRAIN, VALIDATION, VALIDATION_SHARE, Label, photos_folder, read_labels, write_labels
 
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
+
 SETTINGS_FILE = "prepare.json"
 CHUNK = 32  # photos a worker takes at a time
+
+# In a worker only, which starts by setting them.
+_detector: FaceDetector
+_size: int
+_stop: "Event"
 
 
 @dataclass
@@ -57,7 +66,7 @@ def prepare(
     jobs = list(_jobs(source, out, labels))
     for folder in {target.parent for _, target, _ in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
-    outcomes = {target: None for _, target, _ in jobs if target.exists()}
+    outcomes: dict[Path, str | None] = {target: None for _, target, _ in jobs if target.exists()}
     pending = [(path, target) for path, target, _ in jobs if target not in outcomes]
     progress(len(outcomes), len(jobs))
     with contextlib.closing(_in_processes(pending, size, workers)) as done:
@@ -67,9 +76,10 @@ def prepare(
     summary = Prepared()
     kept: dict[str, list[Label]] = {TRAIN: [], VALIDATION: []}
     for path, target, label in jobs:
-        if outcomes[target] is not None:
-            getattr(summary, outcomes[target]).append(str(path))
+        if (problem := outcomes[target]) is not None:
+            getattr(summary, problem).append(str(path))
             continue
+        assert label.split is not None  # as _jobs gives it
         file = target.relative_to(out / label.split).as_posix()
         kept[label.split].append(replace(label, file=file))
     for split, rows in kept.items():
@@ -117,7 +127,9 @@ def _jobs(source: Path, out: Path, labels: list[Label]) -> Iterator[tuple[Path, 
             yield photos / label.file, target, replace(label, split=split)
 
 
-def _in_processes(pending: list[tuple[Path, Path]], size: int, workers: int) -> Iterator[dict[Path, str | None]]:
+def _in_processes(
+    pending: list[tuple[Path, Path]], size: int, workers: int
+) -> Generator[dict[Path, str | None], None, None]:
     chunks = [pending[i : i + CHUNK] for i in range(0, len(pending), CHUNK)]
     if not chunks:
         return
@@ -138,7 +150,7 @@ def _in_processes(pending: list[tuple[Path, Path]], size: int, workers: int) -> 
 
 
 @contextlib.contextmanager
-def _without_interrupts():
+def _without_interrupts() -> Iterator[None]:
     """Outside the main thread there are none."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -150,7 +162,7 @@ def _without_interrupts():
         signal.signal(signal.SIGINT, before)
 
 
-def _start_worker(size: int, stop) -> None:
+def _start_worker(size: int, stop: "Event") -> None:
     global _detector, _size, _stop
     import torch
 
@@ -161,7 +173,9 @@ def _start_worker(size: int, stop) -> None:
 
 def _end_with_parent() -> None:
     """A worker whose parent was killed would wait for work for ever."""
-    parent_process().join()
+    parent = parent_process()
+    assert parent is not None  # as this is a worker
+    parent.join()
     os._exit(1)
 
 

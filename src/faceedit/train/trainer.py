@@ -1,6 +1,7 @@
 """What training any of the networks has in common: optimisers, an average of the weights, and a state to go on from."""
 
 from copy import deepcopy
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -8,21 +9,28 @@ from torch import nn
 
 from faceedit.circumplex import Support
 from faceedit.config import NetworkConfig, TrainConfig, configs_to_json
+from faceedit.train.checkpoint import State
 from faceedit.train.data import BalancedSampler, Crops
 from faceedit.train.parallel import ALONE, Draws, Processes, Share
 
+Training_co = TypeVar("Training_co", bound=TrainConfig, covariant=True)
+Network_co = TypeVar("Network_co", bound=NetworkConfig, covariant=True)
+Published_co = TypeVar("Published_co", bound=nn.Module, covariant=True)
 
-class Trainer:
-    """Networks by name, the first of which is the one to publish, and one step of training.
 
-    A subclass gives `networks_for`, `train_step` and `validate`. All randomness of a step must be a function of the
-    seed and the step: then a resumed run is the same run.
+class Trainer(Generic[Training_co, Network_co, Published_co]):
+    """Networks by name, one of which is published, and one step of training.
+
+    A subclass gives `train_step`, `validate`, and a static `networks_for` that gives the untrained networks of a
+    configuration: the one to publish, and all of them by name. All randomness of a step must be a function of the seed
+    and the step: then a resumed run is the same run.
     """
 
     def __init__(
         self,
-        training: TrainConfig,
-        network: NetworkConfig,
+        training: Training_co,
+        network: Network_co,
+        published: Published_co,
         networks: dict[str, nn.Module],
         optimizers: dict[str, torch.optim.Optimizer],
         crops: Crops,
@@ -31,8 +39,8 @@ class Trainer:
     ):
         self.training, self.network, self.device = training, network, device
         self.networks, self.optimizers = networks, optimizers
-        self.published = next(iter(networks.values()))
-        self.ema = deepcopy(self.published).requires_grad_(False).eval()
+        self.published = published
+        self.ema = deepcopy(published).requires_grad_(False).eval()
         self.support = Support.from_affect(crops.affect.numpy())
         # On a GPU the crops are small beside its memory, and copying batches would be what it waits for.
         self.crops = crops.to(device) if device == "cuda" else crops
@@ -40,11 +48,6 @@ class Trainer:
         self.team, self.share = ALONE, Share(sampler.batch)
         self.step = 0
         self.seconds = 0.0
-
-    @staticmethod
-    def networks_for(network: NetworkConfig) -> dict[str, nn.Module]:
-        """The networks of a configuration, untrained, the one to publish first."""
-        raise NotImplementedError
 
     def join(self, team: Processes) -> None:
         """Learn with other processes, whose trainers are as this one. Raises UsageError."""
@@ -70,14 +73,14 @@ class Trainer:
         """Random numbers of this step alone; a purpose draws its own."""
         return self.share.draws((self.training.seed * 16 + purpose) * 10_000_019 + self.step)
 
-    def autocast(self):
+    def autocast(self) -> torch.autocast:
         """bfloat16 where the device computes with it."""
         if self.device == "cuda":
             return torch.autocast("cuda", torch.bfloat16, enabled=torch.cuda.is_bf16_supported())
         native = self.device == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
         return torch.autocast("cpu", torch.bfloat16, enabled=native)
 
-    def state(self) -> dict:
+    def state(self) -> State:
         """All that `load_state` needs to go on exactly."""
         return {
             "configs": configs_to_json(self.network, self.training),
@@ -89,7 +92,7 @@ class Trainer:
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
         }
 
-    def load_state(self, state: dict) -> None:
+    def load_state(self, state: State) -> None:
         self.step, self.seconds = state["step"], state["seconds"]
         self.ema.load_state_dict(state["ema"])
         for name, net in self.networks.items():
@@ -104,7 +107,7 @@ class Trainer:
         self.optimizers[name].zero_grad()
         parameters = list(self.networks[name].parameters())
         loss.backward(inputs=parameters)
-        self.share.average([parameter.grad for parameter in parameters])
+        self.share.average([parameter.grad for parameter in parameters if parameter.grad is not None])
         self.optimizers[name].step()
 
     @torch.no_grad()
@@ -112,5 +115,9 @@ class Trainer:
         decay = min(self.training.ema_decay, (1 + self.step) / (10 + self.step))  # short runs want a short memory
         for average, parameter in zip(self.ema.parameters(), self.published.parameters(), strict=True):
             average.lerp_(parameter, 1 - decay)
-        for average, buffer in zip(self.ema.buffers(), self.published.buffers(), strict=True):
-            average.copy_(buffer)
+        for kept, buffer in zip(self.ema.buffers(), self.published.buffers(), strict=True):
+            kept.copy_(buffer)
+
+
+# One of any kind, as the loop knows it.
+AnyTrainer = Trainer[TrainConfig, NetworkConfig, nn.Module]

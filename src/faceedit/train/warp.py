@@ -1,9 +1,11 @@
 """How the warping editor learns: to reach any supported affect in the guide's eyes, and to look real to the critics."""
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from faceedit.circumplex import affect_grid, grid_axis
@@ -16,7 +18,7 @@ from faceedit.model.warp import ImageDiscriminator, WarpEditor, away_from_mouth,
 from faceedit.sheet import tile
 from faceedit.train.augment import augment, recolour
 from faceedit.train.data import BalancedSampler, Crops, plane_bins, to_pixels
-from faceedit.train.losses import bce
+from faceedit.train.losses import bce, total
 from faceedit.train.trainer import Trainer
 from faceedit.weights import load_weights
 
@@ -27,21 +29,21 @@ SHEET_FACES = 6
 VALIDATION_FACES = 64
 
 
-class WarpTrainer(Trainer):
+class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
     """Affect by the guide, realism by a conditional critic, smoothness, and the critic of the latent."""
 
     def __init__(self, training: WarpTraining, network: WarpConfig, crops: Crops, device: str):
         if training.guide is None:
             raise UsageError("an editor needs a guide, the weights of an estimator that will not judge it")
         torch.manual_seed(training.seed)
-        nets = self.networks_for(network)
+        editor, nets = self.networks_for(network)
         for net in nets.values():
-            net.to(device=device, memory_format=torch.channels_last)
-        adam = {"betas": (0.5, 0.99), "fused": device != "mps"}
-        optimizers = {name: torch.optim.Adam(net.parameters(), **adam) for name, net in nets.items()}
+            net.to(device).to(memory_format=torch.channels_last)
+        adam = partial(torch.optim.Adam, betas=(0.5, 0.99), fused=device != "mps")
+        optimizers: dict[str, torch.optim.Optimizer] = {name: adam(net.parameters()) for name, net in nets.items()}
         bins = plane_bins(crops.affect)
         sampler = BalancedSampler(bins, training.batch, training.seed, power=training.balance, most=8)
-        super().__init__(training, network, nets, optimizers, crops, sampler, device)
+        super().__init__(training, network, editor, nets, optimizers, crops, sampler, device)
         # What is asked of a face is what another face shows: targets never leave the support of the labels.
         self.targets = BalancedSampler(bins, sampler.batch, training.seed + 1, power=training.balance, most=20)
         self.guide = load_weights(training.guide, device, ("estimator",)).model
@@ -49,15 +51,16 @@ class WarpTrainer(Trainer):
         self.price = 1 + away_from_mouth(network.image_size, torch.device(device))
 
     @staticmethod
-    def networks_for(network: WarpConfig):
-        return {
-            "editor": WarpEditor(network),
+    def networks_for(network: WarpConfig) -> tuple[WarpEditor, dict[str, nn.Module]]:
+        editor = WarpEditor(network)
+        return editor, {
+            "editor": editor,
             "image_critic": ImageDiscriminator(network),
             "latent_critic": LatentDiscriminator(network),
         }
 
-    def train_step(self, progress):
-        config, (editor, image_critic, latent_critic) = self.training, self.networks.values()
+    def train_step(self, progress: float) -> dict[str, torch.Tensor]:
+        config, editor, (_, image_critic, latent_critic) = self.training, self.published, self.networks.values()
         for name, optimizer in self.optimizers.items():
             rate = config.learning_rate * min(progress / WARM_UP, 1) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 1e-6
             for group in optimizer.param_groups:
@@ -86,7 +89,7 @@ class WarpTrainer(Trainer):
             "stretch": config.stretch_weight,
             "change": config.change_weight * min(progress / RAMP, 1),
         }
-        self.update("editor", sum(weight * losses[name] for name, weight in weights.items()))
+        self.update("editor", total(weight * losses[name] for name, weight in weights.items()))
 
         with self.autocast():
             # A real face with another's affect is wrong too: this is what ties realism to the label.
@@ -103,27 +106,28 @@ class WarpTrainer(Trainer):
         return {name: loss.detach().float() for name, loss in losses.items()}
 
     @torch.no_grad()
-    def validate(self, validation):
+    def validate(self, validation: Crops) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """How the guide, which is the teacher and no judge, sees the edits; and what they look like."""
         order = torch.linspace(0, len(validation) - 1, min(VALIDATION_FACES, len(validation))).long()
         images, source = validation.batch(order, self.device)
         axis = grid_axis()
         targets = [point for point in affect_grid(axis).tolist() if self.support.covers(*point)] or [[0.0, 0.0]]
         encoded = self.ema.encoder(images)
-        shown = []
+        estimates = []
         for point in targets:
             target = torch.tensor([point], device=self.device).expand(len(images), -1)
-            edited = rendered(images, *self.ema.decoder(encoded, source, target), self.mask)
-            shown.append(self.guide(edited)[0].float().cpu())
-        shown = torch.stack(shown).numpy()  # (targets, faces, 2)
+            flow, colour = self.ema.decoder(encoded, source, target)
+            edited = rendered(images, flow, colour, self.mask)
+            estimates.append(self.guide(edited)[0].float().cpu())
+        shown = torch.stack(estimates).numpy()  # (targets, faces, 2)
         wanted = np.broadcast_to(np.array(targets)[:, None], shown.shape)
-        figures = {}
+        figures: dict[str, float] = {}
         for i, name in enumerate(("valence", "arousal")):
             measured = agreement(wanted[..., i].ravel(), shown[..., i].ravel())
             figures |= {f"{name} {key}": measured[key] for key in ("ccc", "slope")}
         return figures, {"edits": self._sheet(images[:SHEET_FACES], source[:SHEET_FACES])}
 
-    def _seen(self, images):
+    def _seen(self, images: torch.Tensor) -> torch.Tensor:
         """What the editor meets: crops mirrored at random, some in other light."""
         draws = self.draws(2)
         mirror = draws.rand().to(images.device)[:, None, None, None] < 0.5
@@ -131,14 +135,15 @@ class WarpTrainer(Trainer):
         relit = draws.rand().to(images.device)[:, None, None, None] < 0.3
         return torch.where(relit, recolour(images, draws), images).contiguous(memory_format=torch.channels_last)
 
-    def _sheet(self, images, source) -> np.ndarray:
+    def _sheet(self, images: torch.Tensor, source: torch.Tensor) -> np.ndarray:
         """Each face, and its edits around the plane."""
         targets = [(0.75, 0.1), (0.5, 0.5), (0, 0.75), (-0.5, 0.5), (-0.5, 0), (-0.25, -0.25), (0.25, 0)]
         columns = [to_pixels(images)]
         encoded = self.ema.encoder(images)
         for point in targets:
             target = torch.tensor([point], dtype=torch.float32, device=self.device).expand(len(images), -1)
-            columns.append(to_pixels(rendered(images, *self.ema.decoder(encoded, source, target), self.mask)))
+            flow, colour = self.ema.decoder(encoded, source, target)
+            columns.append(to_pixels(rendered(images, flow, colour, self.mask)))
         return tile(np.stack(columns, axis=1))
 
 
