@@ -96,12 +96,15 @@ class FaceEditor:
     def grid(self, image: np.ndarray, steps: int = 7, extent: float = 0.75, face: str | int = "largest") -> np.ndarray:
         """An image of one face edited over the plane: a labelled grid, valence left to right, arousal bottom to top."""
         axis = grid_axis(steps, extent)
-        encoded = self.encode(image, *select_faces(self.detect(image), face)[:1])
+        encoded = self.encode(image, select_faces(self.detect(image), face)[0])
         return self.draw_grid(image, encoded, axis)
 
-    def encode(self, image: np.ndarray, face: Face) -> EncodedFace:
-        """Align a face, see what affect it shows, and bring it to where targets can be decoded."""
-        source = self.judge.estimate(_checked(image), [face])[0].affect
+    def encode(self, image: np.ndarray, face: Face, source: Affect | None = None) -> EncodedFace:
+        """Align a face, see what affect it shows, and bring it to where targets can be decoded.
+
+        source: the affect, where it is known already.
+        """
+        source = source or self.judge.estimate(_checked(image), [face])[0].affect
         return self.encode_aligned(image, alignment(face.landmarks, self.engine.size), source)
 
     def encode_aligned(self, image: np.ndarray, matrix: np.ndarray, source: Affect) -> EncodedFace:

@@ -110,7 +110,7 @@ class Page:
         scale = min(1.0, PREVIEW_SIDE / max(photo.pixels.shape[:2]))
         size = [max(round(side * scale), 1) for side in photo.pixels.shape[1::-1]]
         preview = cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA) if scale < 1 else photo.pixels
-        encoded = self.editor.encode(photo.pixels, faces[0])
+        encoded = self.editor.encode(photo.pixels, faces[0], estimates[0].affect)
         suffix = Path(path).suffix.lower()
         session = Session(photo, suffix if suffix in WRITE_FORMATS else ".png", preview, scale, estimates, encoded)
         marks = [(item.face.box * scale, *item.affect.pair) for item in estimates]
@@ -133,9 +133,9 @@ class Page:
         """Another face of the photo was chosen."""
         if session is None or number is None:
             return session, point(None), 0, 0, None
-        encoded = self.editor.encode(session.photo.pixels, session.estimates[number - 1].face)
-        session = replace(session, encoded=encoded)
-        source = encoded.source
+        chosen = session.estimates[number - 1]
+        source = chosen.affect
+        session = replace(session, encoded=self.editor.encode(session.photo.pixels, chosen.face, source))
         return session, point(source), *rounded(source), (session.preview, session.preview)
 
     @told
