@@ -28,7 +28,7 @@ class EstimatorConfig:
 
     image_size: int = 96
     block: str = "residual"  # or "plain"
-    channels: tuple[int, ...] = (24, 48, 96, 192)  # of the stem and of each stage; each halves the size
+    channels: tuple[int, ...] = (32, 64, 128, 256)  # of the stem and of each stage; each halves the size
     blocks: int = 2  # in each stage
 
 
