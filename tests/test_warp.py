@@ -3,7 +3,7 @@ import torch
 
 from faceedit.config import MODELS, EstimatorTraining, WarpTraining
 from faceedit.face import feather_mask
-from faceedit.model.warp import ImageDiscriminator, WarpEditor, rendered, warped
+from faceedit.model.warp import Decoder, ImageDiscriminator, WarpEditor, palette, rendered, warped
 from faceedit.train.checkpoint import export_weights
 from faceedit.train.loop import train
 from faceedit.weights import load_weights
@@ -53,16 +53,40 @@ def test_a_rendered_edit_leaves_the_border_alone(images):
     assert (edited - images)[..., 16, 16].abs().min() > 0.01
 
 
-def test_only_a_mouth_can_be_painted_strongly_and_nothing_in_another_hue():
+def painted(images):
+    """The colour of an edit that paints all that it may."""
     torch.manual_seed(0)
     model = WarpEditor(TINY_WARP).eval()
     torch.nn.init.normal_(model.decoder.to_edit.weight, std=10)
-    _, colour = model(torch.zeros(8, 3, 32, 32), torch.zeros(8, 2), torch.full((8, 2), 0.5))
-    eyes, mouth = colour[:, :, 6:12], colour[:, :, 22, 16]
-    assert eyes.abs().max() <= model.decoder.most_away
-    assert mouth.abs().max() > 1.5 * model.decoder.most_away
-    hue = colour - colour.mean(1, keepdim=True)
-    assert hue.abs().max() < 0.3 < colour.abs().max()
+    count = len(images)
+    return model(images, torch.zeros(count, 2), torch.full((count, 2), 0.5))[1]
+
+
+def test_only_a_mouth_can_be_painted_strongly(images):
+    colour = painted(images)
+    eyes, mouth = colour[:, :, 6:12], colour[:, :, 20:24, 14:18]
+    assert eyes.abs().max() <= Decoder.most_away
+    assert mouth.abs().max() > 1.5 * Decoder.most_away
+
+
+def test_a_face_in_grey_is_painted_in_grey(images):
+    colour = painted(images[:, :1].expand(-1, 3, -1, -1))
+    torch.testing.assert_close(colour[:, :1].expand(-1, 3, -1, -1), colour)
+    assert painted(images).std(dim=1).max() > 0.05
+
+
+def test_a_palette_holds_skin_lips_an_open_mouth_and_teeth():
+    skin, lips, eyes = ((0.4, 0.1, -0.1), (0.2, -0.4, -0.3), (0.8, 0.8, 0.8))
+    image = torch.tensor(skin)[None, :, None, None].expand(2, -1, 96, 96).clone()
+    image[0, :, 62:74, 34:62] = torch.tensor(lips)[:, None, None]
+    image[:, :, 24:32, 24:72] = torch.tensor(eyes)[:, None, None]
+    image[0, :, 66:70, 40:56] = 0.9  # teeth
+    (own, red, inside, teeth), (_, no_lips, *_) = palette(image)
+    torch.testing.assert_close(own, torch.tensor(skin))
+    torch.testing.assert_close(red, torch.tensor(lips), atol=0.02, rtol=0)
+    assert inside.max() < -0.8
+    assert teeth.min() > 0.7
+    torch.testing.assert_close(no_lips, torch.tensor(skin))
 
 
 def test_the_critics_see_the_crop_its_eyes_its_mouth_and_the_affect(images):

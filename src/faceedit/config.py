@@ -99,8 +99,8 @@ class WarpTraining(TrainConfig):
     learning_rate: float = 6e-4
     guide: str | None = None
     balance: float = 0.7
-    affect_weight: float = 8.0
-    adversarial_weight: float = 1.5
+    affect_weight: float = 6.0
+    adversarial_weight: float = 2.0
     latent_weight: float = 0.01
     stretch_weight: float = 3.5
     change_weight: float = 2.0

@@ -16,18 +16,24 @@ from torch.nn import functional
 
 from faceedit.config import WarpConfig
 
-MOUTH = (0.5, 0.69)  # the middle of it in an aligned crop, of the crop's side
-# Left, top, right, bottom of the eyes and of the mouth, of the crop's side.
-PARTS = ((1 / 12, 1 / 8, 11 / 12, 11 / 24), (1 / 6, 13 / 24, 5 / 6, 23 / 24))
+# Places in an aligned crop, of its side: a point x, y or a box left, top, right, bottom.
+MOUTH = (0.5, 0.69)  # the middle of it
+PARTS = ((1 / 12, 1 / 8, 11 / 12, 11 / 24), (1 / 6, 13 / 24, 5 / 6, 23 / 24))  # what has critics: the eyes, the mouth
+CHEEKS = ((0.2, 0.42, 0.34, 0.58), (0.66, 0.42, 0.8, 0.58))
+LIPS = (0.3, 0.58, 0.7, 0.84)  # between its sides they are sought
+WHITES = (0.0, 0.2, 1.0, 0.8)  # and in this, the whites of the eyes and the teeth that show
+COLOURS = 4  # of a palette
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Faces as the decoder needs them: crops, their latent, the encoder's maps from the finest to the coarsest."""
+    """Faces as the decoder needs them: crops, their latent, the encoder's maps from the finest to the coarsest, and
+    the palette (N, 4, 3) to paint with."""
 
     images: torch.Tensor
     z: torch.Tensor
     maps: list[torch.Tensor]
+    palette: torch.Tensor
 
     def expand(self, count: int) -> "Encoded":
         """One face (N = 1) `count` times."""
@@ -35,7 +41,8 @@ class Encoded:
         def repeated(x: torch.Tensor) -> torch.Tensor:
             return x.expand(count, *x.shape[1:])
 
-        return Encoded(repeated(self.images), repeated(self.z), [repeated(x) for x in self.maps])
+        maps = [repeated(x) for x in self.maps]
+        return Encoded(repeated(self.images), repeated(self.z), maps, repeated(self.palette))
 
 
 class Encoder(nn.Module):
@@ -53,21 +60,21 @@ class Encoder(nn.Module):
         maps = [functional.silu(self.stem(images))]
         for step in self.steps:
             maps.append(step(maps[-1]))
-        return Encoded(images, torch.tanh(self.to_z(maps[-1].flatten(1))), maps)
+        return Encoded(images, torch.tanh(self.to_z(maps[-1].flatten(1))), maps, palette(images.float()))
 
 
 class Decoder(nn.Module):
     """Encoded faces, source, target → flow, colour.
 
-    Every step is modulated by z and by where the affect shall go. An edit to the source itself is nothing: both fields
-    are scaled by the length of the way, up to a length where they are free.
+    The colour turns the warped face, where a mask says so, into a mixture of its palette. Every step is modulated by z
+    and by where the affect shall go. An edit to the source itself is nothing: both fields are scaled by the length of
+    the way, up to a length where they are free.
     """
 
     free_length = 0.3
     flow_scale = 0.1  # of half the crop's side; nothing bounds a flow, as where a bound flattens, learning ends
-    # What the eye minds first and a guide not at all: green teeth and white irises.
-    hue_share = 0.15  # of the hue that is painted, beside all of its light
-    most_away = 0.25  # of what may be painted away from the mouth, which alone shows what was not to be seen before
+    # White irises please a guide; only a mouth shows what was not to be seen before.
+    most_away = 0.25  # of what may be painted away from it
 
     def __init__(self, config: WarpConfig):
         super().__init__()
@@ -82,7 +89,7 @@ class Decoder(nn.Module):
         # A coarser map is narrowed, enlarged, and joins the encoder's map of the same size.
         self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for coarse, fine in pairwise(channels))
         self.steps = nn.ModuleList(Step(fine, fine, condition_dim=config.condition_dim) for fine in channels[1:])
-        self.to_edit = nn.Conv2d(channels[-1], 6 * 4, 3, padding=1)
+        self.to_edit = nn.Conv2d(channels[-1], (3 + COLOURS) * 4, 3, padding=1)
         nn.init.normal_(self.to_edit.weight, std=1e-3)  # training starts from an edit of nearly nothing
         assert self.to_edit.bias is not None
         nn.init.zeros_(self.to_edit.bias)
@@ -100,14 +107,13 @@ class Decoder(nn.Module):
         # To first order an edit is linear in the way; what the condition does to every step is the rest.
         length = way.norm(dim=1, keepdim=True)
         shares = torch.cat([torch.ones_like(length), length * 2, way * 2], dim=1)  # (N, 4)
-        fields = torch.einsum("nkchw,nk->nchw", self.to_edit(x).float().unflatten(1, (4, 6)), shares)
+        fields = torch.einsum("nkchw,nk->nchw", self.to_edit(x).float().unflatten(1, (4, -1)), shares)
         fields = functional.interpolate(fields, scale_factor=2.0, mode="bilinear", align_corners=False)
         amount = (length / self.free_length).clamp(max=1)[:, :, None, None]
         flow = fields[:, :2] * self.flow_scale * amount
-        paint, mask = torch.tanh(fields[:, 2:5]), torch.sigmoid(fields[:, 5:] - 3)
+        mask, mixture = torch.sigmoid(fields[:, 2:3] - 3), torch.softmax(fields[:, 3:], dim=1)
+        paint = torch.einsum("nkhw,nkc->nchw", mixture, encoded.palette)
         colour = mask * (paint - warped(encoded.images.float(), flow)) * amount
-        light = colour.mean(dim=1, keepdim=True)
-        colour = light + self.hue_share * (colour - light)
         most = 2 - (2 - self.most_away) * away_from_mouth(colour.shape[-1], colour.device)
         return flow, most * torch.tanh(colour / most)
 
@@ -201,12 +207,35 @@ class Critic(nn.Module):
         return realism + (features * self.of_affect(affect)).sum(1, keepdim=True)
 
 
+def palette(images: torch.Tensor) -> torch.Tensor:
+    """The colours of these faces' skin, lips, open mouth and teeth, (N, 4, 3) in [-1, 1].
+
+    What is painted is mixed from them, so that it has the photo's light and no colour that faces have not. A face that
+    shows no teeth has the whites of its eyes.
+    """
+
+    def part(box: tuple[float, float, float, float]) -> torch.Tensor:
+        left, top, right, bottom = (round(side * images.shape[-1]) for side in box)
+        return images[:, :, top:bottom, left:right].flatten(2)
+
+    skin = torch.cat([part(box) for box in CHEEKS], dim=2).mean(2)  # (N, 3)
+    mouth = part(LIPS)
+    brightness = skin.mean(1, keepdim=True)
+    redness = (mouth[:, 0] - mouth[:, 1]) - 0.15 * (mouth.mean(1) - brightness).abs()
+    lips = (mouth * torch.softmax(30 * redness, dim=1)[:, None]).sum(2)
+    inside = -1 + 0.15 * (lips + 1)
+    white = torch.maximum(part(WHITES).mean(1).quantile(0.97, dim=1)[:, None], brightness + 0.1).clamp(max=0.9)
+    teeth = (white + 0.25 * (skin - brightness)).clamp(-1, 1)
+    return torch.stack([skin, lips, inside, teeth], dim=1)
+
+
 @cache
 @torch.inference_mode(False)  # what is kept serves training too
-def away_from_mouth(size: int, device: torch.device) -> torch.Tensor:
-    """(S, S) from 0 at the mouth of an aligned crop to 1 away from it."""
+def away_from_mouth(size: int, device: torch.device, share: float = 1.0) -> torch.Tensor:
+    """(S, S) from 0 at the mouth of an aligned crop, or at a share of it around its middle, to 1 away from it."""
     y, x = torch.meshgrid(*[(torch.arange(size, device=device) + 0.5) / size] * 2, indexing="ij")
-    return 1 - torch.exp(-((((x - MOUTH[0]) / 0.2) ** 2 + ((y - MOUTH[1]) / 0.14) ** 2) ** 2))
+    far = ((x - MOUTH[0]) / (0.2 * share)) ** 2 + ((y - MOUTH[1]) / (0.14 * share)) ** 2
+    return 1 - torch.exp(-(far**2))
 
 
 def warped(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
