@@ -170,15 +170,11 @@ class ImageDiscriminator(nn.Module):
 
     def forward(self, images: torch.Tensor, *affects: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """The verdict on the same images at each affect, a tuple; a single tensor for a single affect."""
-        side = images.shape[-1]
-        seen = [images]
-        for box in PARTS:
-            left, top, right, bottom = (round(part * side) for part in box)
-            seen.append(images[:, :, top:bottom, left:right])
+        seen = [images, *(part(images, box) for box in PARTS)]
         features = []
-        for critic, part in zip(self.parts, seen, strict=True):
+        for critic, x in zip(self.parts, seen, strict=True):
             assert isinstance(critic, Critic)  # a ModuleList does not say
-            features.append(critic.features(part))
+            features.append(critic.features(x))
         verdicts = tuple(
             torch.cat([critic(x, affect) for critic, x in zip(self.parts, features, strict=True)], dim=1)
             for affect in affects
@@ -207,24 +203,26 @@ class Critic(nn.Module):
         return realism + (features * self.of_affect(affect)).sum(1, keepdim=True)
 
 
+def part(images: torch.Tensor, box: tuple[float, float, float, float]) -> torch.Tensor:
+    """What lies in a box of aligned crops, given by its sides in units of theirs."""
+    left, top, right, bottom = (round(side * images.shape[-1]) for side in box)
+    return images[:, :, top:bottom, left:right]
+
+
 def palette(images: torch.Tensor) -> torch.Tensor:
     """The colours of these faces' skin, lips, open mouth and teeth, (N, 4, 3) in [-1, 1].
 
     What is painted is mixed from them, so that it has the photo's light and no colour that faces have not. A face that
     shows no teeth has the whites of its eyes.
     """
-
-    def part(box: tuple[float, float, float, float]) -> torch.Tensor:
-        left, top, right, bottom = (round(side * images.shape[-1]) for side in box)
-        return images[:, :, top:bottom, left:right].flatten(2)
-
-    skin = torch.cat([part(box) for box in CHEEKS], dim=2).mean(2)  # (N, 3)
-    mouth = part(LIPS)
+    skin = torch.cat([part(images, box).flatten(2) for box in CHEEKS], dim=2).mean(2)  # (N, 3)
+    mouth = part(images, LIPS).flatten(2)
     brightness = skin.mean(1, keepdim=True)
     redness = (mouth[:, 0] - mouth[:, 1]) - 0.15 * (mouth.mean(1) - brightness).abs()
     lips = (mouth * torch.softmax(30 * redness, dim=1)[:, None]).sum(2)
     inside = -1 + 0.15 * (lips + 1)
-    white = torch.maximum(part(WHITES).mean(1).quantile(0.97, dim=1)[:, None], brightness + 0.1).clamp(max=0.9)
+    white = part(images, WHITES).mean(1).flatten(1).quantile(0.97, dim=1)[:, None]
+    white = torch.maximum(white, brightness + 0.1).clamp(max=0.9)
     teeth = (white + 0.25 * (skin - brightness)).clamp(-1, 1)
     return torch.stack([skin, lips, inside, teeth], dim=1)
 
