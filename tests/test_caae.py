@@ -36,6 +36,7 @@ def test_shapes_and_ranges(size):
 
 
 def test_every_network_looks_at_all_it_is_given():
+    torch.manual_seed(0)  # of networks as small as these, one in eight is deaf where all its units are off
     config = TINY
     images = torch.rand(4, 3, 32, 32)
     affect = torch.zeros(4, 2)
