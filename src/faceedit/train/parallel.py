@@ -5,6 +5,7 @@ the statistics of batch normalisation are means over all shares; so all processe
 to rounding, those of a single process. Two things differ: dropout, and a perceptual loss that is relative.
 """
 
+import atexit
 import os
 import time
 from collections.abc import Callable
@@ -68,6 +69,8 @@ def processes(device: str) -> Processes:
     except ImportError as error:
         raise UsageError("several processes need Accelerate: install faceedit[train]") from error
     state = PartialState(cpu=device == "cpu")
+    # A process that leaves while gloo's threads run is now and then aborted, after its work was done.
+    atexit.register(distributed.destroy_process_group)
     return Processes(state.process_index, state.num_processes, distributed.new_group(backend="gloo"))
 
 
