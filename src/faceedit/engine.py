@@ -29,6 +29,7 @@ GAIN_AWAY = 0.82  # away from the mouth
 # A guide takes dark marks beside the lips for an expression: what is dark belongs between them.
 GAIN_DARK, DARK_SHARE = 0.4, 0.65  # of colours that darken, away from this share of the mouth
 DARK = 0.1  # in units of images: from there on a colour counts as darkening in full
+FASTEST = torch.channels_last  # order in memory: the warping editor takes four fifths of the time, the paper's no more
 FLOW_SCALE = 2  # the decodes are enlarged before their flow is sought: the method's finest patches are 8 pixels
 
 Fields = tuple[np.ndarray, np.ndarray]  # of an edit: flow, colour
@@ -64,7 +65,7 @@ class CaaeEngine:
     """The paper's CAAE. It draws faces, so an edit is the difference of two drawings: at the target, at the source."""
 
     def __init__(self, model: Caae, device: str):
-        self.model, self.device = model, device
+        self.model, self.device = model.to(memory_format=FASTEST), device
         self.size = model.config.image_size
 
     def encode(self, crop: np.ndarray, source: Affect) -> CaaeCode:
@@ -104,7 +105,7 @@ class WarpEngine:
     """The editor's own networks, which draw the edit."""
 
     def __init__(self, model: WarpEditor, device: str):
-        self.model, self.device = model, device
+        self.model, self.device = model.to(memory_format=FASTEST), device
         self.size = model.config.image_size
 
     def encode(self, crop: np.ndarray, source: Affect) -> WarpCode:
@@ -195,7 +196,8 @@ def _local_error(wanted: np.ndarray, got: np.ndarray) -> np.ndarray:
 
 def _tensor(crop: np.ndarray, device: str) -> torch.Tensor:
     """(1, 3, S, S) in [-1, 1]."""
-    return torch.from_numpy(crop).permute(2, 0, 1)[None].to(device).float() / 127.5 - 1
+    images = torch.from_numpy(crop).permute(2, 0, 1)[None].to(device).float() / 127.5 - 1
+    return images.contiguous(memory_format=FASTEST)
 
 
 def _affects(targets: np.ndarray | list[Point]) -> torch.Tensor:
