@@ -260,6 +260,8 @@ def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
             edited = rendered(images, flow, colour, trainer.mask)
             loss = functional.smooth_l1_loss(trainer.guide(edited)[0].float(), target) + flow.square().mean()
             loss = loss + wrong(image_critic(edited, target), 1) + wrong(latent_critic(encoded.z), 1)
+            flow, colour = editor(edited.detach(), target, source)
+            loss = loss + (rendered(edited.detach(), flow, colour, trainer.mask) - images).abs().mean()
         trainer.update("editor", loss)
         with trainer.autocast():
             real, mismatch = image_critic(images, source, target)

@@ -3,7 +3,7 @@ import torch
 
 from faceedit.config import MODELS, EstimatorTraining, WarpTraining
 from faceedit.face import feather_mask
-from faceedit.model.warp import Decoder, ImageDiscriminator, WarpEditor, palette, rendered, warped
+from faceedit.model.warp import PARTS, Decoder, ImageDiscriminator, WarpEditor, palette, rendered, sides, warped
 from faceedit.train.checkpoint import export_weights
 from faceedit.train.loop import train
 from faceedit.weights import load_weights
@@ -69,6 +69,21 @@ def test_only_a_mouth_can_be_painted_strongly(images):
     assert mouth.abs().max() > 1.5 * Decoder.most_away
 
 
+def test_around_the_mouth_an_edit_is_drawn_at_full_size(images):
+    torch.manual_seed(0)
+    model = WarpEditor(TINY_WARP).eval()
+    source, target = torch.zeros(3, 2), torch.full((3, 2), 0.5)
+    flow, coarse = model(images, source, target)
+    torch.nn.init.normal_(model.decoder.mouth[-1].weight, std=1)
+    same, fine = model(images, source, target)
+    assert torch.equal(flow, same)
+    left, top, right, bottom = (2 * side for side in sides(PARTS[1], 16))
+    changed = (fine != coarse).any(1).any(0)
+    assert changed[top:bottom, left:right].all()
+    changed[top:bottom, left:right] = False
+    assert not changed.any()
+
+
 def test_a_face_in_grey_is_painted_in_grey(images):
     colour = painted(images[:, :1].expand(-1, 3, -1, -1))
     torch.testing.assert_close(colour[:, :1].expand(-1, 3, -1, -1), colour)
@@ -106,7 +121,7 @@ def test_the_editor_trains_and_is_published(prepared, tiny_judge, tmp_path):
     training = WarpTraining(epochs=8, batch=4, guide=str(tiny_judge), save_minutes=60)
     reports = []
     train(prepared, tmp_path / "run", training, TINY_WARP, report=reports.append)
-    assert {"affect", "adversarial", "stretch", "image_critic"} <= reports[-1].losses.keys()
+    assert {"affect", "adversarial", "cycle", "stretch", "image_critic"} <= reports[-1].losses.keys()
     assert list((tmp_path / "run" / "sheets").glob("edits-*.png"))
     export_weights(tmp_path / "run", tmp_path / "tiny.safetensors")
     weights = load_weights(str(tmp_path / "tiny.safetensors"))

@@ -40,6 +40,7 @@ class WarpConfig:
     z_dim: int = 64
     channels: tuple[int, ...] = (32, 64, 128, 192)  # at half size, then after each step
     condition_dim: int = 128
+    mouth_channels: int = 32
     discriminator_channels: tuple[int, ...] = (48, 96, 192, 256, 256)
     latent_channels: tuple[int, ...] = (64, 32, 16)
 
@@ -104,6 +105,7 @@ class WarpTraining(TrainConfig):
     latent_weight: float = 0.01
     stretch_weight: float = 3.5
     change_weight: float = 2.0
+    cycle_weight: float = 20.0
 
 
 NetworkConfig = CaaeConfig | WarpConfig | EstimatorConfig
