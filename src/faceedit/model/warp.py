@@ -259,9 +259,8 @@ def palette(images: torch.Tensor) -> torch.Tensor:
     lips = (mouth * torch.softmax(30 * redness, dim=1)[:, None]).sum(2)
     inside = -1 + 0.15 * (lips + 1)
     bright = part(images, WHITES).mean(1).flatten(1)
-    white = bright.kthvalue(
-        round(0.97 * bright.shape[1]), dim=1, keepdim=True
-    ).values  # a quantile takes thrice as long
+    # The quantile by its name takes thrice as long.
+    white = bright.kthvalue(round(0.97 * bright.shape[1]), dim=1, keepdim=True).values
     white = torch.maximum(white, brightness + 0.1).clamp(max=0.9)
     teeth = (white + 0.25 * (skin - brightness)).clamp(-1, 1)
     return torch.stack([skin, lips, inside, teeth], dim=1)
