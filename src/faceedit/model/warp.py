@@ -90,17 +90,15 @@ class Decoder(nn.Module):
         self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for coarse, fine in pairwise(channels))
         self.steps = nn.ModuleList(Step(fine, fine, condition_dim=config.condition_dim) for fine in channels[1:])
         self.to_edit = nn.Conv2d(channels[-1], (3 + COLOURS) * 4, 3, padding=1)
-        nn.init.normal_(self.to_edit.weight, std=1e-3)  # training starts from an edit of nearly nothing
-        assert self.to_edit.bias is not None
-        nn.init.zeros_(self.to_edit.bias)
         # At half size, lips and teeth run into each other: around the mouth, the mixture is corrected at full size.
+        to_detail = nn.Conv2d(config.mouth_channels, (1 + COLOURS) * 4, 3, padding=1)
         self.mouth = nn.Sequential(
-            nn.Conv2d(channels[-1] + 3, config.mouth_channels, 3, padding=1),
-            nn.SiLU(),
-            nn.Conv2d(config.mouth_channels, (1 + COLOURS) * 4, 3, padding=1),
+            nn.Conv2d(channels[-1] + 3, config.mouth_channels, 3, padding=1), nn.SiLU(), to_detail
         )
-        for parameter in self.mouth[-1].parameters():
-            nn.init.zeros_(parameter)
+        for layer in (self.to_edit, to_detail):  # training starts from an edit of nearly nothing
+            assert layer.bias is not None
+            nn.init.normal_(layer.weight, std=1e-3)
+            nn.init.zeros_(layer.bias)
 
     def forward(
         self, encoded: Encoded, source: torch.Tensor, target: torch.Tensor
