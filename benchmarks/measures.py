@@ -256,16 +256,20 @@ def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
     def step() -> None:
         with trainer.autocast():
             encoded = editor.encoder(images)
-            flow, colour = editor.decoder(encoded, source, target)
+            flow, colour, *_ = editor.decoder(encoded, source, target)
             edited = rendered(images, flow, colour, trainer.mask)
-            loss = functional.smooth_l1_loss(trainer.guide(edited)[0].float(), target) + flow.square().mean()
-            loss = loss + wrong(image_critic(edited, target), 1) + wrong(latent_critic(encoded.z), 1)
+            maps = trainer.guide.maps(edited)
+            shown = trainer.guide.read(maps[-1])[0].float()
+            loss = functional.smooth_l1_loss(shown, target) + flow.square().mean()
+            loss = loss + wrong(image_critic(maps, target), 1) + wrong(latent_critic(encoded.z), 1)
             flow, colour = editor(edited.detach(), target, source)
             loss = loss + (rendered(edited.detach(), flow, colour, trainer.mask) - images).abs().mean()
         trainer.update("editor", loss)
         with trainer.autocast():
-            real, mismatch = image_critic(images, source, target)
-            drawn = image_critic(edited.detach(), target)
+            with torch.no_grad():
+                real_maps = trainer.guide.maps(images)
+            real, mismatch = image_critic(real_maps, source, target)
+            drawn = image_critic([x.detach() for x in maps], target)
             image_loss = wrong(real, 1) + wrong(mismatch, -1) + wrong(drawn, -1)
             latent_loss = wrong(latent_critic(prior), 1) + wrong(latent_critic(encoded.z.detach()), -1)
         trainer.update("image_critic", image_loss)

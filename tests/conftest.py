@@ -34,7 +34,8 @@ TINY_WARP = WarpConfig(
     z_dim=8,
     channels=(8, 16),
     condition_dim=16,
-    discriminator_channels=(8, 8, 8, 8, 8),
+    discriminator_channels=(8, 16, 16),
+    discriminator_hidden=8,
     latent_channels=(8, 8),
 )
 TINY_ESTIMATOR = EstimatorConfig(image_size=32, channels=(8, 16, 16), blocks=1)

@@ -1,10 +1,13 @@
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from faceedit.circumplex import Affect
-from faceedit.engine import ENGINES, GAIN_DARK, GAIN_LIGHT, damped, difference
+from faceedit.config import WarpConfig
+from faceedit.engine import ENGINES, WarpEngine, difference
 from faceedit.model.caae import Caae
+from faceedit.model.warp import WarpEditor
 from faceedit.weights import build
 from tests.conftest import TINY, TINY_WARP, draw_face
 
@@ -22,13 +25,13 @@ def test_decoding_in_batches_is_decoding_one_by_one(engine):
     code = engine.encode(draw_face(32), Affect(0.1, 0.2))
     together = list(engine.edits(code, TARGETS))
     assert len(together) == 20
-    for target, (flow, colour) in zip(TARGETS, together, strict=True):
-        ((same_flow, same_colour),) = engine.edits(code, target[None])
+    for target, (flow, paint) in zip(TARGETS, together, strict=True):
+        ((same_flow, same_paint),) = engine.edits(code, target[None])
         assert flow.shape == (32, 32, 2)
-        assert colour.shape == (32, 32, 3)
+        assert paint.shape == (32, 32, 4)
         np.testing.assert_allclose(same_flow, flow, atol=2e-2)
-        np.testing.assert_allclose(same_colour, colour, atol=2e-3)
-    assert np.abs([colour for _, colour in together]).max() > 1e-4
+        np.testing.assert_allclose(same_paint, paint, atol=2e-3)
+    assert np.abs([paint for _, paint in together]).max() > 1e-4
 
 
 def test_where_memory_is_full_batches_are_halved_down_to_one(engine):
@@ -56,9 +59,9 @@ def test_where_memory_is_full_batches_are_halved_down_to_one(engine):
 def test_an_edit_to_the_source_is_nothing(engine):
     source = Affect(0.1, 0.2)
     code = engine.encode(draw_face(32), source)
-    ((flow, colour),) = engine.edits(code, np.array([(source.valence, source.arousal)]))
+    ((flow, paint),) = engine.edits(code, np.array([(source.valence, source.arousal)]))
     assert not flow.any()
-    assert not colour.any()
+    assert not paint.any()
 
 
 def test_drawings_are_crops(engine):
@@ -79,15 +82,20 @@ def test_the_difference_of_two_drawings_turns_one_into_the_other():
     assert np.median(flow[40:60, 25:35, 0]) == pytest.approx(-2, abs=0.5)
 
 
-def test_colours_are_damped_away_from_the_mouth_and_dark_ones_beside_the_lips():
-    light = torch.full((1, 3, 96, 96), 0.5)
-    lit, darkened = damped(light), damped(-light)
-    middle, corner, brow = (66, 48), (70, 66), (24, 30)  # rows, columns
-    for place, gain, dark_gain in ((middle, 1, 1), (brow, GAIN_LIGHT, GAIN_DARK)):
-        assert lit[..., *place].mean().item() == pytest.approx(0.5 * gain, abs=0.01)
-        assert darkened[..., *place].mean().item() == pytest.approx(-0.5 * dark_gain, abs=0.01)
-    assert lit[..., *corner].mean() > 0.4
-    assert darkened[..., *corner].mean() > -0.35
-    shares = torch.linspace(0, 1, 50)
-    steps = torch.stack([damped(-light * share)[..., *corner].mean() for share in shares])
-    assert steps.diff().abs().max() < 0.02  # no jump where darkening begins
+def test_a_photo_edited_at_the_networks_own_size_is_their_drawing():
+    engine = WarpEngine(WarpEditor(WarpConfig()).eval(), "cpu")
+    torch.manual_seed(0)
+    for layer, strength in ((engine.model.decoder.to_edit, 1.0), (engine.model.decoder.mouth[-1], 1.0)):
+        torch.nn.init.normal_(layer.weight, std=strength)
+    crop = draw_face(96)
+    code = engine.encode(crop, Affect(0, 0))
+    ((flow, paint),) = engine.edits(code, TARGETS[:1])
+    assert paint[..., 3].max() == 1
+    assert 0 < (paint[..., 3] > 0).mean() < 0.9
+    moved = cv2.remap(
+        crop, *(np.mgrid[:96, :96][::-1].astype(np.float32) + flow.transpose(2, 0, 1)), cv2.INTER_LINEAR, None, 2
+    )
+    painted = moved * (1 - paint[..., 3:]) + 255 * paint[..., :3]
+    middle = slice(30, 66), slice(30, 66)  # where nothing fades
+    drawn = engine.drawings(code, TARGETS[:1])[0]
+    assert np.abs(painted - drawn)[middle].mean() < 1.5

@@ -33,6 +33,15 @@ class EstimatorConfig:
 
 
 @dataclass(frozen=True)
+class LandmarkConfig:
+    """Sizes of the network that finds landmarks."""
+
+    image_size: int = 96
+    channels: tuple[int, ...] = (24, 48, 96, 192)  # of the stem and of each stage; each halves the size
+    narrow: int = 48  # channels from which all landmarks are read
+
+
+@dataclass(frozen=True)
 class WarpConfig:
     """Sizes of the editor's own networks."""
 
@@ -41,7 +50,8 @@ class WarpConfig:
     channels: tuple[int, ...] = (32, 64, 128, 192)  # at half size, then after each step
     condition_dim: int = 128
     mouth_channels: int = 32
-    discriminator_channels: tuple[int, ...] = (48, 96, 192, 256, 256)
+    discriminator_channels: tuple[int, ...] = (64, 128, 256)  # of the guide's stages whose maps it reads
+    discriminator_hidden: int = 64
     latent_channels: tuple[int, ...] = (64, 32, 16)
 
 
@@ -92,7 +102,8 @@ class EstimatorTraining(TrainConfig):
 class WarpTraining(TrainConfig):
     """How to train the editor. guide: weights of the estimator that teaches it, by name or path.
 
-    balance: how far the bins of the affect plane are evened out, 0 to 1.
+    landmarks: those of the network that finds the crops' landmarks, likewise. balance: how far the bins of the affect
+    plane are evened out, 0 to 1.
     """
 
     epochs: int = 60
@@ -100,15 +111,18 @@ class WarpTraining(TrainConfig):
     learning_rate: float = 6e-4
     guide: str | None = None
     balance: float = 0.7
-    affect_weight: float = 6.0
-    adversarial_weight: float = 2.0
+    landmarks: str = "landmarks"
+    affect_weight: float = 3.0
+    geometry_weight: float = 3.0
+    opening_weight: float = 100.0
+    adversarial_weight: float = 0.5
     latent_weight: float = 0.01
-    stretch_weight: float = 3.5
+    bend_weight: float = 3.5
     change_weight: float = 2.0
     cycle_weight: float = 20.0
 
 
-NetworkConfig = CaaeConfig | WarpConfig | EstimatorConfig
+NetworkConfig = CaaeConfig | WarpConfig | EstimatorConfig | LandmarkConfig
 Network = TypeVar("Network", bound=NetworkConfig)
 # What `faceedit train --model` takes. The judge and the guide differ in architecture, input size, photos and seed.
 MODELS: dict[str, tuple[NetworkConfig, TrainConfig]] = {
@@ -124,6 +138,7 @@ KINDS: dict[str, tuple[type[NetworkConfig], type[TrainConfig]]] = {
     "caae": (CaaeConfig, CaaeTraining),
     "warp": (WarpConfig, WarpTraining),
     "estimator": (EstimatorConfig, EstimatorTraining),
+    "landmarks": (LandmarkConfig, TrainConfig),
 }
 
 

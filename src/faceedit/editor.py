@@ -113,7 +113,7 @@ class FaceEditor:
         return EncodedFace(matrix, crop, source, self.engine.encode(crop, source))
 
     def fields(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The edit, flow and colour, of an encoded face to each target (N, 2) or the nearest learnt: see `engine`."""
+        """The edit, flow and paint, of an encoded face to each target (N, 2) or the nearest learnt: see `engine`."""
         return self.engine.edits(encoded.code, self._learnt(targets))
 
     def edit_face(self, image: np.ndarray, encoded: EncodedFace, target: Affect) -> np.ndarray:
@@ -158,8 +158,8 @@ class FaceEditor:
     def _edits(
         self, image: np.ndarray, encoded: EncodedFace, matrix: np.ndarray, targets: np.ndarray
     ) -> Iterator[np.ndarray]:
-        for flow, colour in self.fields(encoded, targets):
-            yield apply_edit(image, matrix, flow, colour)
+        for flow, paint in self.fields(encoded, targets):
+            yield apply_edit(image, matrix, flow, paint)
 
     def _learnt(self, targets: np.ndarray) -> np.ndarray:
         """The targets (N, 2), those beyond the support of the training labels moved to its edge."""

@@ -1,7 +1,8 @@
 """From an aligned crop and a target affect to an edit: what the networks of each kind of editor are asked, and how.
 
 An edit is a `flow` (S, S, 2) float32, for each pixel of the crop the xy step in pixels to where its content comes from,
-and a `colour` (S, S, 3) float32, what is then added, in units of 255: what `face.apply_edit` takes. Crops are (S, S, 3)
+and a `paint` (S, S, 4) float32, the colour that is then added, in units of 255, and the share in [0, 1] of the moved
+photo that it hides: what `face.apply_edit` takes. Crops are (S, S, 3)
 uint8 RGB, targets (N, 2) = valence, arousal.
 """
 
@@ -17,20 +18,17 @@ from faceedit.circumplex import Affect, Point
 from faceedit.device import in_batches
 from faceedit.face import feather_mask
 from faceedit.model.caae import Caae
-from faceedit.model.warp import Encoded, WarpEditor, away_from_mouth, rendered
+from faceedit.model.warp import Encoded, WarpEditor, rendered, warped
 
 BATCH = 16  # targets decoded at a time, where memory suffices
 SMOOTHING = 0.01  # standard deviation of a blur, of the crop's side
 FLOW_SMOOTHING = 0.03  # likewise
-# A guide takes dark marks beside the lips and light ones on the cheeks for an expression: of a colour, only these
-# shares are used away from the mouth. Found on training faces, for identity against the asked affect, and by looking.
-GAIN_LIGHT = 0.8
-GAIN_DARK, DARK_SHARE = 0.5, 0.65  # away from this share of the mouth: what is dark belongs between the lips
-DARK = 0.1  # in units of images: from there on a colour counts as darkening in full
+# Of what is painted as the inside of a mouth: from the first share on, it hides the photo, from the second all of it.
+HIDES = (0.2, 0.7)
 FASTEST = torch.channels_last  # order in memory: the warping editor takes four fifths of the time, the paper's no more
 FLOW_SCALE = 2  # the decodes are enlarged before their flow is sought: the method's finest patches are 8 pixels
 
-Fields = tuple[np.ndarray, np.ndarray]  # of an edit: flow, colour
+Fields = tuple[np.ndarray, np.ndarray]  # of an edit: flow, paint
 
 
 class Engine(Protocol):
@@ -42,7 +40,7 @@ class Engine(Protocol):
         """A face that shows the source affect, brought to where targets can be decoded; opaque to the caller."""
 
     def edits(self, code: Any, targets: np.ndarray) -> Iterator[Fields]:
-        """The edit, flow and colour, to each target."""
+        """The edit, flow and paint, to each target."""
 
     def drawings(self, code: Any, targets: np.ndarray) -> np.ndarray:
         """The networks' own crops of the face at each target, (N, S, S, 3) uint8."""
@@ -73,7 +71,8 @@ class CaaeEngine:
 
     def edits(self, code: CaaeCode, targets: np.ndarray) -> Iterator[Fields]:
         for decoded in self._decoded(code.z, targets):
-            yield difference(code.at_source, decoded)
+            flow, colour = difference(code.at_source, decoded)
+            yield flow, np.pad(colour, ((0, 0), (0, 0), (0, 1)))  # which hides nothing
 
     def drawings(self, code: CaaeCode, targets: np.ndarray) -> np.ndarray:
         return np.stack([_to_uint8(decoded) for decoded in self._decoded(code.z, targets)])
@@ -113,10 +112,16 @@ class WarpEngine:
 
     def edits(self, code: WarpCode, targets: np.ndarray) -> Iterator[Fields]:
         def draw(affect: torch.Tensor) -> Iterator[Fields]:
-            flow, colour = self._fields(code, affect)
-            flows = flow.permute(0, 2, 3, 1) * (self.size / 2)
-            colours = colour.permute(0, 2, 3, 1) / 2
-            return zip(flows.float().cpu().numpy(), colours.float().cpu().numpy(), strict=True)
+            source = code.source.expand(len(affect), -1)
+            encoded = code.encoded.expand(len(affect))
+            flow, colour, _, inside = self.model.decoder(encoded, source, affect.to(self.device))
+            # The networks saw the face at their own resolution. A photo's finer detail stays under what shades it, but
+            # lips shall not show through teeth.
+            least, most = HIDES
+            hides = ((inside - least) / (most - least)).clamp(0, 1)
+            paint = torch.cat([(colour + hides * (warped(encoded.images, flow) + 1)) / 2, hides], dim=1)
+            fields = flow * (self.size / 2), paint
+            return zip(*(field.permute(0, 2, 3, 1).float().cpu().numpy() for field in fields), strict=True)
 
         for fields in in_batches(draw, _affects(targets), BATCH):
             yield from fields
@@ -125,7 +130,9 @@ class WarpEngine:
         mask = torch.from_numpy(feather_mask(self.size)).to(self.device)
 
         def draw(affect: torch.Tensor) -> np.ndarray:
-            flow, colour = self._fields(code, affect)
+            flow, colour, *_ = self.model.decoder(
+                code.encoded.expand(len(affect)), code.source.expand(len(affect), -1), affect.to(self.device)
+            )
             images = rendered(code.encoded.images.expand(len(flow), -1, -1, -1), flow, colour, mask)
             return _to_uint8(((images + 1) / 2).permute(0, 2, 3, 1).cpu().numpy())
 
@@ -137,23 +144,9 @@ class WarpEngine:
             for field in self.model(_tensor(crop, self.device), *affects):
                 field.cpu()
 
-    def _fields(self, code: WarpCode, affect: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        source = code.source.expand(len(affect), -1)
-        flow, colour = self.model.decoder(code.encoded.expand(len(affect)), source, affect.to(self.device))
-        return flow, damped(colour)
-
 
 # Each takes a model of its own kind.
 ENGINES: dict[str, Callable[[Any, str], Engine]] = {"caae": CaaeEngine, "warp": WarpEngine}
-
-
-def damped(colour: torch.Tensor) -> torch.Tensor:
-    """What is used of a colour (N, 3, S, S) that a warping editor drew."""
-    size, device = colour.shape[-1], colour.device
-    light_gain = 1 - (1 - GAIN_LIGHT) * away_from_mouth(size, device)
-    dark_gain = 1 - (1 - GAIN_DARK) * away_from_mouth(size, device, DARK_SHARE)
-    dark = (-colour.mean(dim=1, keepdim=True) / DARK).clamp(0, 1)
-    return (light_gain + (dark_gain - light_gain) * dark) * colour
 
 
 def difference(source: np.ndarray, target: np.ndarray) -> Fields:

@@ -123,16 +123,17 @@ def feather_mask(size: int) -> np.ndarray:
     return (rise * rise * (3 - 2 * rise)).astype(np.float32)
 
 
-def apply_edit(image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, colour: np.ndarray) -> np.ndarray:
+def apply_edit(image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, paint: np.ndarray) -> np.ndarray:
     """The image with an edit of one face, (H, W, 3) uint8; pixels outside the crop's square keep their exact values.
 
     matrix: (2, 3), photo to crop. flow: (S, S, 2) float32, for each crop pixel the xy step in crop pixels to where its
-    content comes from. colour: (S, S, 3) float32, what is then added, in units of 255. Both fade out at the crop's
-    border. The photo's own pixels are moved, at their own resolution.
+    content comes from. paint: (S, S, 4) float32, the colour that is then added, in units of 255, and the share in
+    [0, 1] of what it is added to that it hides. Both fade out at the crop's border. The photo's own pixels are moved,
+    at their own resolution.
     """
     # Straight from a coarse field to a large face, bilinear facets would show.
     size = flow.shape[0] * FINER
-    flow, colour = (cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC) for field in (flow * FINER, colour))
+    flow, paint = (cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC) for field in (flow * FINER, paint))
     matrix = _scaled(matrix, FINER)
     inverse = cv2.invertAffineTransform(matrix)
     region = _region(inverse, size, image.shape)
@@ -153,14 +154,14 @@ def apply_edit(image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, colour: 
         )
 
     steps = spread(np.ascontiguousarray(flow * mask @ inverse[:, :2].T.astype(np.float32)))
-    added = spread(np.ascontiguousarray(colour * mask))
+    painted = spread(np.ascontiguousarray(paint * mask))
     rows, columns = np.mgrid[y0:y1, x0:x1].astype(np.float32)
     moved = cv2.remap(
         image, columns + steps[..., 0], rows + steps[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )
-    edited = np.rint(moved + 255 * added).clip(0, 255).astype(np.uint8)
+    edited = moved * (1 - painted[..., 3:]) + 255 * painted[..., :3]
     result = image.copy()
-    result[y0:y1, x0:x1] = edited
+    result[y0:y1, x0:x1] = np.rint(edited).clip(0, 255)
     return result
 
 

@@ -179,11 +179,11 @@ def edited_frames(
         matrix = alignment(track.landmarks[index], editor.engine.size)
         source = Affect(*track.source[index].tolist())
         encoded = editor.encode_aligned(frame, matrix, source)
-        flow, colour = next(editor.fields(encoded, np.array([request.target(source).pair])))
+        flow, paint = next(editor.fields(encoded, np.array([request.target(source).pair])))
         if last is not None:
-            flow, colour = (now + EDIT_MEMORY * (then - now) for now, then in zip((flow, colour), last, strict=True))
-        last = flow, colour
-        yield apply_edit(frame, matrix, flow * np.float32(strength), colour * np.float32(strength))
+            flow, paint = (now + EDIT_MEMORY * (then - now) for now, then in zip((flow, paint), last, strict=True))
+        last = flow, paint
+        yield apply_edit(frame, matrix, flow * np.float32(strength), paint * np.float32(strength))
 
 
 def _distance(face: Face, other: Face) -> float:

@@ -12,14 +12,23 @@ from safetensors.torch import save
 
 from faceedit import hub
 from faceedit.circumplex import Support
-from faceedit.config import KINDS, CaaeConfig, NetworkConfig, WarpConfig, kind_of, network_config
+from faceedit.config import (
+    KINDS,
+    CaaeConfig,
+    EstimatorConfig,
+    NetworkConfig,
+    WarpConfig,
+    kind_of,
+    network_config,
+)
 from faceedit.errors import WeightsError
 from faceedit.files import write_atomically
 from faceedit.model.caae import Caae
 from faceedit.model.estimator import Estimator
+from faceedit.model.landmarks import Landmarker
 from faceedit.model.warp import WarpEditor
 
-Model = Caae | WarpEditor | Estimator
+Model = Caae | WarpEditor | Estimator | Landmarker
 
 SUPPORT_TENSOR = "support"
 HEADER_KEY = "faceedit"
@@ -48,7 +57,9 @@ def build(config: NetworkConfig) -> Model:
         return Caae(config)
     if isinstance(config, WarpConfig):
         return WarpEditor(config)
-    return Estimator(config)
+    if isinstance(config, EstimatorConfig):
+        return Estimator(config)
+    return Landmarker(config)
 
 
 def find_weights(name: str) -> Path:

@@ -77,10 +77,22 @@ class Estimator(nn.Module):
         self.head = nn.Linear(config.channels[-1], 2 + len(EXPRESSIONS))
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.read(self.maps(images)[-1])
+
+    def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """What the stem makes of the images, and then each block, (N, C, H, W) each."""
         size = (self.config.image_size, self.config.image_size)
         if images.shape[2:] != size:
             images = functional.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
-        out = self.head(self.dropout(self.features(images).mean((2, 3))))
+        conv, norm, relu, *blocks = self.features
+        maps = [relu(norm(conv(images)))]
+        for block in blocks:
+            maps.append(block(maps[-1]))
+        return maps
+
+    def read(self, last: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """affect and expression logits, of the last of the maps."""
+        out = self.head(self.dropout(last.mean((2, 3))))
         return out[:, :2], out[:, 2:]
 
     @torch.no_grad()

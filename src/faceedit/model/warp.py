@@ -18,7 +18,7 @@ from faceedit.config import WarpConfig
 
 # Places in an aligned crop, of its side: a point x, y or a box left, top, right, bottom.
 MOUTH = (0.5, 0.69)  # the middle of it
-PARTS = ((1 / 12, 1 / 8, 11 / 12, 11 / 24), (1 / 6, 13 / 24, 5 / 6, 23 / 24))  # what has critics: the eyes, the mouth
+MOUTH_BOX = (1 / 6, 13 / 24, 5 / 6, 23 / 24)
 CHEEKS = ((0.2, 0.42, 0.34, 0.58), (0.66, 0.42, 0.8, 0.58))
 LIPS = (0.3, 0.58, 0.7, 0.84)  # between its sides they are sought
 WHITES = (0.0, 0.2, 1.0, 0.8)  # and in this, the whites of the eyes and the teeth that show
@@ -64,7 +64,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Encoded faces, source, target → flow, colour.
+    """Encoded faces, source, target → flow, colour, and two masks of it.
 
     The colour turns the warped face, where a mask says so, into a mixture of its palette, drawn finest at the mouth.
     Every step is modulated by z and by where the affect shall go. An edit to the source itself is nothing: both fields
@@ -74,7 +74,7 @@ class Decoder(nn.Module):
     free_length = 0.3
     flow_scale = 0.1  # of half the crop's side; nothing bounds a flow, as where a bound flattens, learning ends
     # White irises please a guide; only a mouth shows what was not to be seen before.
-    most_away = 0.25  # of what may be painted away from it
+    most_away = 0.12  # of what may be painted away from it
 
     def __init__(self, config: WarpConfig):
         super().__init__()
@@ -102,7 +102,9 @@ class Decoder(nn.Module):
 
     def forward(
         self, encoded: Encoded, source: torch.Tensor, target: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """flow, colour, and two masks (N, 1, S, S) in [0, 1]: how far the face is painted over, and with the inside of
+        a mouth."""
         way = target - source
         condition = self.condition(torch.cat([encoded.z, source, target, way], dim=1))
         *finer, x = encoded.maps
@@ -117,8 +119,8 @@ class Decoder(nn.Module):
         amount = (length / self.free_length).clamp(max=1)[:, :, None, None]
         flow = fields[:, :2] * self.flow_scale * amount
         moved = warped(encoded.images.float(), flow)
-        left, top, right, bottom = (2 * side for side in sides(PARTS[1], x.shape[-1]))
-        seen = torch.cat([_enlarged(part(x, PARTS[1])), moved[:, :, top:bottom, left:right]], dim=1)
+        left, top, right, bottom = (2 * side for side in sides(MOUTH_BOX, x.shape[-1]))
+        seen = torch.cat([_enlarged(part(x, MOUTH_BOX)), moved[:, :, top:bottom, left:right]], dim=1)
         detail = _mixed(self.mouth(seen), shares) * _window(bottom - top, right - left, x.device)
         size = moved.shape[-1]
         logits = fields[:, 2:] + functional.pad(detail, (left, size - right, top, size - bottom))
@@ -126,7 +128,9 @@ class Decoder(nn.Module):
         paint = torch.einsum("nkhw,nkc->nchw", mixture, encoded.palette)
         colour = mask * (paint - moved) * amount
         most = 2 - (2 - self.most_away) * away_from_mouth(colour.shape[-1], colour.device)
-        return flow, most * torch.tanh(colour / most)
+        painted = mask * amount
+        inside = painted * mixture[:, 2:].sum(dim=1, keepdim=True)
+        return flow, most * torch.tanh(colour / most), mask, inside
 
 
 def _mixed(x: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
@@ -182,24 +186,27 @@ class WarpEditor(nn.Module):
     def forward(
         self, images: torch.Tensor, source: torch.Tensor, target: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.decoder(self.encoder(images), source, target)
+        flow, colour, *_ = self.decoder(self.encoder(images), source, target)
+        return flow, colour
 
 
 class ImageDiscriminator(nn.Module):
-    """images, affect → logits (N, 3) that the images are real and show this affect (the paper's D_img).
+    """A guide's maps of images, affect → logits (N, one for each map) that the images are real and show this affect
+    (the paper's D_img).
 
-    One verdict each on the crop, the eyes and the mouth: on the whole crop alone, a critic does not learn in time what
-    teeth and lids look like (a critic for each feature: Wang et al. 2021, GFP-GAN).
+    It sees images as the guide's last stages do: from pixels it would learn too late what a mouth looks like (a
+    projected GAN: Sauer et al. 2021).
     """
 
     def __init__(self, config: WarpConfig):
         super().__init__()
-        channels = config.discriminator_channels
-        self.parts = nn.ModuleList([Critic(channels)] + [Critic(channels[:-2]) for _ in PARTS])
+        self.parts = nn.ModuleList(
+            Critic(channels, config.discriminator_hidden) for channels in config.discriminator_channels
+        )
 
-    def forward(self, images: torch.Tensor, *affects: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
+    def forward(self, maps: list[torch.Tensor], *affects: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """The verdict on the same images at each affect, a tuple; a single tensor for a single affect."""
-        seen = [images, *(part(images, box) for box in PARTS)]
+        seen = maps[-len(self.parts) :]
         features = []
         for critic, x in zip(self.parts, seen, strict=True):
             assert isinstance(critic, Critic)  # a ModuleList does not say
@@ -212,20 +219,19 @@ class ImageDiscriminator(nn.Module):
 
 
 class Critic(nn.Module):
-    """The features of a part of the images, and the logit (N, 1) of features that show an affect.
+    """The features of a map, and the logit (N, 1) of features that show an affect, which enters by projection
+    (Miyato and Koyama 2018)."""
 
-    The affect enters by projection (Miyato and Koyama 2018); spectral normalisation bounds every layer.
-    """
-
-    def __init__(self, channels: tuple[int, ...]):
+    def __init__(self, fan_in: int, hidden: int):
         super().__init__()
-        sn = nn.utils.parametrizations.spectral_norm
-        layers = []
-        for fan_in, fan_out in pairwise((3, *channels)):
-            layers += [sn(nn.Conv2d(fan_in, fan_out, 4, 2, 1)), nn.LeakyReLU(0.2)]
-        self.features = nn.Sequential(*layers, sn(nn.Conv2d(channels[-1], channels[-1], 3, 1, 1)), nn.LeakyReLU(0.2))
-        self.to_logit = sn(nn.Conv2d(channels[-1], 1, 1))
-        self.of_affect = nn.Sequential(sn(nn.Linear(2, 64)), nn.SiLU(), sn(nn.Linear(64, channels[-1])))
+        self.features = nn.Sequential(
+            nn.Conv2d(fan_in, hidden, 3, 1, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(hidden, hidden, 3, 1, 1),
+            nn.LeakyReLU(0.2),
+        )
+        self.to_logit = nn.Conv2d(hidden, 1, 1)
+        self.of_affect = nn.Sequential(nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, hidden))
 
     def forward(self, features: torch.Tensor, affect: torch.Tensor) -> torch.Tensor:
         realism, features = self.to_logit(features).mean((2, 3)), features.mean((2, 3))  # a verdict on each place

@@ -1,6 +1,8 @@
-"""How the warping editor learns: to reach any supported affect in the guide's eyes, and to look real to the critics."""
+"""How the warping editor learns: to reach any supported affect, in the guide's eyes and as landmarks of other faces do,
+and to look real to the critic."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,30 +16,42 @@ from faceedit.errors import UsageError
 from faceedit.face import feather_mask
 from faceedit.measures import agreement
 from faceedit.model.caae import LatentDiscriminator
+from faceedit.model.estimator import Estimator
+from faceedit.model.landmarks import Landmarker
 from faceedit.model.warp import ImageDiscriminator, WarpEditor, away_from_mouth, rendered
 from faceedit.sheet import tile
 from faceedit.train.augment import augment, recolour
 from faceedit.train.data import BalancedSampler, Crops, plane_bins, to_pixels
+from faceedit.train.geometry import Geometry, between_lips, opening, worth
 from faceedit.train.losses import bce, total
 from faceedit.train.trainer import Trainer
 from faceedit.weights import load_weights
 
 WARM_UP = 0.02  # of the run
 RAMP = 0.15  # of the run: the critic, and a price on change, stop all learning before there is a change worth it
+STAGES = 3  # of the guide, that the critic of images sees
 CRITIC_RATE = 2.0  # the critic of images learns faster (Heusel et al. 2017)
 MOUTH_WORTH = 4  # times the rest of the face: it is small, and nowhere is more to be learnt
+MASKED = 0.9  # of the mask, from which on landmarks count
+LEAST_AREA, FOLD = 0.3, 20.0  # of a pixel; times the bending
 SHEET_FACES = 6
 VALIDATION_FACES = 64
 
 
 class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
-    """Affect by the guide, realism by conditional critics and the way back to the photo, smoothness, and the critic of
-    the latent.
+    """Affect by the guide, places by landmarks, realism by a conditional critic and the way back to the photo, smooth
+    flows, and the critic of the latent.
     """
 
     def __init__(self, training: WarpTraining, network: WarpConfig, crops: Crops, device: str):
         if training.guide is None:
             raise UsageError("an editor needs a guide, the weights of an estimator that will not judge it")
+        guide = load_weights(training.guide, device, ("estimator",)).model
+        landmarker = load_weights(training.landmarks, device, ("landmarks",)).model
+        assert isinstance(guide, Estimator)
+        assert isinstance(landmarker, Landmarker)
+        self.guide = guide
+        network = replace(network, discriminator_channels=guide.config.channels[-STAGES:])
         torch.manual_seed(training.seed)
         editor, nets = self.networks_for(network)
         for net in nets.values():
@@ -49,10 +63,11 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         super().__init__(training, network, editor, nets, optimizers, crops, sampler, device)
         # What is asked of a face is what another face shows: targets never leave the support of the labels.
         self.targets = BalancedSampler(bins, sampler.batch, training.seed + 1, power=training.balance, most=20)
-        self.guide = load_weights(training.guide, device, ("estimator",)).model
+        self.geometry = Geometry(_landmarks(landmarker, crops, device), crops.affect.cpu(), device)
         self.mask = torch.from_numpy(feather_mask(network.image_size)).to(device)
         away = away_from_mouth(network.image_size, torch.device(device))
-        self.price = 1 + away
+        self.price = 1 + 3 * away
+        self.landmark_worth = worth().to(device)
         self.worth = 1 + MOUTH_WORTH * (1 - away)  # of a pixel in the cycle
 
     @staticmethod
@@ -71,22 +86,30 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             for group in optimizer.param_groups:
                 group["lr"] = rate * (CRITIC_RATE if name == "image_critic" else 1.0)
         here = self.share.here
-        images, source = self.crops.batch(self.sampler.indices(self.step)[here], self.device)
+        chosen = self.sampler.indices(self.step)[here]
+        images, source = self.crops.batch(chosen, self.device)
         target = self.crops.affect[self.targets.indices(self.step)[here].to(self.crops.affect.device)].to(self.device)
-        images = self._seen(images)
+        images, mirror = self._seen(images)
+        before, after = self.geometry.moved(chosen.to(self.device), mirror, source, target)
         prior = (self.draws(0).rand(self.network.z_dim) * 2 - 1).to(self.device)
 
         losses = {}
         with self.autocast():
             encoded = editor.encoder(images)
-            flow, colour = editor.decoder(encoded, source, target)
+            flow, colour, painted, _ = editor.decoder(encoded, source, target)
             edited = rendered(images, flow, colour, self.mask)
-            shown = self.guide(augment(edited, self.guide.config.image_size, self.draws(1)))[0].float()
+            drawn_maps = self.guide.maps(augment(edited, self.guide.config.image_size, self.draws(1)))
+            shown = self.guide.read(drawn_maps[-1])[0].float()
             losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
-            losses["adversarial"] = -image_critic(edited, target).float().mean()
+            losses["geometry"] = self._misplaced(flow, before, after)
+            # What the lips reveal is to be painted, as far as the photo does not show it.
+            revealed = between_lips(after, images.shape[-1])[:, None]
+            new = (1 - opening(before) / opening(after).clamp(min=0.01)).clamp(0, 1)[:, None, None, None]
+            losses["opening"] = (revealed * new * (1 - painted)).mean()
+            losses["adversarial"] = -image_critic(drawn_maps, target).float().mean()
             losses["latent"] = bce(latent_critic(encoded.z), 1)
-            losses["stretch"] = _stretch(flow)
-            losses["change"] = (self.price * colour * self.mask).abs().mean()
+            losses["bend"] = _bend(flow, self.mask * (1 - painted.detach()))
+            losses["change"] = (self.price * (1 - revealed) * colour * self.mask).abs().mean()
             # An edit and its photo are a pair: the way back from one ends at the other. No gradient flows to the edit,
             # or it would learn to hide there what the way back needs (Chu et al. 2017).
             start, shown = edited.detach(), shown.detach().clamp(-1, 1)
@@ -95,9 +118,11 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             losses["cycle"] = (self.worth * (back - images)).abs().mean()
         weights = {
             "affect": config.affect_weight,
+            "geometry": config.geometry_weight,
+            "opening": config.opening_weight,
             "adversarial": config.adversarial_weight * min(progress / RAMP, 1),
             "latent": config.latent_weight,
-            "stretch": config.stretch_weight,
+            "bend": config.bend_weight,
             "change": config.change_weight * min(progress / RAMP, 1),
             "cycle": config.cycle_weight * min(progress / RAMP, 1),
         }
@@ -105,8 +130,10 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
 
         with self.autocast():
             # A real face with another's affect is wrong too: this is what ties realism to the label.
-            real, mismatch = image_critic(images, source, target)
-            drawn = image_critic(edited.detach(), target)
+            with torch.no_grad():
+                real_maps = self.guide.maps(augment(images, self.guide.config.image_size, self.draws(3)))
+            real, mismatch = image_critic(real_maps, source, target)
+            drawn = image_critic([x.detach() for x in drawn_maps], target)
             far = ((target - source).norm(dim=1, keepdim=True) / 0.5).clamp(max=1)
             wrong = 0.5 * functional.relu(1 + drawn).mean() + 0.5 * (far * functional.relu(1 + mismatch)).mean()
             losses["image_critic"] = functional.relu(1 - real).mean() + wrong
@@ -128,7 +155,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         estimates = []
         for point in targets:
             target = torch.tensor([point], device=self.device).expand(len(images), -1)
-            flow, colour = self.ema.decoder(encoded, source, target)
+            flow, colour, *_ = self.ema.decoder(encoded, source, target)
             edited = rendered(images, flow, colour, self.mask)
             estimates.append(self.guide(edited)[0].float().cpu())
         shown = torch.stack(estimates).numpy()  # (targets, faces, 2)
@@ -139,13 +166,22 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             figures |= {f"{name} {key}": measured[key] for key in ("ccc", "slope")}
         return figures, {"edits": self._sheet(images[:SHEET_FACES], source[:SHEET_FACES])}
 
-    def _seen(self, images: torch.Tensor) -> torch.Tensor:
-        """What the editor meets: crops mirrored at random, some in other light."""
+    def _misplaced(self, flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+        """How far landmarks lie from where they should: a smooth norm of pixels, means over those within the mask."""
+        places = after[:, None] * 2 - 1
+        moves = functional.grid_sample((flow * self.mask).float(), places, align_corners=False)[:, :, 0].transpose(1, 2)
+        mask = functional.grid_sample(self.mask.expand(len(after), 1, -1, -1), places, align_corners=False)[:, 0, 0]
+        miss = (moves - 2 * (before - after)) * (flow.shape[-1] / 2)
+        cost = functional.smooth_l1_loss(miss, torch.zeros_like(miss), beta=0.5, reduction="none")
+        return (cost * (self.landmark_worth * (mask > MASKED))[..., None]).mean()
+
+    def _seen(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the editor meets: crops mirrored at random, some in other light; and which are mirrored, (N,)."""
         draws = self.draws(2)
-        mirror = draws.rand().to(images.device)[:, None, None, None] < 0.5
-        images = torch.where(mirror, images.flip(3), images)
+        mirror = draws.rand().to(images.device) < 0.5
+        images = torch.where(mirror[:, None, None, None], images.flip(3), images)
         relit = draws.rand().to(images.device)[:, None, None, None] < 0.3
-        return torch.where(relit, recolour(images, draws), images).contiguous(memory_format=torch.channels_last)
+        return torch.where(relit, recolour(images, draws), images).contiguous(memory_format=torch.channels_last), mirror
 
     def _sheet(self, images: torch.Tensor, source: torch.Tensor) -> np.ndarray:
         """Each face, and its edits around the plane."""
@@ -154,12 +190,29 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         encoded = self.ema.encoder(images)
         for point in targets:
             target = torch.tensor([point], dtype=torch.float32, device=self.device).expand(len(images), -1)
-            flow, colour = self.ema.decoder(encoded, source, target)
+            flow, colour, *_ = self.ema.decoder(encoded, source, target)
             columns.append(to_pixels(rendered(images, flow, colour, self.mask)))
         return tile(np.stack(columns, axis=1))
 
 
-def _stretch(flow: torch.Tensor) -> torch.Tensor:
-    """How far a flow is from moving all alike: the mean squared difference of neighbours, pixel for pixel."""
-    step = flow * (flow.shape[-1] / 2)
-    return step.diff(dim=2).square().mean() + step.diff(dim=3).square().mean() + 0.01 * step.square().mean()
+def _bend(flow: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """How far a flow is from moving, turning and scaling all alike, and how much it folds over, where it is seen.
+
+    flow: (N, 2, S, S). seen: (N, 1, S, S) in [0, 1]. Lips part freely: what lies between them is painted over.
+    """
+    step = flow * (flow.shape[-1] / 2)  # in pixels
+    dx, dy = step.diff(dim=3), step.diff(dim=2)
+    bend = (seen[..., 1:-1] * dx.diff(dim=3).square()).mean() + (seen[..., 1:-1, :] * dy.diff(dim=2).square()).mean()
+    bend = bend + 2 * (seen[..., 1:, 1:] * dx.diff(dim=2).square()).mean()
+    # The area that a pixel's content comes from; where it is negative, features appear twice.
+    area = (1 + dx[:, :1, 1:]) * (1 + dy[:, 1:, :, 1:]) - dx[:, 1:, 1:] * dy[:, :1, :, 1:]
+    fold = (seen[..., 1:, 1:] * functional.relu(LEAST_AREA - area)).mean()
+    return bend + FOLD * fold + 0.01 * step.square().mean()
+
+
+@torch.inference_mode()
+def _landmarks(landmarker: Landmarker, crops: Crops, device: str) -> torch.Tensor:
+    """Of all crops, (M, K, 2)."""
+    return torch.cat(
+        [landmarker(crops.batch(chosen, device)[0]).cpu() for chosen in torch.arange(len(crops)).split(256)]
+    )
