@@ -2,8 +2,7 @@
 
 An edit is a `flow` (S, S, 2) float32, for each pixel of the crop the xy step in pixels to where its content comes from,
 and a `paint` (S, S, 4) float32, the colour that is then added, in units of 255, and the share in [0, 1] of the moved
-photo that it hides: what `face.apply_edit` takes. Crops are (S, S, 3)
-uint8 RGB, targets (N, 2) = valence, arousal.
+photo that it hides: what `face.apply_edit` takes. Crops are (S, S, 3) uint8 RGB, targets (N, 2) = valence, arousal.
 """
 
 from collections.abc import Callable, Iterator
@@ -112,14 +111,12 @@ class WarpEngine:
 
     def edits(self, code: WarpCode, targets: np.ndarray) -> Iterator[Fields]:
         def draw(affect: torch.Tensor) -> Iterator[Fields]:
-            source = code.source.expand(len(affect), -1)
-            encoded = code.encoded.expand(len(affect))
-            flow, colour, _, inside = self.model.decoder(encoded, source, affect.to(self.device))
+            images, (flow, colour, _, inside) = self._decoded(code, affect)
             # The networks saw the face at their own resolution. A photo's finer detail stays under what shades it, but
             # lips shall not show through teeth.
             least, most = HIDES
             hides = ((inside - least) / (most - least)).clamp(0, 1)
-            paint = torch.cat([(colour + hides * (warped(encoded.images, flow) + 1)) / 2, hides], dim=1)
+            paint = torch.cat([(colour + hides * (warped(images, flow) + 1)) / 2, hides], dim=1)
             fields = flow * (self.size / 2), paint
             return zip(*(field.permute(0, 2, 3, 1).float().cpu().numpy() for field in fields), strict=True)
 
@@ -130,11 +127,9 @@ class WarpEngine:
         mask = torch.from_numpy(feather_mask(self.size)).to(self.device)
 
         def draw(affect: torch.Tensor) -> np.ndarray:
-            flow, colour, *_ = self.model.decoder(
-                code.encoded.expand(len(affect)), code.source.expand(len(affect), -1), affect.to(self.device)
-            )
-            images = rendered(code.encoded.images.expand(len(flow), -1, -1, -1), flow, colour, mask)
-            return _to_uint8(((images + 1) / 2).permute(0, 2, 3, 1).cpu().numpy())
+            images, (flow, colour, *_) = self._decoded(code, affect)
+            drawn = rendered(images, flow, colour, mask)
+            return _to_uint8(((drawn + 1) / 2).permute(0, 2, 3, 1).cpu().numpy())
 
         return np.concatenate(list(in_batches(draw, _affects(targets), BATCH)))
 
@@ -143,6 +138,11 @@ class WarpEngine:
             affects = (_affects([affect.pair]).to(self.device) for affect in (source, target))
             for field in self.model(_tensor(crop, self.device), *affects):
                 field.cpu()
+
+    def _decoded(self, code: WarpCode, affect: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """The face's crop, once for each affect (N, 2), and what the decoder draws there."""
+        encoded = code.encoded.expand(len(affect))
+        return encoded.images, self.model.decoder(encoded, code.source.expand(len(affect), -1), affect.to(self.device))
 
 
 # Each takes a model of its own kind.

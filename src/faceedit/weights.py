@@ -12,15 +12,7 @@ from safetensors.torch import save
 
 from faceedit import hub
 from faceedit.circumplex import Support
-from faceedit.config import (
-    KINDS,
-    CaaeConfig,
-    EstimatorConfig,
-    NetworkConfig,
-    WarpConfig,
-    kind_of,
-    network_config,
-)
+from faceedit.config import KINDS, CaaeConfig, EstimatorConfig, NetworkConfig, WarpConfig, kind_of, network_config
 from faceedit.errors import WeightsError
 from faceedit.files import write_atomically
 from faceedit.model.caae import Caae

@@ -58,6 +58,13 @@ class PlainBlock(nn.Module):
 BLOCKS = {"residual": ResidualBlock, "plain": PlainBlock}
 
 
+def fitted(images: torch.Tensor, size: int) -> torch.Tensor:
+    """images of any size as (N, 3, size, size)."""
+    if images.shape[2:] == (size, size):
+        return images
+    return functional.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
+
+
 class Estimator(nn.Module):
     """images (N, 3, H, W) in [-1, 1], aligned crops of any size → affect (N, 2), expression logits (N, 8).
 
@@ -81,11 +88,8 @@ class Estimator(nn.Module):
 
     def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
         """What the stem makes of the images, and then each block, (N, C, H, W) each."""
-        size = (self.config.image_size, self.config.image_size)
-        if images.shape[2:] != size:
-            images = functional.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
         conv, norm, relu, *blocks = self.features
-        maps = [relu(norm(conv(images)))]
+        maps = [relu(norm(conv(fitted(images, self.config.image_size))))]
         for block in blocks:
             maps.append(block(maps[-1]))
         return maps

@@ -7,10 +7,9 @@ from itertools import pairwise
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from faceedit.config import LandmarkConfig
-from faceedit.model.estimator import PlainBlock
+from faceedit.model.estimator import PlainBlock, fitted
 
 # Numbers of MediaPipe's Face Mesh (Kartynnik et al. 2019), whose points these are. Left and right are the picture's.
 UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)  # its inner edge, from corner to corner
@@ -32,6 +31,12 @@ POINTS = tuple(
     )
 )
 
+
+def places(numbers: tuple[int, ...]) -> list[int]:
+    """Where these points stand among all K."""
+    return [POINTS.index(number) for number in numbers]
+
+
 # Which points change places in a mirrored picture; all others lie in the middle.
 _LEFT: tuple[int, ...] = (
     *(78, 191, 80, 81, 82, 95, 88, 178, 87, 61, 146, 91, 181, 84, 185, 40, 39, 37),
@@ -45,19 +50,14 @@ _RIGHT: tuple[int, ...] = (
     *(276, 283, 282, 295, 285, 300, 293, 334, 296, 336, 327, 358),
     *(280, 425, 346, 411, 426, 436, 432, 454, 356, 323, 288, 397, 379, 377),
 )
-_TWINS = dict(zip(_LEFT + _RIGHT, _RIGHT + _LEFT, strict=True))
+_TWIN_OF = dict(zip(_LEFT + _RIGHT, _RIGHT + _LEFT, strict=True))
+_TWINS = places(tuple(_TWIN_OF.get(number, number) for number in POINTS))
 
 
 def mirrored(landmarks: torch.Tensor) -> torch.Tensor:
     """The landmarks of the mirrored crops."""
-    twins = places(tuple(_TWINS.get(number, number) for number in POINTS))
-    x, y = landmarks[:, twins].unbind(2)
+    x, y = landmarks[:, _TWINS].unbind(2)
     return torch.stack([1 - x, y], dim=2)
-
-
-def places(numbers: tuple[int, ...]) -> list[int]:
-    """Where these points stand among all K."""
-    return [POINTS.index(number) for number in numbers]
 
 
 class Landmarker(nn.Module):
@@ -75,7 +75,5 @@ class Landmarker(nn.Module):
         self.head = nn.Linear(config.narrow * side * side, 2 * len(POINTS))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        size = (self.config.image_size, self.config.image_size)
-        if images.shape[2:] != size:
-            images = functional.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
-        return 0.5 + self.head(self.features(images).flatten(1)).float().unflatten(1, (-1, 2))
+        features = self.features(fitted(images, self.config.image_size))
+        return 0.5 + self.head(features.flatten(1)).float().unflatten(1, (-1, 2))

@@ -127,9 +127,8 @@ class Decoder(nn.Module):
         mask, mixture = torch.sigmoid(logits[:, :1] - 3), torch.softmax(logits[:, 1:], dim=1)
         paint = torch.einsum("nkhw,nkc->nchw", mixture, encoded.palette)
         colour = mask * (paint - moved) * amount
-        most = 2 - (2 - self.most_away) * away_from_mouth(colour.shape[-1], colour.device)
-        painted = mask * amount
-        inside = painted * mixture[:, 2:].sum(dim=1, keepdim=True)
+        most = self.most_away + (2 - self.most_away) * (1 - away_from_mouth(size, colour.device))
+        inside = mask * amount * mixture[:, 2:].sum(dim=1, keepdim=True)
         return flow, most * torch.tanh(colour / most), mask, inside
 
 
@@ -272,10 +271,10 @@ def palette(images: torch.Tensor) -> torch.Tensor:
 
 @cache
 @torch.inference_mode(False)  # what is kept serves training too
-def away_from_mouth(size: int, device: torch.device, share: float = 1.0) -> torch.Tensor:
-    """(S, S) from 0 at the mouth of an aligned crop, or at a share of it around its middle, to 1 away from it."""
+def away_from_mouth(size: int, device: torch.device) -> torch.Tensor:
+    """(S, S) from 0 at the mouth of an aligned crop to 1 away from it."""
     y, x = torch.meshgrid(*[(torch.arange(size, device=device) + 0.5) / size] * 2, indexing="ij")
-    far = ((x - MOUTH[0]) / (0.2 * share)) ** 2 + ((y - MOUTH[1]) / (0.14 * share)) ** 2
+    far = ((x - MOUTH[0]) / 0.2) ** 2 + ((y - MOUTH[1]) / 0.14) ** 2
     return 1 - torch.exp(-(far**2))
 
 

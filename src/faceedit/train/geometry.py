@@ -23,6 +23,8 @@ OPEN_LIDS = 0.3  # of an eye's opening stays: averages know nothing of narrow ey
 COMPLEX = torch.complex64
 UPPER, LOWER = places(UPPER_LIP), places(LOWER_LIP)
 MIDDLE = len(UPPER) // 2
+# Averages added to one face may cross what opens and closes: of each opening, this share stays.
+OPENINGS = ((UPPER, LOWER, 0.0), (places(UPPER_LIDS), places(LOWER_LIDS), OPEN_LIDS))
 
 
 class Geometry:
@@ -63,8 +65,7 @@ class Geometry:
         before = torch.where(mirror[:, None, None], mirrored(before), before)
         turn = torch.where(mirror, turn.conj(), turn)
         after = before + torch.view_as_real(way / turn[:, None])
-        # Averages added to one face may cross its lips or lids.
-        for upper, lower, least in ((UPPER, LOWER, 0.0), (places(UPPER_LIDS), places(LOWER_LIDS), OPEN_LIDS)):
+        for upper, lower, least in OPENINGS:
             gap, was = ((points[:, lower] - points[:, upper])[..., 1] for points in (after, before))
             short = (least * was.clamp(min=0) - gap).clamp(min=0) / 2
             after[:, upper, 1] -= short
@@ -99,9 +100,8 @@ def between_lips(landmarks: torch.Tensor, size: int) -> torch.Tensor:
     edges = []
     for lip in (UPPER, LOWER):
         x, y = landmarks[:, lip].unbind(2)
-        x = torch.cummax(
-            x + 1e-4 * torch.arange(len(lip), device=device), dim=1
-        ).values.contiguous()  # rising, as it should be
+        x = x + 1e-4 * torch.arange(len(lip), device=device)
+        x = x.cummax(dim=1).values.contiguous()  # rising, as it should be
         right = torch.searchsorted(x, columns).clamp(1, len(lip) - 1)
         (x0, x1), (y0, y1) = ((values.gather(1, right - 1), values.gather(1, right)) for values in (x, y))
         edges.append(y0 + (columns - x0) / (x1 - x0) * (y1 - y0))
