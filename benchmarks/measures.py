@@ -256,14 +256,14 @@ def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
     def step() -> None:
         with trainer.autocast():
             encoded = editor.encoder(images)
-            flow, colour, *_ = editor.decoder(encoded, source, target)
-            edited = rendered(images, flow, colour, trainer.mask)
+            edit = editor.decoder(encoded, source, target)
+            edited = rendered(images, edit, trainer.mask)
             maps = trainer.guide.maps(edited)
             shown = trainer.guide.read(maps[-1])[0].float()
-            loss = functional.smooth_l1_loss(shown, target) + flow.square().mean()
+            loss = functional.smooth_l1_loss(shown, target) + edit.flow.square().mean()
             loss = loss + wrong(image_critic(maps, target), 1) + wrong(latent_critic(encoded.z), 1)
-            flow, colour = editor(edited.detach(), target, source)
-            loss = loss + (rendered(edited.detach(), flow, colour, trainer.mask) - images).abs().mean()
+            back = rendered(edited.detach(), editor(edited.detach(), target, source), trainer.mask)
+            loss = loss + (back - images).abs().mean()
         trainer.update("editor", loss)
         with trainer.autocast():
             with torch.no_grad():

@@ -4,7 +4,7 @@ import torch
 from faceedit.face import TEMPLATE, FaceDetector, alignment, crop_face
 from faceedit.image import read_photo
 from faceedit.model.landmarks import IRISES, LIPS, LOWER_LIP, POINTS, STILL, UPPER_LIP, mirrored, places
-from faceedit.train.geometry import Geometry, between_lips, opening
+from faceedit.train.geometry import DEEP, GRID, Geometry, depth, opening, teeth
 from faceedit.weights import load_weights
 from tests.conftest import ASTRONAUT
 
@@ -21,7 +21,8 @@ def mean():
 
 @pytest.fixture(scope="module")
 def geometry(mean):
-    """A thousand faces, each turned and moved, whose lips are farther apart the higher their arousal."""
+    """A thousand faces, each turned and moved, whose lips are farther apart the higher their arousal; where valence is
+    high, teeth show between them, and dark at the corners."""
     draws = torch.Generator().manual_seed(1)
     affect = torch.rand(1000, 2, generator=draws) - 0.5
     faces = mean.expand(1000, -1, -1).clone()
@@ -29,7 +30,9 @@ def geometry(mean):
     faces[:, lower, 1] += 0.08 * affect[:, 1:]
     turn = (0.1j * (torch.rand(1000, 1, generator=draws) - 0.5)).exp()
     faces = torch.view_as_real(torch.view_as_complex(faces - 0.5) * turn) + 0.5
-    return Geometry(faces, affect, "cpu"), affect, turn
+    shown = (0.5 + affect[:, :1, None]).expand(-1, *GRID).clone()
+    shown[:, :, [0, 1, -2, -1]] = 0
+    return Geometry(faces, shown, affect, "cpu"), affect, turn
 
 
 def test_mirrored_twice_is_the_same(mean):
@@ -60,11 +63,44 @@ def test_lips_close_and_do_not_cross(geometry):
     torch.testing.assert_close(opening(after), torch.zeros(4))
 
 
-def test_what_lies_between_the_lips(mean):
-    inside = between_lips(mean[None], 100)[0]
-    assert inside.sum() == pytest.approx(30 * 4, rel=0.1)
-    assert inside[72, 50] == 1
-    assert inside[:69].sum() + inside[76:].sum() + inside[:, :34].sum() + inside[:, 66:].sum() == 0
+def test_how_deep_a_place_lies_between_the_lips(mean):
+    deep = depth(mean[None], 100)[0]
+    assert deep[71:73, 50].tolist() == pytest.approx([1.5, 1.5], abs=1e-3)
+    assert deep[72, 34] <= -0.5  # beside it, by half a pixel
+    assert (deep > 0).sum() == pytest.approx(30 * 4, rel=0.1)
+    assert deep[60, 50] == pytest.approx(-9.5, abs=1e-3)
+
+
+def test_teeth_are_seen_between_the_lips_only(mean):
+    images = torch.full((1, 3, 96, 96), 0.2)
+    images[:, :, 67:72] = torch.linspace(-1, 0.9, 96)  # dark at the left, teeth at the right
+    seen = teeth(images, mean[None])[0]
+    assert seen.shape == GRID
+    assert (seen.diff(dim=1) > 0).all()
+    assert 0.2 < seen[0, 0] < 0.45  # at the corner of the mouth, not of the crop
+
+
+def test_a_mouth_is_drawn_where_lips_part_that_were_closed(geometry):
+    moves, affect, _ = geometry
+    order = affect[:, 1].argsort()
+    closed, open_ = order[:4], order[-4:]
+    target = torch.tensor([[0.4, 0.45]]).expand(4, -1)
+    mirror = torch.zeros(4, dtype=torch.bool)
+    for chosen, drawn in ((closed, True), (open_, False)):
+        before, after = moves.moved(chosen, mirror, affect[chosen], target)
+        deep, logits, parts = moves.mouths(before, after, target, 96)
+        assert opening(after).min() > 0.05
+        assert ((deep > 1).flatten(1).any(1) == drawn).all()
+        inside = depth(after, 96)[:, None] > 1
+        assert (logits[inside] > 0).float().mean() > 0.7  # teeth, but for the corners
+        assert parts[inside].min() == 1
+    # What was never to be opened is neither drawn nor free to part.
+    before, after = moves.moved(closed, mirror, affect[closed], affect[closed])
+    assert opening(before).max() < 0.01
+    deep, _, parts = moves.mouths(before, after, affect[closed], 96)
+    assert deep.max() < 0.5
+    assert parts.max() < 0.5
+    assert deep.min() < -DEEP
 
 
 def test_the_published_network_finds_the_landmarks_of_a_photo():

@@ -114,9 +114,9 @@ class WarpTraining(TrainConfig):
     landmarks: str = "landmarks"
     affect_weight: float = 3.0
     geometry_weight: float = 3.0
-    opening_weight: float = 100.0
+    mouth_weight: float = 3.0
     adversarial_weight: float = 0.5
-    latent_weight: float = 0.01
+    latent_weight: float = 0.03
     bend_weight: float = 3.5
     change_weight: float = 2.0
     cycle_weight: float = 20.0

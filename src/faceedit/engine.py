@@ -1,8 +1,9 @@
 """From an aligned crop and a target affect to an edit: what the networks of each kind of editor are asked, and how.
 
 An edit is a `flow` (S, S, 2) float32, for each pixel of the crop the xy step in pixels to where its content comes from,
-and a `paint` (S, S, 4) float32, the colour that is then added, in units of 255, and the share in [0, 1] of the moved
-photo that it hides: what `face.apply_edit` takes. Crops are (S, S, 3) uint8 RGB, targets (N, 2) = valence, arousal.
+and a `paint` (P, P, 4) float32, the colour that is then added, in units of 255, and the share in [0, 1] of the moved
+photo that it hides, drawn as fine as the engine draws it: what `face.apply_edit` takes. Crops are (S, S, 3) uint8 RGB,
+targets (N, 2) = valence, arousal.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,15 +16,13 @@ import torch
 
 from faceedit.circumplex import Affect, Point
 from faceedit.device import in_batches
-from faceedit.face import feather_mask
+from faceedit.face import FINER, feather_mask
 from faceedit.model.caae import Caae
-from faceedit.model.warp import Encoded, WarpEditor, rendered, warped
+from faceedit.model.warp import Edit, Encoded, WarpEditor, painted, rendered
 
 BATCH = 16  # targets decoded at a time, where memory suffices
 SMOOTHING = 0.01  # standard deviation of a blur, of the crop's side
 FLOW_SMOOTHING = 0.03  # likewise
-# Of what is painted as the inside of a mouth: from the first share on, it hides the photo, from the second all of it.
-HIDES = (0.2, 0.7)
 FASTEST = torch.channels_last  # order in memory: the warping editor takes four fifths of the time, the paper's no more
 FLOW_SCALE = 2  # the decodes are enlarged before their flow is sought: the method's finest patches are 8 pixels
 
@@ -111,13 +110,13 @@ class WarpEngine:
 
     def edits(self, code: WarpCode, targets: np.ndarray) -> Iterator[Fields]:
         def draw(affect: torch.Tensor) -> Iterator[Fields]:
-            images, (flow, colour, _, inside) = self._decoded(code, affect)
-            # The networks saw the face at their own resolution. A photo's finer detail stays under what shades it, but
-            # lips shall not show through teeth.
-            least, most = HIDES
-            hides = ((inside - least) / (most - least)).clamp(0, 1)
-            paint = torch.cat([(colour + hides * (warped(images, flow) + 1)) / 2, hides], dim=1)
-            fields = flow * (self.size / 2), paint
+            _, edit = self._decoded(code, affect)
+            # The networks saw the face at their own resolution. A photo's finer detail stays under what shades it; the
+            # inside of a mouth hides it.
+            paint = painted(edit, FINER)
+            colour, hides = paint.split([3, 1], dim=1)
+            paint = torch.cat([(colour + hides) / 2, hides], dim=1)
+            fields = edit.flow * (self.size / 2), paint
             return zip(*(field.permute(0, 2, 3, 1).float().cpu().numpy() for field in fields), strict=True)
 
         for fields in in_batches(draw, _affects(targets), BATCH):
@@ -127,8 +126,7 @@ class WarpEngine:
         mask = torch.from_numpy(feather_mask(self.size)).to(self.device)
 
         def draw(affect: torch.Tensor) -> np.ndarray:
-            images, (flow, colour, *_) = self._decoded(code, affect)
-            drawn = rendered(images, flow, colour, mask)
+            drawn = rendered(*self._decoded(code, affect), mask)
             return _to_uint8(((drawn + 1) / 2).permute(0, 2, 3, 1).cpu().numpy())
 
         return np.concatenate(list(in_batches(draw, _affects(targets), BATCH)))
@@ -139,7 +137,7 @@ class WarpEngine:
             for field in self.model(_tensor(crop, self.device), *affects):
                 field.cpu()
 
-    def _decoded(self, code: WarpCode, affect: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    def _decoded(self, code: WarpCode, affect: torch.Tensor) -> tuple[torch.Tensor, Edit]:
         """The face's crop, once for each affect (N, 2), and what the decoder draws there."""
         encoded = code.encoded.expand(len(affect))
         return encoded.images, self.model.decoder(encoded, code.source.expand(len(affect), -1), affect.to(self.device))

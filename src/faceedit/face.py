@@ -127,9 +127,9 @@ def apply_edit(image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, paint: n
     """The image with an edit of one face, (H, W, 3) uint8; pixels outside the crop's square keep their exact values.
 
     matrix: (2, 3), photo to crop. flow: (S, S, 2) float32, for each crop pixel the xy step in crop pixels to where its
-    content comes from. paint: (S, S, 4) float32, the colour that is then added, in units of 255, and the share in
-    [0, 1] of what it is added to that it hides. Both fade out at the crop's border. The photo's own pixels are moved,
-    at their own resolution.
+    content comes from. paint: (P, P, 4) float32 with P up to FINER times S, the colour that is then added, in units
+    of 255, and the share in [0, 1] of what it is added to that it hides. Both fade out at the crop's border. The
+    photo's own pixels are moved, at their own resolution.
     """
     # Straight from a coarse field to a large face, bilinear facets would show.
     size = flow.shape[0] * FINER

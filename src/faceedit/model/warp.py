@@ -1,14 +1,14 @@
 """The editor's own networks: a conditional adversarial autoencoder whose decoder draws an edit, not a face.
 
 Throughout: `images` (N, 3, S, S) in [-1, 1], aligned crops; `source` and `target` affect (N, 2) = valence, arousal in
-[-1, 1]; `z` (N, z_dim) in (-1, 1). An edit is a `flow` (N, 2, S, S), for each pixel the xy step to where its content
-comes from, in units of half the crop's side, and a `colour` (N, 3, S, S), what is then added, in the units of images.
-Both are smooth enough to be enlarged, so that they edit a photo at any resolution.
+[-1, 1]; `z` (N, z_dim) in (-1, 1). What an edit is made of is smooth enough to be enlarged, so that it edits a photo at
+any resolution.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -16,13 +16,16 @@ from torch.nn import functional
 
 from faceedit.config import WarpConfig
 
-# Places in an aligned crop, of its side: a point x, y or a box left, top, right, bottom.
-MOUTH = (0.5, 0.69)  # the middle of it
+# Boxes in an aligned crop, of its side: left, top, right, bottom.
 MOUTH_BOX = (1 / 6, 13 / 24, 5 / 6, 23 / 24)
 CHEEKS = ((0.2, 0.42, 0.34, 0.58), (0.66, 0.42, 0.8, 0.58))
 LIPS = (0.3, 0.58, 0.7, 0.84)  # between its sides they are sought
 WHITES = (0.0, 0.2, 1.0, 0.8)  # and in this, the whites of the eyes and the teeth that show
 COLOURS = 4  # of a palette
+# From the middle to the gaps beside each tooth, shares of an aligned crop's side: a smile makes no tooth wider.
+GAPS = (0.0, 0.053, 0.095, 0.132, 0.163, 0.188)
+GAP = 0.004  # a gap's width, where it is drawn fine enough
+ARCH = 0.18  # how far to the side teeth lie in the dark
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class Encoded:
     maps: list[torch.Tensor]
     palette: torch.Tensor
 
+    @property
+    def shades(self) -> torch.Tensor:
+        """What shades a face, (N, 4, 3): the palette, but instead of teeth the skin in brighter light."""
+        skin, *others, _ = self.palette.unbind(1)
+        return torch.stack([skin, *others, (1.5 * (skin + 1) - 1).clamp(max=1)], dim=1)
+
     def expand(self, count: int) -> "Encoded":
         """One face (N = 1) `count` times."""
 
@@ -43,6 +52,21 @@ class Encoded:
 
         maps = [repeated(x) for x in self.maps]
         return Encoded(repeated(self.images), repeated(self.z), maps, repeated(self.palette))
+
+
+class Edit(NamedTuple):
+    """What the decoder draws.
+
+    flow: (N, 2, S, S), for each pixel the xy step to where its content comes from, in units of half the crop's side.
+    colour: (N, 3, S, S), what is then added, in the units of images. mouth: (N, 3, H, W), of the inside of a mouth, in
+    the part of crops that `around_mouth` gives: how many pixels each point lies inside its edge, half of one being the
+    edge itself, and the logits of its being teeth, and of the light on what is not. palette: (N, 4, 3).
+    """
+
+    flow: torch.Tensor
+    colour: torch.Tensor
+    mouth: torch.Tensor
+    palette: torch.Tensor
 
 
 class Encoder(nn.Module):
@@ -60,21 +84,23 @@ class Encoder(nn.Module):
         maps = [functional.silu(self.stem(images))]
         for step in self.steps:
             maps.append(step(maps[-1]))
-        return Encoded(images, torch.tanh(self.to_z(maps[-1].flatten(1))), maps, palette(images.float()))
+        # Brought to one scale first: an adversary drives a tanh to where it is flat, and learns nothing from there.
+        z = torch.tanh(functional.layer_norm(self.to_z(maps[-1].flatten(1)), (self.to_z.out_features,)))
+        return Encoded(images, z, maps, palette(images.float()))
 
 
 class Decoder(nn.Module):
-    """Encoded faces, source, target → flow, colour, and two masks of it.
+    """Encoded faces, source, target → an edit.
 
-    The colour turns the warped face, where a mask says so, into a mixture of its palette, drawn finest at the mouth.
-    Every step is modulated by z and by where the affect shall go. An edit to the source itself is nothing: both fields
-    are scaled by the length of the way, up to a length where they are free.
+    The colour turns the warped face, where a mask says so, towards a mixture of its shades. Every step is modulated by
+    z and by where the affect shall go. An edit to the source itself is nothing: all of it is scaled by the length of
+    the way, up to a length where it is free.
     """
 
     free_length = 0.3
     flow_scale = 0.1  # of half the crop's side; nothing bounds a flow, as where a bound flattens, learning ends
-    # White irises please a guide; only a mouth shows what was not to be seen before.
-    most_away = 0.12  # of what may be painted away from it
+    most_colour = 0.15  # what shades a face; white irises please a guide
+    most_depth = 4.0  # pixels
 
     def __init__(self, config: WarpConfig):
         super().__init__()
@@ -90,21 +116,17 @@ class Decoder(nn.Module):
         self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for coarse, fine in pairwise(channels))
         self.steps = nn.ModuleList(Step(fine, fine, condition_dim=config.condition_dim) for fine in channels[1:])
         self.to_edit = nn.Conv2d(channels[-1], (3 + COLOURS) * 4, 3, padding=1)
-        # At half size, lips and teeth run into each other: around the mouth, the mixture is corrected at full size.
-        to_detail = nn.Conv2d(config.mouth_channels, (1 + COLOURS) * 4, 3, padding=1)
+        # At half size, lips and teeth run into each other: the inside of a mouth is drawn at full size.
+        to_mouth = nn.Conv2d(config.mouth_channels, 3 * 4, 3, padding=1)
         self.mouth = nn.Sequential(
-            nn.Conv2d(channels[-1] + 3, config.mouth_channels, 3, padding=1), nn.SiLU(), to_detail
+            nn.Conv2d(channels[-1] + 3, config.mouth_channels, 3, padding=1), nn.SiLU(), to_mouth
         )
-        for layer in (self.to_edit, to_detail):  # training starts from an edit of nearly nothing
+        for layer in (self.to_edit, to_mouth):  # training starts from an edit of nearly nothing
             assert layer.bias is not None
             nn.init.normal_(layer.weight, std=1e-3)
             nn.init.zeros_(layer.bias)
 
-    def forward(
-        self, encoded: Encoded, source: torch.Tensor, target: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """flow, colour, and two masks (N, 1, S, S) in [0, 1]: how far the face is painted over, and with the inside of
-        a mouth."""
+    def forward(self, encoded: Encoded, source: torch.Tensor, target: torch.Tensor) -> Edit:
         way = target - source
         condition = self.condition(torch.cat([encoded.z, source, target, way], dim=1))
         *finer, x = encoded.maps
@@ -119,17 +141,14 @@ class Decoder(nn.Module):
         amount = (length / self.free_length).clamp(max=1)[:, :, None, None]
         flow = fields[:, :2] * self.flow_scale * amount
         moved = warped(encoded.images.float(), flow)
-        left, top, right, bottom = (2 * side for side in sides(MOUTH_BOX, x.shape[-1]))
-        seen = torch.cat([_enlarged(part(x, MOUTH_BOX)), moved[:, :, top:bottom, left:right]], dim=1)
-        detail = _mixed(self.mouth(seen), shares) * _window(bottom - top, right - left, x.device)
-        size = moved.shape[-1]
-        logits = fields[:, 2:] + functional.pad(detail, (left, size - right, top, size - bottom))
-        mask, mixture = torch.sigmoid(logits[:, :1] - 3), torch.softmax(logits[:, 1:], dim=1)
-        paint = torch.einsum("nkhw,nkc->nchw", mixture, encoded.palette)
-        colour = mask * (paint - moved) * amount
-        most = self.most_away + (2 - self.most_away) * (1 - away_from_mouth(size, colour.device))
-        inside = mask * amount * mixture[:, 2:].sum(dim=1, keepdim=True)
-        return flow, most * torch.tanh(colour / most), mask, inside
+        mask, mixture = torch.sigmoid(fields[:, 2:3] - 3), torch.softmax(fields[:, 3:], dim=1)
+        paint = torch.einsum("nkhw,nkc->nchw", mixture, encoded.shades)
+        colour = self.most_colour * torch.tanh(mask * (paint - moved) * amount / self.most_colour)
+        rows, columns = around_mouth(moved.shape[-1])
+        seen = torch.cat([_enlarged(part(x, MOUTH_BOX)), moved[..., rows, columns]], dim=1)
+        depth, *logits = _mixed(self.mouth(seen), shares).split(1, dim=1)
+        depth = torch.minimum(depth - 2, self.most_depth * amount)
+        return Edit(flow, colour, torch.cat([depth, *logits], dim=1), encoded.palette)
 
 
 def _mixed(x: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
@@ -142,7 +161,7 @@ def _enlarged(x: torch.Tensor) -> torch.Tensor:
 
 
 @cache
-@torch.inference_mode(False)
+@torch.inference_mode(False)  # what is kept serves training too
 def _window(height: int, width: int, device: torch.device) -> torch.Tensor:
     """(H, W) from 0 at the border to 1, so that what is drawn in a box joins what is around it."""
     y, x = (torch.arange(side, device=device) + 0.5 for side in (height, width))
@@ -182,11 +201,8 @@ class WarpEditor(nn.Module):
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
 
-    def forward(
-        self, images: torch.Tensor, source: torch.Tensor, target: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        flow, colour, *_ = self.decoder(self.encoder(images), source, target)
-        return flow, colour
+    def forward(self, images: torch.Tensor, source: torch.Tensor, target: torch.Tensor) -> Edit:
+        return self.decoder(self.encoder(images), source, target)
 
 
 class ImageDiscriminator(nn.Module):
@@ -249,6 +265,13 @@ def sides(box: tuple[float, float, float, float], size: int) -> tuple[int, int, 
     return left, top, right, bottom
 
 
+def around_mouth(size: int, scale: int = 1) -> tuple[slice, slice]:
+    """The rows and columns of crops of a size where mouths are drawn: MOUTH_BOX, its sides even. scale: of crops that
+    many times larger."""
+    left, top, right, bottom = (2 * scale * side for side in sides(MOUTH_BOX, size // 2))
+    return slice(top, bottom), slice(left, right)
+
+
 def palette(images: torch.Tensor) -> torch.Tensor:
     """The colours of these faces' skin, lips, open mouth and teeth, (N, 4, 3) in [-1, 1].
 
@@ -269,15 +292,6 @@ def palette(images: torch.Tensor) -> torch.Tensor:
     return torch.stack([skin, lips, inside, teeth], dim=1)
 
 
-@cache
-@torch.inference_mode(False)  # what is kept serves training too
-def away_from_mouth(size: int, device: torch.device) -> torch.Tensor:
-    """(S, S) from 0 at the mouth of an aligned crop to 1 away from it."""
-    y, x = torch.meshgrid(*[(torch.arange(size, device=device) + 0.5) / size] * 2, indexing="ij")
-    far = ((x - MOUTH[0]) / 0.2) ** 2 + ((y - MOUTH[1]) / 0.14) ** 2
-    return 1 - torch.exp(-(far**2))
-
-
 def warped(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """The images with every pixel's content taken from where its flow points."""
     count, _, height, width = images.shape
@@ -287,6 +301,41 @@ def warped(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def rendered(images: torch.Tensor, flow: torch.Tensor, colour: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
+    """What an edit adds to the moved crops, in the units of images, and how much of them it hides: (N, 4, H, W), where
+    H and W are the scale times S.
+
+    The edges of a mouth and of its teeth are drawn as fine as the scale allows.
+    """
+    mouth, colour = edit.mouth, edit.colour
+    if scale > 1:  # antialias takes a third of the time, and nothing aliases
+        larger = partial(functional.interpolate, scale_factor=scale, mode="bicubic", antialias=True)
+        mouth, colour = larger(mouth), larger(colour)
+    size = colour.shape[-1]
+    rows, columns = around_mouth(size // scale, scale)
+    depth, teeth, light = mouth.float().split(1, dim=1)
+    sharp = min(scale, 2)
+    hides = ((depth - 0.5) * sharp + 0.5).clamp(0, 1) * _window(*depth.shape[2:], depth.device)
+    x = (torch.arange(columns.start, columns.stop, device=depth.device) + 0.5) / size
+    # From the middle of what shows; of a mouth that hardly opens, nothing tells.
+    shown = hides.sum(dim=2, keepdim=True)
+    x = x - ((shown * x).sum(3, keepdim=True) + scale**2) / (shown.sum(3, keepdim=True) + 2 * scale**2)
+    shade = (0.6 + 0.4 * (depth / 2).clamp(0, 1)) * (1 - 0.6 * (x / ARCH) ** 2).clamp(min=0.2)  # of lips and cheeks
+    if scale > 1:
+        gaps, sides_of_teeth = (
+            torch.stack([torch.exp(-(((x.abs() - gap) / width) ** 2)) for gap in GAPS]).sum(0)
+            for width in (GAP, 3 * GAP)
+        )
+        teeth, shade = teeth - 0.5 * gaps, shade * (1 - 0.1 * gaps) * (1 - 0.1 * sides_of_teeth)
+    _, lips, _, white = edit.palette[..., None, None].unbind(1)
+    dark = (0.08 + 0.4 * torch.sigmoid(light - 1)) * (lips + 1)
+    inside = shade * torch.lerp(dark, white + 1, torch.sigmoid(scale * teeth)) - 1
+    more = torch.cat([(inside - colour[..., rows, columns]) * hides, hides], dim=1)
+    more = functional.pad(more, (columns.start, size - columns.stop, rows.start, size - rows.stop))
+    return functional.pad(colour, (0, 0, 0, 0, 0, 1)) + more
+
+
+def rendered(images: torch.Tensor, edit: Edit, mask: torch.Tensor) -> torch.Tensor:
     """The edited crops, as the edit of a photo would leave them; mask (S, S): the feathered weights of an edit."""
-    return (warped(images, flow * mask) + colour * mask).clamp(-1, 1)
+    paint = painted(edit) * mask
+    return (warped(images, edit.flow * mask) * (1 - paint[:, 3:]) + paint[:, :3]).clamp(-1, 1)

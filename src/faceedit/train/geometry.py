@@ -1,6 +1,7 @@
 """Where landmarks go when an expression changes: where they go, on average, in the training photos."""
 
 import torch
+from torch.nn import functional
 
 from faceedit.model.landmarks import (
     BROWS,
@@ -15,12 +16,20 @@ from faceedit.model.landmarks import (
     mirrored,
     places,
 )
+from faceedit.model.warp import palette
 from faceedit.train.data import plane_bins
 
 FEW = 20  # photos in a bin of the affect plane, below which they count for less than a whole bin
 RIDGE = 1e-2  # beside some forty bins
 OPEN_LIDS = 0.3  # of an eye's opening stays: averages know nothing of narrow eyes
 COMPLEX = torch.complex64
+GRID = (12, 32)  # points between the lips, down and across
+LEAST_OPENING = 0.03  # of the crop's side, below which there is nothing to see
+# What is brighter than this, on average, is teeth, and near the lower lip, which is bright itself, that much more; how
+# sure that makes.
+TEETH, TEETH_BELOW, SURE = 0.52, 0.14, 12.0
+DRAWN = (0.35, 0.65)  # of what lies between the lips is new: from where on, and from where on all of it, it is drawn
+DEEP = 4.0  # pixels, beyond which depths are alike
 UPPER, LOWER = places(UPPER_LIP), places(LOWER_LIP)
 MIDDLE = len(UPPER) // 2
 # Averages added to one face may cross what opens and closes: of each opening, this share stays.
@@ -28,14 +37,15 @@ OPENINGS = ((UPPER, LOWER, 0.0), (places(UPPER_LIDS), places(LOWER_LIDS), OPEN_L
 
 
 class Geometry:
-    """The landmarks of M crops, and how they move with affect.
+    """The landmarks of M crops, how they move with affect, and what it shows between the lips.
 
-    landmarks: (M, K, 2) as shares of the crop's side. Each face is brought to the mean face by what no expression
-    moves; there a cubic polynomial of affect is fitted to where its landmarks lie, all bins of the plane alike. People
-    differ, but an average of thousands has no person in it: its change from one affect to another is the expression's.
+    landmarks: (M, K, 2) as shares of the crop's side. shown: (M, *GRID), see `teeth`. Each face is brought to the mean
+    face by what no expression moves; there a cubic polynomial of affect is fitted to where its landmarks lie, all bins
+    of the plane alike. People differ, but an average of thousands has no person in it: its change from one affect to
+    another is the expression's. What open mouths show is such a polynomial too.
     """
 
-    def __init__(self, landmarks: torch.Tensor, affect: torch.Tensor, device: str):
+    def __init__(self, landmarks: torch.Tensor, shown: torch.Tensor, affect: torch.Tensor, device: str):
         points = torch.view_as_complex(landmarks.double().contiguous())  # (M, K), as w = a·z + b moves, turns, scales
         mean = points.mean(0)
         still = places(STILL)
@@ -44,12 +54,10 @@ class Geometry:
         turn = (here.conj() * there).sum(1) / here.abs().square().sum(1)  # (M,) a
         level = turn[:, None] * (points - points[:, still].mean(1, keepdim=True)) + mean[still].mean()
         both = torch.cat([level, torch.view_as_complex(mirrored(torch.view_as_real(level)).contiguous())])
-        bins, counts = torch.unique(plane_bins(affect), return_inverse=True, return_counts=True)[1:]
-        weight = (1 / counts.clamp(min=FEW)[bins]).double().repeat(2)[:, None]
-        powers = _powers(affect.double()).repeat(2, 1)
-        normal = powers.T @ (weight * powers) + RIDGE * torch.eye(powers.shape[1], dtype=torch.float64)
-        sums = powers.T.to(both.dtype) @ (weight * (both - mean))
-        course = torch.linalg.solve(normal.to(both.dtype), sums)  # (10, K)
+        course = _fit(both - mean, affect.repeat(2, 1))
+        apart = opening(landmarks) > LEAST_OPENING
+        shown = (shown + shown.flip(2))[apart].flatten(1) / 2
+        self.shown = _fit(shown.double(), affect[apart]).float().to(device)
         self.landmarks, self.turn, self.course = (
             landmarks.to(device),
             turn.to(COMPLEX).to(device),
@@ -72,6 +80,43 @@ class Geometry:
             after[:, lower, 1] += short
         return before, after
 
+    def mouths(
+        self, before: torch.Tensor, after: torch.Tensor, target: torch.Tensor, size: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What is to be drawn in mouths that open, for crops of a size: how deep each pixel lies in them, and the
+        logits of its being teeth; and where lips part or meet, from 0 to 1. Each (N, 1, S, S).
+
+        What the photo shows already, it shall go on to show.
+        """
+        inside = depth(after, size)
+        least, most = DRAWN
+        was, shall = opening(before), opening(after)
+        new = ((1 - was / shall.clamp(min=0.01) - least) / (most - least)).clamp(0, 1)
+        # Half a pixel lies on the edge, and closed lips have none.
+        drawn = inside + ((size * shall - 0.5).clamp(0, 1) / 2 - DEEP * (1 - new))[:, None, None]
+        parts = (inside + 2).clamp(0, 1) * (size * torch.maximum(was, shall) / 2).clamp(max=1)[:, None, None]
+
+        shown = (_powers(target) @ self.shown).unflatten(1, (1, *GRID))
+        centres = (torch.arange(size, device=after.device) + 0.5) / size
+        columns = centres.expand(len(after), -1)
+        upper, lower = (_edge(after[:, lip], columns)[:, None] for lip in (UPPER, LOWER))
+        left, right = after[:, UPPER[0], :1], after[:, UPPER[-1], :1]
+        across = ((columns - left) / (right - left))[:, None].expand(-1, size, -1)
+        down = (centres[:, None] - upper) / (lower - upper).clamp(min=0.5 / size)
+        places = torch.stack([across, down], dim=3).clamp(0, 1) * 2 - 1
+        shown = functional.grid_sample(shown, places, padding_mode="border", align_corners=False)
+        least_shown = TEETH + TEETH_BELOW * down.clamp(0, 1).square()
+        return drawn[:, None], (shown - least_shown[:, None]) * SURE, parts[:, None]
+
+
+def _fit(values: torch.Tensor, affect: torch.Tensor) -> torch.Tensor:
+    """The polynomial (10, P) of affect (M, 2) that is closest to values (M, P), all bins of the plane alike."""
+    bins, counts = torch.unique(plane_bins(affect), return_inverse=True, return_counts=True)[1:]
+    weight = (1 / counts.clamp(min=FEW)[bins]).double()[:, None]
+    powers = _powers(affect.double())
+    normal = powers.T @ (weight * powers) + RIDGE * torch.eye(powers.shape[1], dtype=torch.float64)
+    return torch.linalg.solve(normal.to(values.dtype), powers.T.to(values.dtype) @ (weight * values))
+
 
 def _powers(affect: torch.Tensor) -> torch.Tensor:
     """(N, 10), all products of up to three of valence, arousal."""
@@ -92,21 +137,36 @@ def opening(landmarks: torch.Tensor) -> torch.Tensor:
     return (landmarks[:, LOWER[MIDDLE]] - landmarks[:, UPPER[MIDDLE]])[:, 1].clamp(min=0)
 
 
-def between_lips(landmarks: torch.Tensor, size: int) -> torch.Tensor:
-    """(N, S, S) from 0 to 1: what lies in the opening of the mouth."""
-    device = landmarks.device
-    centres = (torch.arange(size, device=device) + 0.5) / size
-    columns = centres.expand(len(landmarks), -1).contiguous()
-    edges = []
-    for lip in (UPPER, LOWER):
-        x, y = landmarks[:, lip].unbind(2)
-        x = x + 1e-4 * torch.arange(len(lip), device=device)
-        x = x.cummax(dim=1).values.contiguous()  # rising, as it should be
-        right = torch.searchsorted(x, columns).clamp(1, len(lip) - 1)
-        (x0, x1), (y0, y1) = ((values.gather(1, right - 1), values.gather(1, right)) for values in (x, y))
-        edges.append(y0 + (columns - x0) / (x1 - x0) * (y1 - y0))
-        within = (columns > x[:, :1]) & (columns < x[:, -1:])
-    upper, lower = (edge[:, None] for edge in edges)
+def depth(landmarks: torch.Tensor, size: int) -> torch.Tensor:
+    """How far each pixel of crops of a size lies inside the opening of the mouth, (N, S, S) pixels, below 0 outside."""
+    centres = (torch.arange(size, device=landmarks.device) + 0.5) / size
+    columns = centres.expand(len(landmarks), -1)
+    upper, lower = (_edge(landmarks[:, lip], columns)[:, None] for lip in (UPPER, LOWER))
+    x = landmarks[:, UPPER, 0]
+    beside = torch.minimum(columns - x[:, :1], x[:, -1:] - columns)[:, None]
     rows = centres[:, None]
-    depth = torch.minimum(rows - upper, lower - rows) * size + 0.5  # in pixels, half of which lie on the edge
-    return depth.clamp(0, 1) * within[:, None]
+    return size * torch.minimum(torch.minimum(rows - upper, lower - rows), beside)
+
+
+def _edge(lip: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """The height of a lip (N, P, 2) in columns (N, W)."""
+    x, y = lip.unbind(2)
+    x = x + 1e-4 * torch.arange(x.shape[1], device=x.device)
+    x = x.cummax(dim=1).values.contiguous()  # rising, as it should be
+    right = torch.searchsorted(x, columns.contiguous()).clamp(1, x.shape[1] - 1)
+    (x0, x1), (y0, y1) = ((values.gather(1, right - 1), values.gather(1, right)) for values in (x, y))
+    return y0 + (columns - x0) / (x1 - x0) * (y1 - y0)
+
+
+def teeth(images: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
+    """What shows between the lips of crops (N, 3, S, S), from 0, the dark, to 1, teeth: (N, *GRID), from the upper lip
+    to the lower one and from corner to corner."""
+    down, across = ((torch.arange(count, device=images.device) + 0.5) / count for count in GRID)
+    left, right = landmarks[:, UPPER[0], :1], landmarks[:, UPPER[-1], :1]
+    columns = left + across * (right - left)
+    upper, lower = (_edge(landmarks[:, lip], columns)[:, None] for lip in (UPPER, LOWER))
+    rows = upper + down[:, None] * (lower - upper)
+    places = torch.stack([columns[:, None].expand_as(rows), rows], dim=3) * 2 - 1
+    seen = functional.grid_sample(images, places, align_corners=False).mean(1)
+    _, _, dark, white = palette(images).mean(2)[..., None, None].unbind(1)
+    return ((seen - dark) / (white - dark)).clamp(0, 1)

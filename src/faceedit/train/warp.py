@@ -18,11 +18,11 @@ from faceedit.measures import agreement
 from faceedit.model.caae import LatentDiscriminator
 from faceedit.model.estimator import Estimator
 from faceedit.model.landmarks import Landmarker
-from faceedit.model.warp import ImageDiscriminator, WarpEditor, away_from_mouth, rendered
+from faceedit.model.warp import ImageDiscriminator, WarpEditor, around_mouth, rendered
 from faceedit.sheet import tile
 from faceedit.train.augment import augment, recolour
 from faceedit.train.data import BalancedSampler, Crops, plane_bins, to_pixels
-from faceedit.train.geometry import Geometry, between_lips, opening, worth
+from faceedit.train.geometry import DEEP, Geometry, teeth, worth
 from faceedit.train.losses import bce, total
 from faceedit.train.trainer import Trainer
 from faceedit.weights import load_weights
@@ -63,9 +63,10 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         super().__init__(training, network, editor, nets, optimizers, crops, sampler, device)
         # What is asked of a face is what another face shows: targets never leave the support of the labels.
         self.targets = BalancedSampler(bins, sampler.batch, training.seed + 1, power=training.balance, most=20)
-        self.geometry = Geometry(_landmarks(landmarker, crops, device), crops.affect.cpu(), device)
+        landmarks, shown = _shown(landmarker, crops, device)
+        self.geometry = Geometry(landmarks, shown, crops.affect.cpu(), device)
         self.mask = torch.from_numpy(feather_mask(network.image_size)).to(device)
-        away = away_from_mouth(network.image_size, torch.device(device))
+        away = _away_from_mouth(network.image_size).to(device)
         self.price = 1 + 3 * away
         self.landmark_worth = worth().to(device)
         self.worth = 1 + MOUTH_WORTH * (1 - away)  # of a pixel in the cycle
@@ -96,30 +97,28 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         losses = {}
         with self.autocast():
             encoded = editor.encoder(images)
-            flow, colour, painted, _ = editor.decoder(encoded, source, target)
-            edited = rendered(images, flow, colour, self.mask)
+            edit = editor.decoder(encoded, source, target)
+            edited = rendered(images, edit, self.mask)
             drawn_maps = self.guide.maps(augment(edited, self.guide.config.image_size, self.draws(1)))
             shown = self.guide.read(drawn_maps[-1])[0].float()
             losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
-            losses["geometry"] = self._misplaced(flow, before, after)
-            # What the lips reveal is to be painted, as far as the photo does not show it.
-            revealed = between_lips(after, images.shape[-1])[:, None]
-            new = (1 - opening(before) / opening(after).clamp(min=0.01)).clamp(0, 1)[:, None, None, None]
-            losses["opening"] = (revealed * new * (1 - painted)).mean()
+            losses["geometry"] = self._misplaced(edit.flow, before, after)
+            *mouths, parts = self.geometry.mouths(before, after, target, images.shape[-1])
+            rows, columns = around_mouth(images.shape[-1])
+            losses["mouth"] = _ill_drawn(edit.mouth, *(x[..., rows, columns] for x in mouths))
             losses["adversarial"] = -image_critic(drawn_maps, target).float().mean()
             losses["latent"] = bce(latent_critic(encoded.z), 1)
-            losses["bend"] = _bend(flow, self.mask * (1 - painted.detach()))
-            losses["change"] = (self.price * (1 - revealed) * colour * self.mask).abs().mean()
+            losses["bend"] = _bend(edit.flow, self.mask * (1 - parts))
+            losses["change"] = (self.price * edit.colour * self.mask).abs().mean()
             # An edit and its photo are a pair: the way back from one ends at the other. No gradient flows to the edit,
             # or it would learn to hide there what the way back needs (Chu et al. 2017).
             start, shown = edited.detach(), shown.detach().clamp(-1, 1)
-            flow, colour = editor(start, shown, source)
-            back = rendered(start, flow, colour, self.mask)
+            back = rendered(start, editor(start, shown, source), self.mask)
             losses["cycle"] = (self.worth * (back - images)).abs().mean()
         weights = {
             "affect": config.affect_weight,
             "geometry": config.geometry_weight,
-            "opening": config.opening_weight,
+            "mouth": config.mouth_weight,
             "adversarial": config.adversarial_weight * min(progress / RAMP, 1),
             "latent": config.latent_weight,
             "bend": config.bend_weight,
@@ -155,8 +154,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         estimates = []
         for point in targets:
             target = torch.tensor([point], device=self.device).expand(len(images), -1)
-            flow, colour, *_ = self.ema.decoder(encoded, source, target)
-            edited = rendered(images, flow, colour, self.mask)
+            edited = rendered(images, self.ema.decoder(encoded, source, target), self.mask)
             estimates.append(self.guide(edited)[0].float().cpu())
         shown = torch.stack(estimates).numpy()  # (targets, faces, 2)
         wanted = np.broadcast_to(np.array(targets)[:, None], shown.shape)
@@ -190,9 +188,23 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         encoded = self.ema.encoder(images)
         for point in targets:
             target = torch.tensor([point], dtype=torch.float32, device=self.device).expand(len(images), -1)
-            flow, colour, *_ = self.ema.decoder(encoded, source, target)
-            columns.append(to_pixels(rendered(images, flow, colour, self.mask)))
+            columns.append(to_pixels(rendered(images, self.ema.decoder(encoded, source, target), self.mask)))
         return tile(np.stack(columns, axis=1))
+
+
+def _away_from_mouth(size: int) -> torch.Tensor:
+    """(S, S) from 0 at the mouth of an aligned crop to 1 away from it."""
+    y, x = torch.meshgrid(*[(torch.arange(size) + 0.5) / size] * 2, indexing="ij")
+    far = ((x - 0.5) / 0.2) ** 2 + ((y - 0.69) / 0.14) ** 2
+    return 1 - torch.exp(-(far**2))
+
+
+def _ill_drawn(mouth: torch.Tensor, depth: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """How far what is drawn in mouths (N, 3, H, W) is from the depths and the logits of teeth, (N, 1, H, W) each, that
+    it should have; teeth count where the mouth is."""
+    edge = functional.smooth_l1_loss(mouth[:, :1], depth.clamp(-DEEP, DEEP), beta=0.5)
+    wrong = functional.smooth_l1_loss(mouth[:, 1:2], logits, beta=0.5, reduction="none")
+    return edge + (depth.clamp(0, 1) * wrong).mean()
 
 
 def _bend(flow: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
@@ -211,8 +223,12 @@ def _bend(flow: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def _landmarks(landmarker: Landmarker, crops: Crops, device: str) -> torch.Tensor:
-    """Of all crops, (M, K, 2)."""
-    return torch.cat(
-        [landmarker(crops.batch(chosen, device)[0]).cpu() for chosen in torch.arange(len(crops)).split(256)]
-    )
+def _shown(landmarker: Landmarker, crops: Crops, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of all crops, the landmarks (M, K, 2), and what shows between the lips."""
+    found = []
+    for chosen in torch.arange(len(crops)).split(256):
+        images, _ = crops.batch(chosen, device)
+        landmarks = landmarker(images)
+        found.append((landmarks.cpu(), teeth(images, landmarks).cpu()))
+    landmarks, shown = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return landmarks, shown
