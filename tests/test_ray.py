@@ -78,11 +78,18 @@ def test_what_is_missing_is_done_and_what_no_worker_survives_is_told(edit, folde
         (out / done).write_bytes(b"done")
     (folder / "b.jpg").write_text("no photo")
 
+    unheard = tmp_path / "unheard"
+
     class Killed(cluster.Worker):
         def __call__(self, row):
-            if any(job.photo.name == "c.jpg" for job in pickle.loads(row["jobs"])):
+            names = {job.photo.name for job in pickle.loads(row["jobs"])}
+            if "c.jpg" in names:
                 self.work = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-            return super().__call__(row)
+            outcomes = super().__call__(row)
+            if names == {"d.jpg"} and not unheard.exists():
+                unheard.touch()
+                os.kill(os.getpid(), signal.SIGKILL)  # what became of it is not told yet
+            return outcomes
 
     monkeypatch.setattr(cluster, "Worker", Killed)
     monkeypatch.setattr(cluster, "ATTEMPTS", 1)
@@ -90,7 +97,7 @@ def test_what_is_missing_is_done_and_what_no_worker_survives_is_told(edit, folde
     code, shown, err = edit(folder, "--recursive", "-o", out, "--engine", "ray", "--skip-existing", "--json")
     told = (json.loads(line) for line in shown.splitlines() if line.startswith("{"))  # not Ray of the test before
     rows = {Path(row["input"]).name: row for row in told}
-    assert code == 7
+    assert (code, unheard.exists()) == (7, True)
     assert "2 of 5 photos failed" in err
     assert "skipped" in rows["a.jpg"]
     assert "skipped" in rows["a.png"]

@@ -75,7 +75,7 @@ def run(
 
 @ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
 class Attempts:
-    """Counts how often each task was begun, which a worker that it ended cannot."""
+    """Counts how often each task was begun and not ended, which a worker that it killed cannot."""
 
     def __init__(self, most: int):
         self.most = most
@@ -86,6 +86,11 @@ class Attempts:
         """Whether the task may be tried once more."""
         self.begun[task] += 1
         return self.begun[task] <= self.most
+
+    @ray.method
+    def end(self, task: int) -> None:
+        """Without this, what a worker had done, but Ray not yet heard of when it died, would count as a death."""
+        self.begun[task] -= 1
 
 
 class Worker:
@@ -108,7 +113,9 @@ class Worker:
     def __call__(self, row: dict[str, Any]) -> dict[str, bytes]:
         # Ray itself would try a task for ever, one worker after another.
         may = ray.get(self.attempts.begin.remote(row["task"]))
-        return {"outcomes": ray.cloudpickle.dumps(list(self._outcomes(pickle.loads(row["jobs"]))) if may else [])}
+        outcomes = list(self._outcomes(pickle.loads(row["jobs"]))) if may else []
+        ray.get(self.attempts.end.remote(row["task"]))
+        return {"outcomes": ray.cloudpickle.dumps(outcomes)}
 
     def _outcomes(self, jobs: list[Job]) -> Iterator[tuple[Job, object] | Exception]:
         try:
