@@ -4,7 +4,7 @@ import torch
 from faceedit.face import TEMPLATE, FaceDetector, alignment, crop_face
 from faceedit.image import read_photo
 from faceedit.model.landmarks import IRISES, LIPS, LOWER_LIP, POINTS, STILL, UPPER_LIP, mirrored, places
-from faceedit.train.geometry import DEEP, GRID, Geometry, depth, opening, teeth
+from faceedit.train.geometry import DEEP, GRID, LOWER, UPPER, Geometry, depth, kept_edge, opening, teeth
 from faceedit.weights import load_weights
 from tests.conftest import ASTRONAUT
 
@@ -82,25 +82,53 @@ def test_teeth_are_seen_between_the_lips_only(mean):
 
 def test_a_mouth_is_drawn_where_lips_part_that_were_closed(geometry):
     moves, affect, _ = geometry
-    order = affect[:, 1].argsort()
-    closed, open_ = order[:4], order[-4:]
+    closed, mirror = affect[:, 1].argsort()[:4], torch.zeros(4, dtype=torch.bool)
     target = torch.tensor([[0.4, 0.45]]).expand(4, -1)
-    mirror = torch.zeros(4, dtype=torch.bool)
-    for chosen, drawn in ((closed, True), (open_, False)):
-        before, after = moves.moved(chosen, mirror, affect[chosen], target)
-        deep, logits, parts = moves.mouths(before, after, target, 96)
-        assert opening(after).min() > 0.05
-        assert ((deep > 1).flatten(1).any(1) == drawn).all()
-        inside = depth(after, 96)[:, None] > 1
-        assert (logits[inside] > 0).float().mean() > 0.7  # teeth, but for the corners
-        assert parts[inside].min() == 1
-    # What was never to be opened is neither drawn nor free to part.
+    before, after = moves.moved(closed, mirror, affect[closed], target)
+    kept, counts = kept_edge(before, after)
+    assert torch.equal(kept, after[:, UPPER])
+    assert not counts.any()
+    deep, logits, parts = moves.mouths(before, after, (kept, counts), target, 96)
+    inside = depth(after, 96)[:, None] > 1
+    assert inside.flatten(1).any(1).all()
+    assert deep[inside].min() > 1
+    assert (logits[inside] > 0).float().mean() > 0.7  # teeth, but for the corners
+    assert parts[inside].min() == 1
+    # What stays closed is neither drawn nor free to part.
     before, after = moves.moved(closed, mirror, affect[closed], affect[closed])
     assert opening(before).max() < 0.01
-    deep, _, parts = moves.mouths(before, after, affect[closed], 96)
+    deep, _, parts = moves.mouths(before, after, kept_edge(before, after), affect[closed], 96)
     assert deep.max() < 0.5
     assert parts.max() < 0.5
     assert deep.min() < -DEEP
+
+
+def test_an_open_mouth_keeps_what_it_shows_and_is_drawn_below_it(geometry):
+    moves, affect, _ = geometry
+    chosen, mirror = (affect[:, 1] - 0.2).abs().argsort()[:4], torch.zeros(4, dtype=torch.bool)
+    target = torch.tensor([[0.0, 1.0]]).expand(4, -1)
+    before, after = moves.moved(chosen, mirror, affect[chosen], target)
+    after[:, UPPER, 1] += 0.02
+    kept, counts = kept_edge(before, after)
+    assert counts.tolist() == [1, 1, 1, 1]
+    middle = len(UPPER) // 2
+    lower = LOWER[middle]
+    torch.testing.assert_close(kept[:, middle, 1], before[:, lower, 1])  # teeth stay where they are
+    deep, logits, parts = moves.mouths(before, after, (kept, counts), target, 96)
+    column = 48
+    inside = depth(after, 96)[:, :, column] > 0.5
+    drawn = deep[:, 0, :, column] > 0.5
+    assert (drawn <= inside).all()
+    share = drawn.sum(1) / inside.sum(1)
+    new = after[:, lower, 1] - before[:, lower, 1]
+    torch.testing.assert_close(share, new / opening(after), atol=0.15, rtol=0)
+    for i in range(4):  # at the bottom
+        assert drawn[i].nonzero().max() == inside[i].nonzero().max()
+    assert parts[:, 0][depth(after, 96) > 0].min() == 1
+    assert logits.max() < 0
+    # Where lips close, nothing of it counts.
+    before, after = moves.moved(chosen, mirror, affect[chosen], affect[chosen] - 0.3)
+    assert not kept_edge(before, after)[1].any()
 
 
 def test_the_published_network_finds_the_landmarks_of_a_photo():

@@ -28,7 +28,7 @@ LEAST_OPENING = 0.03  # of the crop's side, below which there is nothing to see
 # What is brighter than this, on average, is teeth, and near the lower lip, which is bright itself, that much more; how
 # sure that makes.
 TEETH, TEETH_BELOW, SURE = 0.52, 0.14, 12.0
-DRAWN = (0.35, 0.65)  # of what lies between the lips is new: from where on, and from where on all of it, it is drawn
+KEPT = (0.02, 0.04)  # of the crop's side: lips that far apart show something worth keeping, and all of it worth it
 DEEP = 4.0  # pixels, beyond which depths are alike
 UPPER, LOWER = places(UPPER_LIP), places(LOWER_LIP)
 MIDDLE = len(UPPER) // 2
@@ -81,31 +81,36 @@ class Geometry:
         return before, after
 
     def mouths(
-        self, before: torch.Tensor, after: torch.Tensor, target: torch.Tensor, size: int
+        self,
+        before: torch.Tensor,
+        after: torch.Tensor,
+        kept: tuple[torch.Tensor, torch.Tensor],
+        target: torch.Tensor,
+        size: int,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What is to be drawn in mouths that open, for crops of a size: how deep each pixel lies in them, and the
-        logits of its being teeth; and where lips part or meet, from 0 to 1. Each (N, 1, S, S).
+        """What is to be drawn in mouths that open, for crops of a size: how deep each pixel lies in it, and the logits
+        of its being teeth; and where lips part or meet, from 0 to 1. Each (N, 1, S, S).
 
-        What the photo shows already, it shall go on to show.
+        before, after: see `moved`. kept: see `kept_edge`; below it, mouths are drawn, without further teeth.
         """
-        inside = depth(after, size)
-        least, most = DRAWN
-        was, shall = opening(before), opening(after)
-        new = ((1 - was / shall.clamp(min=0.01) - least) / (most - least)).clamp(0, 1)
+        below = after.clone()
+        below[:, UPPER], counts = kept
         # Half a pixel lies on the edge, and closed lips have none.
-        drawn = inside + ((size * shall - 0.5).clamp(0, 1) / 2 - DEEP * (1 - new))[:, None, None]
-        parts = (inside + 2).clamp(0, 1) * (size * torch.maximum(was, shall) / 2).clamp(max=1)[:, None, None]
+        drawn = depth(below, size) + ((size * opening(below) - 0.5).clamp(0, 1) / 2)[:, None, None]
+        open_ = (size * torch.maximum(opening(before), opening(after)) / 2).clamp(max=1)
+        parts = (depth(after, size) + 2).clamp(0, 1) * open_[:, None, None]
 
         shown = (_powers(target) @ self.shown).unflatten(1, (1, *GRID))
         centres = (torch.arange(size, device=after.device) + 0.5) / size
         columns = centres.expand(len(after), -1)
-        upper, lower = (_edge(after[:, lip], columns)[:, None] for lip in (UPPER, LOWER))
+        upper, lower = _edges(after, columns)
         left, right = after[:, UPPER[0], :1], after[:, UPPER[-1], :1]
         across = ((columns - left) / (right - left))[:, None].expand(-1, size, -1)
         down = (centres[:, None] - upper) / (lower - upper).clamp(min=0.5 / size)
         places = torch.stack([across, down], dim=3).clamp(0, 1) * 2 - 1
         shown = functional.grid_sample(shown, places, padding_mode="border", align_corners=False)
         least_shown = TEETH + TEETH_BELOW * down.clamp(0, 1).square()
+        least_shown = least_shown + counts[:, None, None]
         return drawn[:, None], (shown - least_shown[:, None]) * SURE, parts[:, None]
 
 
@@ -132,6 +137,21 @@ def worth() -> torch.Tensor:
     return worths / worths.mean()
 
 
+def kept_edge(before: torch.Tensor, after: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """How far what lips show already reaches when they open: the lower edge of it (N, P, 2), below the upper lip; and
+    from 0 to 1 how much that counts, (N,).
+
+    Teeth are the upper jaw's and stay where they are, whatever a lip hides or shows of them. What a lower lip reveals
+    further down was not to be seen before.
+    """
+    least, most = KEPT
+    share = ((opening(before) - least) / (most - least)).clamp(0, 1)
+    edge = after[:, UPPER].clone()
+    edge[..., 1] += share[:, None] * (before[:, LOWER] - edge)[..., 1].clamp(min=0)
+    below = after[:, LOWER[MIDDLE], 1] - edge[:, MIDDLE, 1]
+    return edge, share * (below > 0)
+
+
 def opening(landmarks: torch.Tensor) -> torch.Tensor:
     """How far the lips are apart in their middle, (N,) shares of the crop's side."""
     return (landmarks[:, LOWER[MIDDLE]] - landmarks[:, UPPER[MIDDLE]])[:, 1].clamp(min=0)
@@ -141,21 +161,24 @@ def depth(landmarks: torch.Tensor, size: int) -> torch.Tensor:
     """How far each pixel of crops of a size lies inside the opening of the mouth, (N, S, S) pixels, below 0 outside."""
     centres = (torch.arange(size, device=landmarks.device) + 0.5) / size
     columns = centres.expand(len(landmarks), -1)
-    upper, lower = (_edge(landmarks[:, lip], columns)[:, None] for lip in (UPPER, LOWER))
+    upper, lower = _edges(landmarks, columns)
     x = landmarks[:, UPPER, 0]
     beside = torch.minimum(columns - x[:, :1], x[:, -1:] - columns)[:, None]
     rows = centres[:, None]
     return size * torch.minimum(torch.minimum(rows - upper, lower - rows), beside)
 
 
-def _edge(lip: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """The height of a lip (N, P, 2) in columns (N, W)."""
-    x, y = lip.unbind(2)
-    x = x + 1e-4 * torch.arange(x.shape[1], device=x.device)
-    x = x.cummax(dim=1).values.contiguous()  # rising, as it should be
-    right = torch.searchsorted(x, columns.contiguous()).clamp(1, x.shape[1] - 1)
-    (x0, x1), (y0, y1) = ((values.gather(1, right - 1), values.gather(1, right)) for values in (x, y))
-    return y0 + (columns - x0) / (x1 - x0) * (y1 - y0)
+def _edges(landmarks: torch.Tensor, columns: torch.Tensor) -> list[torch.Tensor]:
+    """How high the lips' inner edges lie in columns (N, W): the upper one's, the lower one's, (N, 1, W) each."""
+    heights = []
+    for lip in (UPPER, LOWER):
+        x, y = landmarks[:, lip].unbind(2)
+        x = x + 1e-4 * torch.arange(len(lip), device=x.device)
+        x = x.cummax(dim=1).values.contiguous()  # rising, as it should be
+        right = torch.searchsorted(x, columns.contiguous()).clamp(1, len(lip) - 1)
+        (x0, x1), (y0, y1) = ((values.gather(1, right - 1), values.gather(1, right)) for values in (x, y))
+        heights.append((y0 + (columns - x0) / (x1 - x0) * (y1 - y0))[:, None])
+    return heights
 
 
 def teeth(images: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
@@ -164,7 +187,7 @@ def teeth(images: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
     down, across = ((torch.arange(count, device=images.device) + 0.5) / count for count in GRID)
     left, right = landmarks[:, UPPER[0], :1], landmarks[:, UPPER[-1], :1]
     columns = left + across * (right - left)
-    upper, lower = (_edge(landmarks[:, lip], columns)[:, None] for lip in (UPPER, LOWER))
+    upper, lower = _edges(landmarks, columns)
     rows = upper + down[:, None] * (lower - upper)
     places = torch.stack([columns[:, None].expand_as(rows), rows], dim=3) * 2 - 1
     seen = functional.grid_sample(images, places, align_corners=False).mean(1)

@@ -22,7 +22,7 @@ from faceedit.model.warp import ImageDiscriminator, WarpEditor, around_mouth, re
 from faceedit.sheet import tile
 from faceedit.train.augment import augment, recolour
 from faceedit.train.data import BalancedSampler, Crops, plane_bins, to_pixels
-from faceedit.train.geometry import DEEP, Geometry, teeth, worth
+from faceedit.train.geometry import DEEP, LOWER, Geometry, kept_edge, teeth, worth
 from faceedit.train.losses import bce, total
 from faceedit.train.trainer import Trainer
 from faceedit.weights import load_weights
@@ -32,6 +32,7 @@ RAMP = 0.15  # of the run: the critic, and a price on change, stop all learning 
 STAGES = 3  # of the guide, that the critic of images sees
 CRITIC_RATE = 2.0  # the critic of images learns faster (Heusel et al. 2017)
 MOUTH_WORTH = 4  # times the rest of the face: it is small, and nowhere is more to be learnt
+KEPT_WORTH = 0.3  # of what the lips show already, beside the landmarks
 MASKED = 0.9  # of the mask, from which on landmarks count
 LEAST_AREA, FOLD = 0.3, 20.0  # of a pixel; times the bending
 SHEET_FACES = 6
@@ -102,12 +103,15 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             drawn_maps = self.guide.maps(augment(edited, self.guide.config.image_size, self.draws(1)))
             shown = self.guide.read(drawn_maps[-1])[0].float()
             losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
-            losses["geometry"] = self._misplaced(edit.flow, before, after)
-            *mouths, parts = self.geometry.mouths(before, after, target, images.shape[-1])
+            kept, counts = kept_edge(before, after)
+            losses["geometry"] = self._misplaced(edit.flow, before, after, self.landmark_worth)
+            losses["geometry"] += self._misplaced(edit.flow, before[:, LOWER], kept, KEPT_WORTH * counts[:, None])
+            *mouths, parts = self.geometry.mouths(before, after, (kept, counts), target, images.shape[-1])
             rows, columns = around_mouth(images.shape[-1])
             losses["mouth"] = _ill_drawn(edit.mouth, *(x[..., rows, columns] for x in mouths))
             losses["adversarial"] = -image_critic(drawn_maps, target).float().mean()
-            losses["latent"] = bce(latent_critic(encoded.z), 1)
+            # Side by side with the prior's: alone, a batch norm would bring any latent to the prior's scale.
+            losses["latent"] = bce(latent_critic(torch.cat([prior, encoded.z]))[len(prior) :], 1)
             losses["bend"] = _bend(edit.flow, self.mask * (1 - parts))
             losses["change"] = (self.price * edit.colour * self.mask).abs().mean()
             # An edit and its photo are a pair: the way back from one ends at the other. No gradient flows to the edit,
@@ -136,7 +140,8 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             far = ((target - source).norm(dim=1, keepdim=True) / 0.5).clamp(max=1)
             wrong = 0.5 * functional.relu(1 + drawn).mean() + 0.5 * (far * functional.relu(1 + mismatch)).mean()
             losses["image_critic"] = functional.relu(1 - real).mean() + wrong
-            losses["latent_critic"] = bce(latent_critic(prior), 1) + bce(latent_critic(encoded.z.detach()), 0)
+            of_prior, of_faces = latent_critic(torch.cat([prior, encoded.z.detach()])).chunk(2)
+            losses["latent_critic"] = bce(of_prior, 1) + bce(of_faces, 0)
         self.update("image_critic", losses["image_critic"].float())
         self.update("latent_critic", losses["latent_critic"])
         self.update_ema()
@@ -164,14 +169,17 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             figures |= {f"{name} {key}": measured[key] for key in ("ccc", "slope")}
         return figures, {"edits": self._sheet(images[:SHEET_FACES], source[:SHEET_FACES])}
 
-    def _misplaced(self, flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-        """How far landmarks lie from where they should: a smooth norm of pixels, means over those within the mask."""
+    def _misplaced(
+        self, flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor, worth: torch.Tensor
+    ) -> torch.Tensor:
+        """How far points (N, K, 2) lie from where they should: a smooth norm of pixels, means over those within the
+        mask; worth is what each counts for, (N, K) or (K,)."""
         places = after[:, None] * 2 - 1
         moves = functional.grid_sample((flow * self.mask).float(), places, align_corners=False)[:, :, 0].transpose(1, 2)
         mask = functional.grid_sample(self.mask.expand(len(after), 1, -1, -1), places, align_corners=False)[:, 0, 0]
         miss = (moves - 2 * (before - after)) * (flow.shape[-1] / 2)
         cost = functional.smooth_l1_loss(miss, torch.zeros_like(miss), beta=0.5, reduction="none")
-        return (cost * (self.landmark_worth * (mask > MASKED))[..., None]).mean()
+        return (cost * (worth * (mask > MASKED))[..., None]).mean()
 
     def _seen(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What the editor meets: crops mirrored at random, some in other light; and which are mirrored, (N,)."""
