@@ -131,6 +131,16 @@ def test_an_open_mouth_keeps_what_it_shows_and_is_drawn_below_it(geometry):
     assert not kept_edge(before, after)[1].any()
 
 
+def test_lips_that_turn_back_on_themselves_give_numbers_still(geometry):
+    moves, affect, _ = geometry
+    chosen, mirror = torch.arange(4), torch.zeros(4, dtype=torch.bool)
+    before, after = moves.moved(chosen, mirror, affect[chosen], affect[chosen] + 0.3)
+    after[:, UPPER[-3:], 0] -= 0.1
+    after[:, LOWER[-3:], 0] -= 0.1
+    for found in moves.mouths(before, after, kept_edge(before, after), affect[chosen] + 0.3, 96):
+        assert found.isfinite().all()
+
+
 def test_the_published_network_finds_the_landmarks_of_a_photo():
     photo = read_photo(ASTRONAUT).pixels
     face = FaceDetector().detect(photo)[0]

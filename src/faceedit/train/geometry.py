@@ -173,8 +173,8 @@ def _edges(landmarks: torch.Tensor, columns: torch.Tensor) -> list[torch.Tensor]
     heights = []
     for lip in (UPPER, LOWER):
         x, y = landmarks[:, lip].unbind(2)
-        x = x + 1e-4 * torch.arange(len(lip), device=x.device)
-        x = x.cummax(dim=1).values.contiguous()  # rising, as it should be
+        # Rising, as it should be, and strictly: the network that finds landmarks errs in some photos.
+        x = (x.cummax(dim=1).values + 1e-4 * torch.arange(len(lip), device=x.device)).contiguous()
         right = torch.searchsorted(x, columns.contiguous()).clamp(1, len(lip) - 1)
         (x0, x1), (y0, y1) = ((values.gather(1, right - 1), values.gather(1, right)) for values in (x, y))
         heights.append((y0 + (columns - x0) / (x1 - x0) * (y1 - y0))[:, None])
