@@ -70,7 +70,7 @@ def test_a_flow_points_to_where_content_comes_from(images):
 def test_a_rendered_edit_leaves_the_border_alone(images):
     mask = torch.from_numpy(feather_mask(32))
     rows, columns = around_mouth(32)
-    mouth = torch.full((3, 3, 32, 32), 5.0)[..., rows, columns]
+    mouth = torch.full((3, 2, 32, 32), 5.0)[..., rows, columns]
     edit = Edit(torch.full((3, 2, 32, 32), 0.1), torch.full((3, 3, 32, 32), 0.5), mouth, palette(images))
     edited = rendered(images, edit, mask)
     torch.testing.assert_close(edited[..., 0, :], images[..., 0, :], atol=1e-5, rtol=1e-5)
@@ -91,46 +91,62 @@ def test_a_face_is_shaded_only_so_far(images):
     assert 0.9 * Decoder.most_colour < colour.abs().max() <= Decoder.most_colour
 
 
+def test_shading_is_smooth_however_rough_the_face(images):
+    checkered = images[..., ::2, ::2].repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    colour = strongest(checkered)
+    rough = checkered.diff(dim=3).abs().mean() / checkered.std()
+    assert colour.diff(dim=3).abs().mean() / colour.std() < 0.5 * rough
+
+
 def test_a_face_in_grey_is_shaded_in_grey(images):
     colour = strongest(images[:, :1].expand(-1, 3, -1, -1))
     torch.testing.assert_close(colour[:, :1].expand(-1, 3, -1, -1), colour)
     assert strongest(images).std(dim=1).max() > 0.01
 
 
-def mouth(size, inside):
-    """An edit of one face of this size that only opens its mouth, an ellipse; inside is (2,), the logits there."""
+def mouth(size, teeth):
+    """An edit of one face of this size that only opens its mouth, an ellipse; teeth: the logit of their being there."""
     y, x = torch.meshgrid(*[(torch.arange(size) + 0.5) / size] * 2, indexing="ij")
     radius = (((x - 0.5) / 0.15) ** 2 + ((y - 0.72) / 0.05) ** 2).sqrt()
     depth = (0.5 + (1 - radius) * 0.05 * size).clamp(-4, 4)[around_mouth(size)]
-    fields = torch.cat([depth[None], torch.tensor(inside)[:, None, None].expand(-1, *depth.shape)])
+    fields = torch.stack([depth, torch.full_like(depth, teeth)])
     colours = torch.tensor([[(0.4, 0.1, -0.1), (0.2, -0.4, -0.3), (-0.9, -0.9, -0.9), (0.8, 0.8, 0.7)]])
     return Edit(torch.zeros(1, 2, size, size), torch.zeros(1, 3, size, size), fields[None], colours)
 
 
 def test_a_mouth_hides_what_it_opens_and_nothing_else():
     for scale in (1, 4):
-        *colour, hides = painted(mouth(96, (-6.0, 0.0)), scale)[0]
+        *colour, hides = painted(mouth(96, -6.0), scale)[0]
         assert hides.shape == (96 * scale, 96 * scale)
         assert hides[69 * scale, 48 * scale] == 1
         area = torch.pi * 0.15 * 0.05 * hides.numel()
         assert hides.sum() == pytest.approx(area, rel=0.15)
         assert not torch.stack(colour)[:, hides == 0].any()
         dark = torch.stack(colour)[:, hides == 1]
-        assert dark.max() < -0.3
+        assert dark.max() < -0.25
         assert (dark[0] > dark[1]).all()  # red, as the lips are
 
 
 def test_the_edge_of_a_mouth_is_as_sharp_as_it_is_drawn():
     widths = []
     for scale in (1, 4):
-        hides = painted(mouth(96, (6.0, 0.0)), scale)[0, 3]
+        hides = painted(mouth(96, 6.0), scale)[0, 3]
         column = hides[: 69 * scale, 48 * scale]
         widths.append(((column > 0.05) & (column < 0.95)).sum() / scale)
     assert widths[1] < 0.75 * widths[0]
 
 
+def test_a_wide_mouth_shows_a_tongue_below_its_dark():
+    for scale in (1, 4):
+        red = painted(mouth(96, -6.0), scale)[0, 0, :, 48 * scale]
+        top, bottom = red[66 * scale], red[71 * scale]
+        assert bottom > top + 0.3
+        sides = painted(mouth(96, -6.0), scale)[0, 0, 71 * scale, 39 * scale]
+        assert sides < bottom - 0.15
+
+
 def test_teeth_have_gaps_where_they_are_drawn_finely():
-    fine, coarse = (painted(mouth(96, (6.0, 0.0)), scale)[0, 0, 69 * scale] for scale in (4, 1))
+    fine, coarse = (painted(mouth(96, 6.0), scale)[0, 0, 69 * scale] for scale in (4, 1))
     middle = fine[4 * 40 : 4 * 57]
     dips = (middle[1:-1] < middle[:-2]) & (middle[1:-1] <= middle[2:])
     assert dips.sum() == 3  # a gap in the middle, and on each side of the teeth beside it

@@ -26,12 +26,15 @@ COLOURS = 4  # of a palette
 GAPS = (0.0, 0.053, 0.095, 0.132, 0.163, 0.188)
 GAP = 0.004  # a gap's width, where it is drawn fine enough
 ARCH = 0.18  # how far to the side teeth lie in the dark
+# A tongue: how far to the side it reaches; of the mouth's height, where it begins and how far below it is seen whole.
+# Mouths open wider than the first of WIDE, of the crop's side, show it, from the second on wholly.
+TONGUE, TONGUE_TOP, TONGUE_EDGE, WIDE = 0.15, 0.45, 0.35, (0.04, 0.1)
 
 
 @dataclass(frozen=True)
 class Encoded:
     """Faces as the decoder needs them: crops, their latent, the encoder's maps from the finest to the coarsest, and
-    the palette (N, 4, 3) to paint with."""
+    the palette (N, 4, 3) to draw with."""
 
     images: torch.Tensor
     z: torch.Tensor
@@ -58,9 +61,9 @@ class Edit(NamedTuple):
     """What the decoder draws.
 
     flow: (N, 2, S, S), for each pixel the xy step to where its content comes from, in units of half the crop's side.
-    colour: (N, 3, S, S), what is then added, in the units of images. mouth: (N, 3, H, W), of the inside of a mouth, in
+    colour: (N, 3, S, S), what is then added, in the units of images. mouth: (N, 2, H, W), of the inside of a mouth, in
     the part of crops that `around_mouth` gives: how many pixels each point lies inside its edge, half of one being the
-    edge itself, and the logits of its being teeth, and of the light on what is not. palette: (N, 4, 3).
+    edge itself, and the logit of its being teeth. palette: (N, 4, 3).
     """
 
     flow: torch.Tensor
@@ -79,13 +82,14 @@ class Encoder(nn.Module):
         self.steps = nn.ModuleList(Step(a, b, stride=2) for a, b in pairwise(config.channels))
         side = config.image_size // 2 ** len(config.channels)
         self.to_z = nn.Linear(config.channels[-1] * side * side, config.z_dim)
+        # Without it an adversary drives the tanh to where it is flat, or all faces to one point.
+        self.spread = nn.BatchNorm1d(config.z_dim, momentum=0.01, affine=False)
 
     def forward(self, images: torch.Tensor) -> Encoded:
         maps = [functional.silu(self.stem(images))]
         for step in self.steps:
             maps.append(step(maps[-1]))
-        # Brought to one scale first: an adversary drives a tanh to where it is flat, and learns nothing from there.
-        z = torch.tanh(functional.layer_norm(self.to_z(maps[-1].flatten(1)), (self.to_z.out_features,)))
+        z = torch.tanh(self.spread(self.to_z(maps[-1].flatten(1))))
         return Encoded(images, z, maps, palette(images.float()))
 
 
@@ -117,7 +121,7 @@ class Decoder(nn.Module):
         self.steps = nn.ModuleList(Step(fine, fine, condition_dim=config.condition_dim) for fine in channels[1:])
         self.to_edit = nn.Conv2d(channels[-1], (3 + COLOURS) * 4, 3, padding=1)
         # At half size, lips and teeth run into each other: the inside of a mouth is drawn at full size.
-        to_mouth = nn.Conv2d(config.mouth_channels, 3 * 4, 3, padding=1)
+        to_mouth = nn.Conv2d(config.mouth_channels, 2 * 4, 3, padding=1)
         self.mouth = nn.Sequential(
             nn.Conv2d(channels[-1] + 3, config.mouth_channels, 3, padding=1), nn.SiLU(), to_mouth
         )
@@ -132,23 +136,24 @@ class Decoder(nn.Module):
         *finer, x = encoded.maps
         x = self.bottom(x, condition)
         for narrow, step, skip in zip(self.narrow, self.steps, finer[::-1], strict=True):
-            x = functional.interpolate(narrow(x), scale_factor=2.0, mode="bilinear", align_corners=False)
-            x = step(x + skip, condition)
+            x = step(_enlarged(narrow(x)) + skip, condition)
         # To first order an edit is linear in the way; what the condition does to every step is the rest.
         length = way.norm(dim=1, keepdim=True)
         shares = torch.cat([torch.ones_like(length), length * 2, way * 2], dim=1)  # (N, 4)
-        fields = _enlarged(_mixed(self.to_edit(x), shares))
+        fields = _mixed(self.to_edit(x), shares)
         amount = (length / self.free_length).clamp(max=1)[:, :, None, None]
-        flow = fields[:, :2] * self.flow_scale * amount
+        flow = _enlarged(fields[:, :2]) * self.flow_scale * amount
         moved = warped(encoded.images.float(), flow)
         mask, mixture = torch.sigmoid(fields[:, 2:3] - 3), torch.softmax(fields[:, 3:], dim=1)
         paint = torch.einsum("nkhw,nkc->nchw", mixture, encoded.shades)
-        colour = self.most_colour * torch.tanh(mask * (paint - moved) * amount / self.most_colour)
+        change = mask * (paint - functional.avg_pool2d(moved, 2)) * amount
+        # Fine detail is the photo's own, moved: left to itself, a guide has dark blots drawn on cheeks and brows.
+        colour = _smoothed(self.most_colour * torch.tanh(change / self.most_colour))
         rows, columns = around_mouth(moved.shape[-1])
         seen = torch.cat([_enlarged(part(x, MOUTH_BOX)), moved[..., rows, columns]], dim=1)
-        depth, *logits = _mixed(self.mouth(seen), shares).split(1, dim=1)
+        depth, teeth = _mixed(self.mouth(seen), shares).split(1, dim=1)
         depth = torch.minimum(depth - 2, self.most_depth * amount)
-        return Edit(flow, colour, torch.cat([depth, *logits], dim=1), encoded.palette)
+        return Edit(flow, colour, torch.cat([depth, teeth], dim=1), encoded.palette)
 
 
 def _mixed(x: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
@@ -158,6 +163,13 @@ def _mixed(x: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
 
 def _enlarged(x: torch.Tensor) -> torch.Tensor:
     return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def _smoothed(x: torch.Tensor) -> torch.Tensor:
+    """Fields (N, C, S/2, S/2) at full size, smooth: means over eight by eight of its pixels, one for every four by
+    four."""
+    coarse = functional.avg_pool2d(x, 4, stride=2, padding=1, count_include_pad=False)
+    return functional.interpolate(coarse, scale_factor=4.0, mode="bicubic", align_corners=False)
 
 
 @cache
@@ -275,8 +287,8 @@ def around_mouth(size: int, scale: int = 1) -> tuple[slice, slice]:
 def palette(images: torch.Tensor) -> torch.Tensor:
     """The colours of these faces' skin, lips, open mouth and teeth, (N, 4, 3) in [-1, 1].
 
-    What is painted is mixed from them, so that it has the photo's light and no colour that faces have not. A face that
-    shows no teeth has the whites of its eyes.
+    What is drawn and shaded has these colours, so that it has the photo's light and none that faces have not. A face
+    that shows no teeth has the whites of its eyes.
     """
     skin = torch.cat([part(images, box).flatten(2) for box in CHEEKS], dim=2).mean(2)  # (N, 3)
     mouth = part(images, LIPS).flatten(2)
@@ -313,23 +325,26 @@ def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
         mouth, colour = larger(mouth), larger(colour)
     size = colour.shape[-1]
     rows, columns = around_mouth(size // scale, scale)
-    depth, teeth, light = mouth.float().split(1, dim=1)
-    sharp = min(scale, 2)
-    hides = ((depth - 0.5) * sharp + 0.5).clamp(0, 1) * _window(*depth.shape[2:], depth.device)
+    depth, teeth = mouth.float().split(1, dim=1)
+    edge, sharp = min(scale, 1.5), min(scale, 3)
+    hides = ((depth - 0.5) * edge + 0.5).clamp(0, 1) * _window(*depth.shape[2:], depth.device)
     x = (torch.arange(columns.start, columns.stop, device=depth.device) + 0.5) / size
     # From the middle of what shows; of a mouth that hardly opens, nothing tells.
     shown = hides.sum(dim=2, keepdim=True)
     x = x - ((shown * x).sum(3, keepdim=True) + scale**2) / (shown.sum(3, keepdim=True) + 2 * scale**2)
     shade = (0.6 + 0.4 * (depth / 2).clamp(0, 1)) * (1 - 0.6 * (x / ARCH) ** 2).clamp(min=0.2)  # of lips and cheeks
+    _, lips, _, white = (edit.palette + 1)[..., None, None].unbind(1)
     if scale > 1:
-        gaps, sides_of_teeth = (
-            torch.stack([torch.exp(-(((x.abs() - gap) / width) ** 2)) for gap in GAPS]).sum(0)
-            for width in (GAP, 3 * GAP)
-        )
-        teeth, shade = teeth - 0.5 * gaps, shade * (1 - 0.1 * gaps) * (1 - 0.1 * sides_of_teeth)
-    _, lips, _, white = edit.palette[..., None, None].unbind(1)
-    dark = (0.08 + 0.4 * torch.sigmoid(light - 1)) * (lips + 1)
-    inside = shade * torch.lerp(dark, white + 1, torch.sigmoid(scale * teeth)) - 1
+        beside = torch.stack([x.abs() - gap for gap in GAPS])
+        gaps, sides_of_teeth = (torch.exp(-((beside / width) ** 2)).sum(0) for width in (GAP, 3 * GAP))
+        teeth = teeth - 0.5 * gaps * torch.sigmoid(sharp * teeth)
+        white = white * (1 - 0.1 * gaps) * (1 - 0.1 * sides_of_teeth)
+    least, most = WIDE
+    wide = ((shown.amax(3, keepdim=True) / size - least) / (most - least)).clamp(0, 1)
+    tongue = ((hides.cumsum(2) / (shown + scale) - TONGUE_TOP - (x / TONGUE) ** 2) / TONGUE_EDGE).clamp(0, 1)
+    tongue = wide * tongue.square() * (3 - 2 * tongue)
+    dark = (0.1 + 0.5 * tongue) * lips
+    inside = shade * torch.lerp(dark, white, torch.sigmoid(sharp * teeth)) - 1
     more = torch.cat([(inside - colour[..., rows, columns]) * hides, hides], dim=1)
     more = functional.pad(more, (columns.start, size - columns.stop, rows.start, size - rows.stop))
     return functional.pad(colour, (0, 0, 0, 0, 0, 1)) + more

@@ -32,6 +32,7 @@ RAMP = 0.15  # of the run: the critic, and a price on change, stop all learning 
 STAGES = 3  # of the guide, that the critic of images sees
 CRITIC_RATE = 2.0  # the critic of images learns faster (Heusel et al. 2017)
 MOUTH_WORTH = 4  # times the rest of the face: it is small, and nowhere is more to be learnt
+NARROW_WORTH = 4.0  # more, of a mouth that keeps what it shows: what is drawn below is narrow, and such mouths are few
 KEPT_WORTH = 0.3  # of what the lips show already, beside the landmarks
 MASKED = 0.9  # of the mask, from which on landmarks count
 LEAST_AREA, FOLD = 0.3, 20.0  # of a pixel; times the bending
@@ -108,7 +109,8 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             losses["geometry"] += self._misplaced(edit.flow, before[:, LOWER], kept, KEPT_WORTH * counts[:, None])
             *mouths, parts = self.geometry.mouths(before, after, (kept, counts), target, images.shape[-1])
             rows, columns = around_mouth(images.shape[-1])
-            losses["mouth"] = _ill_drawn(edit.mouth, *(x[..., rows, columns] for x in mouths))
+            deep, white = (x[..., rows, columns] for x in mouths)
+            losses["mouth"] = _ill_drawn(edit.mouth, deep, white, 1 + NARROW_WORTH * counts)
             losses["adversarial"] = -image_critic(drawn_maps, target).float().mean()
             # Side by side with the prior's: alone, a batch norm would bring any latent to the prior's scale.
             losses["latent"] = bce(latent_critic(torch.cat([prior, encoded.z]))[len(prior) :], 1)
@@ -207,12 +209,14 @@ def _away_from_mouth(size: int) -> torch.Tensor:
     return 1 - torch.exp(-(far**2))
 
 
-def _ill_drawn(mouth: torch.Tensor, depth: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """How far what is drawn in mouths (N, 3, H, W) is from the depths and the logits of teeth, (N, 1, H, W) each, that
-    it should have; teeth count where the mouth is."""
-    edge = functional.smooth_l1_loss(mouth[:, :1], depth.clamp(-DEEP, DEEP), beta=0.5)
-    wrong = functional.smooth_l1_loss(mouth[:, 1:2], logits, beta=0.5, reduction="none")
-    return edge + (depth.clamp(0, 1) * wrong).mean()
+def _ill_drawn(mouth: torch.Tensor, depth: torch.Tensor, logits: torch.Tensor, worth: torch.Tensor) -> torch.Tensor:
+    """How far what is drawn in mouths (N, 2, H, W) is from the depths and the logits of teeth, (N, 1, H, W) each, that
+    it should have; teeth count where the mouth is, and faces what they are worth, (N,)."""
+    edge, wrong = (
+        functional.smooth_l1_loss(drawn, wanted, beta=0.5, reduction="none")
+        for drawn, wanted in ((mouth[:, :1], depth.clamp(-DEEP, DEEP)), (mouth[:, 1:], logits))
+    )
+    return (worth[:, None, None, None] * (edge + depth.clamp(0, 1) * wrong)).mean()
 
 
 def _bend(flow: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
