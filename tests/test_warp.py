@@ -140,6 +140,7 @@ def test_a_wide_mouth_shows_a_tongue_below_its_dark():
     for scale in (1, 4):
         red = painted(mouth(96, -6.0), scale)[0, 0, :, 48 * scale]
         top, bottom = red[66 * scale], red[71 * scale]
+        assert top < -0.7
         assert bottom > top + 0.3
         sides = painted(mouth(96, -6.0), scale)[0, 0, 71 * scale, 39 * scale]
         assert sides < bottom - 0.15

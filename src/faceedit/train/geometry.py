@@ -88,8 +88,8 @@ class Geometry:
         target: torch.Tensor,
         size: int,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What is to be drawn in mouths that open, for crops of a size: how deep each pixel lies in it, and the logits
-        of its being teeth; and where lips part or meet, from 0 to 1. Each (N, 1, S, S).
+        """What is to be drawn in mouths that open, for crops of a size: how deep each pixel lies in them, and the
+        logits of its being teeth; and where lips part or meet, from 0 to 1. Each (N, 1, S, S).
 
         before, after: see `moved`. kept: see `kept_edge`; below it, mouths are drawn, without further teeth.
         """

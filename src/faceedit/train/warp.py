@@ -212,10 +212,8 @@ def _away_from_mouth(size: int) -> torch.Tensor:
 def _ill_drawn(mouth: torch.Tensor, depth: torch.Tensor, logits: torch.Tensor, worth: torch.Tensor) -> torch.Tensor:
     """How far what is drawn in mouths (N, 2, H, W) is from the depths and the logits of teeth, (N, 1, H, W) each, that
     it should have; teeth count where the mouth is, and faces what they are worth, (N,)."""
-    edge, wrong = (
-        functional.smooth_l1_loss(drawn, wanted, beta=0.5, reduction="none")
-        for drawn, wanted in ((mouth[:, :1], depth.clamp(-DEEP, DEEP)), (mouth[:, 1:], logits))
-    )
+    miss = partial(functional.smooth_l1_loss, beta=0.5, reduction="none")
+    edge, wrong = miss(mouth[:, :1], depth.clamp(-DEEP, DEEP)), miss(mouth[:, 1:], logits)
     return (worth[:, None, None, None] * (edge + depth.clamp(0, 1) * wrong)).mean()
 
 
