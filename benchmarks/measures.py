@@ -21,7 +21,7 @@ from faceedit import batch
 from faceedit.circumplex import Affect, Support, named_emotion
 from faceedit.config import MODELS
 from faceedit.editor import FaceEditor
-from faceedit.face import DETECTION_SIDE, MIN_FACE_SIDE, TEMPLATE, alignment, apply_edit, crop_face
+from faceedit.face import DETECTION_SIDE, TEMPLATE, alignment, apply_edit, crop_face
 from faceedit.image import Photo, read_photo, write_photo
 from faceedit.model.warp import rendered
 from faceedit.provenance import COMPOSITE, declared
@@ -60,7 +60,7 @@ class Bench:
                 self.photos[size] = folder / f"{size:g}.jpg"
                 image.resize((side, side), Image.Resampling.LANCZOS).save(self.photos[size], quality=92)
         self.editor = FaceEditor.from_pretrained(device=device)
-        self.mtcnn = MTCNN(keep_all=True, min_face_size=MIN_FACE_SIDE, device="cuda" if device == "cuda" else "cpu")
+        self.mtcnn = MTCNN(keep_all=True, device="cuda" if device == "cuda" else "cpu")  # as its package has it
 
     def start(self) -> None:
         """Processes from their start to their end."""
@@ -109,7 +109,7 @@ class Bench:
         self.figures.compare("network / the paper's", own / paper)
 
     def batches(self) -> None:
-        """200 photos, in parts: one after another, and as a batch, which reads and writes beside the work."""
+        """200 photos, in parts: one after another, and as a batch, which works on one a core."""
         count = 4 if self.quick else 200 // self.slow_rounds
         _copies(self.photos[2], self.folder / "photos", count)
         photos = batch.find_photos([str(self.folder / "photos")])
