@@ -46,6 +46,7 @@ SAVE_OPTIONS: dict[str, dict[str, int | str]] = {
     "WEBP": {"quality": 95},
     "AVIF": {"quality": 90},
     "TIFF": {"compression": "tiff_adobe_deflate"},
+    "PNG": {"compress_level": 4},  # nearly as small as with Pillow's 6, in two fifths of the time
 }
 
 
@@ -195,7 +196,7 @@ def _photo_from(file: ImageFile.ImageFile) -> Photo:
     has_alpha = image.has_transparency_data
     grey = image.mode in ("1", "L", "LA", "La")
     mode = "RGBA" if has_alpha else "RGB"
-    pixels = np.array(image if image.mode == mode else image.convert(mode))
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode))  # read-only: a copy takes time
     alpha = np.ascontiguousarray(pixels[..., 3]) if has_alpha else None
     return Photo(
         pixels=np.ascontiguousarray(pixels[..., :3]),
