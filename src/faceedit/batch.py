@@ -113,7 +113,7 @@ def run(jobs: list[Job], work: Callable[[Photo], tuple[Photo, Facts]]) -> Iterat
         write_photo(job.output, result)
         return facts
 
-    count = min((os.cpu_count() or 1) + 1, MOST_AT_A_TIME, max(len(jobs), 1))
+    count = min(os.cpu_count() or 1, MOST_AT_A_TIME, max(len(jobs), 1))
     waiting = iter(jobs)
     with ThreadPoolExecutor(count, initializer=_share_cores if count > 1 else None) as pool:
         begun: deque[tuple[Job, Future[Facts]]] = deque()
@@ -135,7 +135,7 @@ def run(jobs: list[Job], work: Callable[[Photo], tuple[Photo, Facts]]) -> Iterat
 
 
 def _share_cores() -> None:
-    """One core for one photo; one photo more than there are cores is read or written meanwhile."""
+    """One core for one photo."""
     import torch
 
     torch.set_num_threads(1)
