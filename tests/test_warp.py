@@ -146,6 +146,17 @@ def test_a_wide_mouth_shows_a_tongue_below_its_dark():
         assert sides < bottom - 0.15
 
 
+def test_below_the_dark_under_the_teeth_no_further_ones_show():
+    edit = mouth(96, 3.0)
+    top = around_mouth(96)[0].start
+    edit.mouth[:, 1, 68 - top : 71 - top] = -3.0
+    for scale in (1, 4):
+        red = painted(edit, scale)[0, 0, :, 45 * scale]
+        upper, below = red[66 * scale], red[71 * scale : 74 * scale]
+        assert upper > 0.3
+        assert below.max() < upper - 0.7
+
+
 def test_teeth_have_gaps_where_they_are_drawn_finely():
     fine, coarse = (painted(mouth(96, 6.0), scale)[0, 0, 69 * scale] for scale in (4, 1))
     middle = fine[4 * 40 : 4 * 57]

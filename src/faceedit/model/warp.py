@@ -26,6 +26,8 @@ COLOURS = 4  # of a palette
 GAPS = (0.0, 0.053, 0.095, 0.132, 0.163, 0.188)
 GAP = 0.004  # a gap's width, where it is drawn fine enough
 ARCH = 0.18  # how far to the side teeth lie in the dark
+# Below so many pixels of the dark no teeth show: for each pixel more, their logits fall by so much.
+EDGE, FADING = 1.0, 4.0
 # A tongue: how far to the side it reaches; of the mouth's height, where it begins and how far below it is seen whole.
 # Mouths open wider than the first of WIDE, of the crop's side, show it, from the second on wholly.
 TONGUE, TONGUE_TOP, TONGUE_EDGE, WIDE = 0.15, 0.45, 0.35, (0.04, 0.1)
@@ -334,6 +336,9 @@ def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
     x = x - ((shown * x).sum(3, keepdim=True) + scale**2) / (shown.sum(3, keepdim=True) + 2 * scale**2)
     shade = (0.6 + 0.4 * (depth / 2).clamp(0, 1)) * (1 - 0.6 * (x / ARCH) ** 2).clamp(min=0.2)  # of lips and cheeks
     _, lips, _, white = (edit.palette + 1)[..., None, None].unbind(1)
+    # The lower row that an average mouth hints at, behind the dark, would be grey, and seen through.
+    unlit = (hides * torch.sigmoid(-sharp * teeth)).cumsum(2) / scale
+    teeth = teeth - FADING * (unlit - EDGE).clamp(min=0)
     if scale > 1:
         beside = torch.stack([x.abs() - gap for gap in GAPS])
         gaps, sides_of_teeth = (torch.exp(-((beside / width) ** 2)).sum(0) for width in (GAP, 3 * GAP))
