@@ -106,7 +106,7 @@ class Bench:
             one_pass = partial(editor.engine.network, crop, Affect(0.5, 0), TARGET)
             ways[f"network, {editor.weights.path.stem}"] = one_pass
         own, paper = self.figures.times(ways, 5 * self.rounds)
-        self.figures.compare("network / the paper's", own / paper)
+        self.figures.compare("network / the paper's", own / paper, 1 / 6)
 
     def batches(self) -> None:
         """200 photos, in parts: one after another, and as a batch, which works on one a core."""

@@ -66,7 +66,7 @@ class Figures:
         table = Table("ratio", Column("value", justify="right"), "bar", "")
         verdicts = {True: "[green]pass", False: "[red]FAIL", None: ""}
         for ratio in self.ratios:
-            bar = "" if ratio["bar"] is None else f"{'≥' if ratio['least'] else '≤'} {ratio['bar']}"
+            bar = "" if ratio["bar"] is None else f"{'≥' if ratio['least'] else '≤'} {ratio['bar']:.3g}"
             table.add_row(ratio["name"], f"{ratio['value']:.2f}", bar, verdicts[ratio["passed"]])
         console.print(table)
 

@@ -6,7 +6,7 @@ any resolution.
 """
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -167,11 +167,16 @@ def _enlarged(x: torch.Tensor) -> torch.Tensor:
     return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
+def _finer(x: torch.Tensor, scale: int) -> torch.Tensor:
+    """Smoothly. Antialias takes a third of the time, and nothing aliases."""
+    return functional.interpolate(x, scale_factor=scale, mode="bicubic", antialias=True)
+
+
 def _smoothed(x: torch.Tensor) -> torch.Tensor:
     """Fields (N, C, S/2, S/2) at full size, smooth: means over eight by eight of its pixels, one for every four by
     four."""
     coarse = functional.avg_pool2d(x, 4, stride=2, padding=1, count_include_pad=False)
-    return functional.interpolate(coarse, scale_factor=4.0, mode="bicubic", align_corners=False)
+    return _finer(coarse, 4)
 
 
 @cache
@@ -201,7 +206,7 @@ class Step(nn.Module):
         x = self.norm1(self.conv1(x))
         if self.to_modulation is not None:
             scale, shift = self.to_modulation(condition)[:, :, None, None].chunk(2, dim=1)  # each (N, fan_out, 1, 1)
-            x = x * (1 + scale) + shift
+            x = torch.addcmul(shift, x, 1 + scale)
         x = self.norm2(self.conv2(functional.silu(x)))
         return functional.silu(x + short)
 
@@ -322,9 +327,8 @@ def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
     The edges of a mouth and of its teeth are drawn as fine as the scale allows.
     """
     mouth, colour = edit.mouth, edit.colour
-    if scale > 1:  # antialias takes a third of the time, and nothing aliases
-        larger = partial(functional.interpolate, scale_factor=scale, mode="bicubic", antialias=True)
-        mouth, colour = larger(mouth), larger(colour)
+    if scale > 1:
+        mouth, colour = _finer(mouth, scale), _finer(colour, scale)
     size = colour.shape[-1]
     rows, columns = around_mouth(size // scale, scale)
     depth, teeth = mouth.float().split(1, dim=1)
