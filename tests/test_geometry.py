@@ -3,7 +3,7 @@ import torch
 
 from faceedit.face import TEMPLATE, FaceDetector, alignment, crop_face
 from faceedit.image import read_photo
-from faceedit.model.landmarks import IRISES, LIPS, LOWER_LIP, POINTS, STILL, UPPER_LIP, mirrored, places
+from faceedit.model.landmarks import IRISES, LIPS, LOWER_LIP, NOSE_TIP, POINTS, STILL, UPPER_LIP, mirrored, places
 from faceedit.train.geometry import DEEP, GRID, LOWER, UPPER, Geometry, depth, kept_edge, opening, teeth
 from faceedit.weights import load_weights
 from tests.conftest import ASTRONAUT
@@ -78,6 +78,23 @@ def test_teeth_are_seen_between_the_lips_only(mean):
     assert seen.shape == GRID
     assert (seen.diff(dim=1) > 0).all()
     assert 0.2 < seen[0, 0] < 0.45  # at the corner of the mouth, not of the crop
+
+
+def test_a_turned_face_moves_as_it_looks_from_there(mean):
+    draws = torch.Generator().manual_seed(2)
+    affect, aside = torch.rand(4000, 2, generator=draws) - 0.5, torch.rand(4000, 1, generator=draws) - 0.5
+    faces = mean.repeat(4000, 1, 1)
+    faces[:, places(NOSE_TIP), 0] += 0.2 * aside
+    corners = places((61, 291))
+    faces[:, corners, 0] += 0.1 * affect[:, :1] * (torch.tensor([[-1.0, 1.0]]) - aside)  # less on the far side
+    moves = Geometry(faces, torch.zeros(4000, *GRID), affect, "cpu")
+    chosen = aside[:, 0].argsort()[-4:]
+    for mirror, (near, far) in ((False, (0, 1)), (True, (1, 0))):
+        target = affect[chosen] + torch.tensor([0.3, 0.0])
+        before, after = moves.moved(chosen, torch.full((4,), mirror), affect[chosen], target)
+        way = (after - before)[:, corners, 0].abs()
+        torch.testing.assert_close(way[:, near], torch.full((4,), 0.045), atol=3e-3, rtol=0)
+        torch.testing.assert_close(way[:, far], torch.full((4,), 0.015), atol=3e-3, rtol=0)
 
 
 def test_a_mouth_is_drawn_where_lips_part_that_were_closed(geometry):

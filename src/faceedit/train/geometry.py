@@ -9,8 +9,10 @@ from faceedit.model.landmarks import (
     LIPS,
     LOWER_LIDS,
     LOWER_LIP,
+    NOSE_TIP,
     POINTS,
     STILL,
+    TEMPLES,
     UPPER_LIDS,
     UPPER_LIP,
     mirrored,
@@ -30,6 +32,7 @@ LEAST_OPENING = 0.03  # of the crop's side, below which there is nothing to see
 TEETH, TEETH_BELOW, SURE = 0.52, 0.14, 12.0
 KEPT = (0.02, 0.04)  # of the crop's side: lips that far apart show something worth keeping, and all of it worth it
 DEEP = 4.0  # pixels, beyond which depths are alike
+MOST_TURNED = 2.0  # standard deviations of the photos: what turned further moves alike
 UPPER, LOWER = places(UPPER_LIP), places(LOWER_LIP)
 MIDDLE = len(UPPER) // 2
 # Averages added to one face may cross what opens and closes: of each opening, this share stays.
@@ -39,10 +42,11 @@ OPENINGS = ((UPPER, LOWER, 0.0), (places(UPPER_LIDS), places(LOWER_LIDS), OPEN_L
 class Geometry:
     """The landmarks of M crops, how they move with affect, and what it shows between the lips.
 
-    landmarks: (M, K, 2) as shares of the crop's side. shown: (M, *GRID), see `teeth`. Each face is brought to the mean
-    face by what no expression moves; there a cubic polynomial of affect is fitted to where its landmarks lie, all bins
-    of the plane alike. People differ, but an average of thousands has no person in it: its change from one affect to
-    another is the expression's. What open mouths show is such a polynomial too.
+    landmarks: (M, K, 2) as shares of the crop's side. shown: (M, *GRID), see `teeth`. Each face is brought
+    to the mean face by what no expression moves; there a cubic polynomial of affect, whose coefficients depend on how
+    far a face is turned to the side and up, is fitted to where its landmarks lie, all bins of the plane alike. People
+    differ, but an average of thousands has no person in it: its change from one affect to another is the expression's,
+    as it looks from there. What open mouths show is such a polynomial too, of affect alone.
     """
 
     def __init__(self, landmarks: torch.Tensor, shown: torch.Tensor, affect: torch.Tensor, device: str):
@@ -54,22 +58,24 @@ class Geometry:
         turn = (here.conj() * there).sum(1) / here.abs().square().sum(1)  # (M,) a
         level = turn[:, None] * (points - points[:, still].mean(1, keepdim=True)) + mean[still].mean()
         both = torch.cat([level, torch.view_as_complex(mirrored(torch.view_as_real(level)).contiguous())])
-        course = _fit(both - mean, affect.repeat(2, 1))
+        pose = torch.view_as_real(both[:, places(NOSE_TIP)].mean(1) - both[:, places(TEMPLES)].mean(1))  # (2 M, 2)
+        pose = ((pose - pose.mean(0)) / pose.std(0).clamp(min=1e-6)).clamp(-MOST_TURNED, MOST_TURNED)
+        everyone = affect.double().repeat(2, 1)
+        course = _fit(both - mean, _turned(everyone, pose), everyone)
         apart = opening(landmarks) > LEAST_OPENING
         shown = (shown + shown.flip(2))[apart].flatten(1) / 2
-        self.shown = _fit(shown.double(), affect[apart]).float().to(device)
-        self.landmarks, self.turn, self.course = (
-            landmarks.to(device),
-            turn.to(COMPLEX).to(device),
-            course.to(COMPLEX).to(device),
-        )
+        affect = affect[apart].double()
+        self.shown = _fit(shown.double(), _powers(affect), affect).float().to(device)
+        self.landmarks, self.pose = landmarks.to(device), pose[: len(points)].float().to(device)
+        self.turn, self.course = turn.to(COMPLEX).to(device), course.to(COMPLEX).to(device)
 
     def moved(
         self, indices: torch.Tensor, mirror: torch.Tensor, source: torch.Tensor, target: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The landmarks (N, K, 2) of these crops, mirrored where (N,) says so, and where they lie at the target."""
-        way = (_powers(target) - _powers(source)).to(COMPLEX) @ self.course
-        before, turn = self.landmarks[indices], self.turn[indices]
+        before, turn, pose = self.landmarks[indices], self.turn[indices], self.pose[indices]
+        pose = torch.where(mirror[:, None], pose * pose.new_tensor([-1, 1]), pose)
+        way = (_turned(target, pose) - _turned(source, pose)).to(COMPLEX) @ self.course
         before = torch.where(mirror[:, None, None], mirrored(before), before)
         turn = torch.where(mirror, turn.conj(), turn)
         after = before + torch.view_as_real(way / turn[:, None])
@@ -114,19 +120,24 @@ class Geometry:
         return drawn[:, None], (shown - least_shown[:, None]) * SURE, parts[:, None]
 
 
-def _fit(values: torch.Tensor, affect: torch.Tensor) -> torch.Tensor:
-    """The polynomial (10, P) of affect (M, 2) that is closest to values (M, P), all bins of the plane alike."""
+def _fit(values: torch.Tensor, terms: torch.Tensor, affect: torch.Tensor) -> torch.Tensor:
+    """The coefficients (T, P) of terms (M, T) that bring them closest to values (M, P), all bins of affect alike."""
     bins, counts = torch.unique(plane_bins(affect), return_inverse=True, return_counts=True)[1:]
     weight = (1 / counts.clamp(min=FEW)[bins]).double()[:, None]
-    powers = _powers(affect.double())
-    normal = powers.T @ (weight * powers) + RIDGE * torch.eye(powers.shape[1], dtype=torch.float64)
-    return torch.linalg.solve(normal.to(values.dtype), powers.T.to(values.dtype) @ (weight * values))
+    normal = terms.T @ (weight * terms) + RIDGE * torch.eye(terms.shape[1], dtype=torch.float64)
+    return torch.linalg.solve(normal.to(values.dtype), terms.T.to(values.dtype) @ (weight * values))
 
 
 def _powers(affect: torch.Tensor) -> torch.Tensor:
     """(N, 10), all products of up to three of valence, arousal."""
     v, a = affect.unbind(1)
     return torch.stack([v**i * a**j for i in range(4) for j in range(4 - i)], dim=1)
+
+
+def _turned(affect: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
+    """(N, 33): the powers of affect (N, 2), each with pose (N, 2) too; and the squares of pose, which the fit needs."""
+    powers, (aside, up) = _powers(affect), pose[..., None].unbind(1)
+    return torch.cat([powers, aside * powers, up * powers, aside**2, aside * up, up**2], dim=1)
 
 
 def worth() -> torch.Tensor:
