@@ -32,7 +32,7 @@ def geometry(mean):
     faces = torch.view_as_real(torch.view_as_complex(faces - 0.5) * turn) + 0.5
     shown = (0.5 + affect[:, :1, None]).expand(-1, *GRID).clone()
     shown[:, :, [0, 1, -2, -1]] = 0
-    return Geometry(faces, shown, affect, "cpu"), affect, turn
+    return Geometry(faces, shown, torch.ones(1000), affect, "cpu"), affect, turn
 
 
 def test_mirrored_twice_is_the_same(mean):
@@ -74,10 +74,28 @@ def test_how_deep_a_place_lies_between_the_lips(mean):
 def test_teeth_are_seen_between_the_lips_only(mean):
     images = torch.full((1, 3, 96, 96), 0.2)
     images[:, :, 67:72] = torch.linspace(-1, 0.9, 96)  # dark at the left, teeth at the right
-    seen = teeth(images, mean[None])[0]
+    (seen,), _ = teeth(images, mean[None])
     assert seen.shape == GRID
     assert (seen.diff(dim=1) > 0).all()
     assert 0.2 < seen[0, 0] < 0.45  # at the corner of the mouth, not of the crop
+
+
+def test_only_teeth_are_kept(mean):
+    lips, white = ((0.4, -0.2, -0.1), (0.8, 0.8, 0.8))
+    images = torch.full((3, 3, 96, 96), 0.2)
+    images[:, :, 24:32, 24:72] = torch.tensor(white)[:, None, None]  # of the eyes
+    images[:, :, 62:76, 34:62] = torch.tensor(lips)[:, None, None]
+    images[1, :, 67:72, 34:62] = torch.tensor(white)[:, None, None]
+    images[2, :, 67:72, 34:62] = -0.8
+    before = mean.expand(3, -1, -1)
+    bare = teeth(images, before)[1]
+    assert bare[1] > 0.8
+    assert bare[[0, 2]].max() < 0.1
+    after = before.clone()
+    after[:, LOWER, 1] += 0.05
+    counts = kept_edge(before, after, bare)[1]
+    assert counts[1] == pytest.approx(1)
+    assert counts[[0, 2]].max() < 0.6
 
 
 def test_a_turned_face_moves_as_it_looks_from_there(mean):
@@ -87,7 +105,7 @@ def test_a_turned_face_moves_as_it_looks_from_there(mean):
     faces[:, places(NOSE_TIP), 0] += 0.2 * aside
     corners = places((61, 291))
     faces[:, corners, 0] += 0.1 * affect[:, :1] * (torch.tensor([[-1.0, 1.0]]) - aside)  # less on the far side
-    moves = Geometry(faces, torch.zeros(4000, *GRID), affect, "cpu")
+    moves = Geometry(faces, torch.zeros(4000, *GRID), torch.ones(4000), affect, "cpu")
     chosen = aside[:, 0].argsort()[-4:]
     for mirror, (near, far) in ((False, (0, 1)), (True, (1, 0))):
         target = affect[chosen] + torch.tensor([0.3, 0.0])
@@ -102,7 +120,7 @@ def test_a_mouth_is_drawn_where_lips_part_that_were_closed(geometry):
     closed, mirror = affect[:, 1].argsort()[:4], torch.zeros(4, dtype=torch.bool)
     target = torch.tensor([[0.4, 0.45]]).expand(4, -1)
     before, after = moves.moved(closed, mirror, affect[closed], target)
-    kept, counts = kept_edge(before, after)
+    kept, counts = kept_edge(before, after, torch.ones(4))
     assert torch.equal(kept, after[:, UPPER])
     assert not counts.any()
     deep, logits, parts = moves.mouths(before, after, (kept, counts), target, 96)
@@ -114,7 +132,7 @@ def test_a_mouth_is_drawn_where_lips_part_that_were_closed(geometry):
     # What stays closed is neither drawn nor free to part.
     before, after = moves.moved(closed, mirror, affect[closed], affect[closed])
     assert opening(before).max() < 0.01
-    deep, _, parts = moves.mouths(before, after, kept_edge(before, after), affect[closed], 96)
+    deep, _, parts = moves.mouths(before, after, kept_edge(before, after, torch.ones(4)), affect[closed], 96)
     assert deep.max() < 0.5
     assert parts.max() < 0.5
     assert deep.min() < -DEEP
@@ -126,7 +144,7 @@ def test_an_open_mouth_keeps_what_it_shows_and_is_drawn_below_it(geometry):
     target = torch.tensor([[0.0, 1.0]]).expand(4, -1)
     before, after = moves.moved(chosen, mirror, affect[chosen], target)
     after[:, UPPER, 1] += 0.02
-    kept, counts = kept_edge(before, after)
+    kept, counts = kept_edge(before, after, torch.ones(4))
     assert counts.tolist() == [1, 1, 1, 1]
     middle = len(UPPER) // 2
     lower = LOWER[middle]
@@ -145,7 +163,7 @@ def test_an_open_mouth_keeps_what_it_shows_and_is_drawn_below_it(geometry):
     assert logits.max() < 0
     # Where lips close, nothing of it counts.
     before, after = moves.moved(chosen, mirror, affect[chosen], affect[chosen] - 0.3)
-    assert not kept_edge(before, after)[1].any()
+    assert not kept_edge(before, after, torch.ones(4))[1].any()
 
 
 def test_lips_that_turn_back_on_themselves_give_numbers_still(geometry):
@@ -154,7 +172,7 @@ def test_lips_that_turn_back_on_themselves_give_numbers_still(geometry):
     before, after = moves.moved(chosen, mirror, affect[chosen], affect[chosen] + 0.3)
     after[:, UPPER[-3:], 0] -= 0.1
     after[:, LOWER[-3:], 0] -= 0.1
-    for found in moves.mouths(before, after, kept_edge(before, after), affect[chosen] + 0.3, 96):
+    for found in moves.mouths(before, after, kept_edge(before, after, torch.ones(4)), affect[chosen] + 0.3, 96):
         assert found.isfinite().all()
 
 

@@ -30,7 +30,9 @@ LEAST_OPENING = 0.03  # of the crop's side, below which there is nothing to see
 # What is brighter than this, on average, is teeth, and near the lower lip, which is bright itself, that much more; how
 # sure that makes.
 TEETH, TEETH_BELOW, SURE = 0.52, 0.14, 12.0
-KEPT = (0.02, 0.04)  # of the crop's side: lips that far apart show something worth keeping, and all of it worth it
+KEPT = (0.02, 0.04)  # of the crop's side: lips that far apart show teeth worth keeping, and all of them worth it
+BARE = (-0.15, 0.15)  # from a lip's colour to that of teeth, likewise: about half the mouths at 0 show teeth
+BITE = (slice(2, 8), slice(10, 22))  # of GRID, where front teeth are
 DEEP = 4.0  # pixels, beyond which depths are alike
 MOST_TURNED = 2.0  # standard deviations of the photos: what turned further moves alike
 UPPER, LOWER = places(UPPER_LIP), places(LOWER_LIP)
@@ -42,14 +44,16 @@ OPENINGS = ((UPPER, LOWER, 0.0), (places(UPPER_LIDS), places(LOWER_LIDS), OPEN_L
 class Geometry:
     """The landmarks of M crops, how they move with affect, and what it shows between the lips.
 
-    landmarks: (M, K, 2) as shares of the crop's side. shown: (M, *GRID), see `teeth`. Each face is brought
+    landmarks: (M, K, 2) as shares of the crop's side. shown: (M, *GRID), bare: (M,), see `teeth`. Each face is brought
     to the mean face by what no expression moves; there a cubic polynomial of affect, whose coefficients depend on how
     far a face is turned to the side and up, is fitted to where its landmarks lie, all bins of the plane alike. People
     differ, but an average of thousands has no person in it: its change from one affect to another is the expression's,
     as it looks from there. What open mouths show is such a polynomial too, of affect alone.
     """
 
-    def __init__(self, landmarks: torch.Tensor, shown: torch.Tensor, affect: torch.Tensor, device: str):
+    def __init__(
+        self, landmarks: torch.Tensor, shown: torch.Tensor, bare: torch.Tensor, affect: torch.Tensor, device: str
+    ):
         points = torch.view_as_complex(landmarks.double().contiguous())  # (M, K), as w = a·z + b moves, turns, scales
         mean = points.mean(0)
         still = places(STILL)
@@ -68,6 +72,7 @@ class Geometry:
         self.shown = _fit(shown.double(), _powers(affect), affect).float().to(device)
         self.landmarks, self.pose = landmarks.to(device), pose[: len(points)].float().to(device)
         self.turn, self.course = turn.to(COMPLEX).to(device), course.to(COMPLEX).to(device)
+        self.bare = bare.to(device)
 
     def moved(
         self, indices: torch.Tensor, mirror: torch.Tensor, source: torch.Tensor, target: torch.Tensor
@@ -148,19 +153,23 @@ def worth() -> torch.Tensor:
     return worths / worths.mean()
 
 
-def kept_edge(before: torch.Tensor, after: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """How far what lips show already reaches when they open: the lower edge of it (N, P, 2), below the upper lip; and
-    from 0 to 1 how much that counts, (N,).
+def kept_edge(before: torch.Tensor, after: torch.Tensor, bare: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """How far the teeth that lips show already reach when they open: their lower edge (N, P, 2), below the upper lip;
+    and from 0 to 1 how much that counts, (N,). bare: (N,), see `teeth`.
 
     Teeth are the upper jaw's and stay where they are, whatever a lip hides or shows of them. What a lower lip reveals
     further down was not to be seen before.
     """
-    least, most = KEPT
-    share = ((opening(before) - least) / (most - least)).clamp(0, 1)
+    share = _risen(opening(before), *KEPT) * _risen(bare, *BARE)
     edge = after[:, UPPER].clone()
     edge[..., 1] += share[:, None] * (before[:, LOWER] - edge)[..., 1].clamp(min=0)
     below = after[:, LOWER[MIDDLE], 1] - edge[:, MIDDLE, 1]
     return edge, share * (below > 0)
+
+
+def _risen(x: torch.Tensor, least: float, most: float) -> torch.Tensor:
+    """From 0 at the least to 1 at the most."""
+    return ((x - least) / (most - least)).clamp(0, 1)
 
 
 def opening(landmarks: torch.Tensor) -> torch.Tensor:
@@ -192,15 +201,21 @@ def _edges(landmarks: torch.Tensor, columns: torch.Tensor) -> list[torch.Tensor]
     return heights
 
 
-def teeth(images: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
-    """What shows between the lips of crops (N, 3, S, S), from 0, the dark, to 1, teeth: (N, *GRID), from the upper lip
-    to the lower one and from corner to corner."""
+def teeth(images: torch.Tensor, landmarks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What shows between the lips of crops (N, 3, S, S).
+
+    From 0, the dark, to 1, teeth, by its brightness: (N, *GRID), from the upper lip to the lower one and from corner to
+    corner. And whether it is teeth, in its middle, by its colour: (N,), 0 as the lips', 1 as teeth.
+    """
     down, across = ((torch.arange(count, device=images.device) + 0.5) / count for count in GRID)
     left, right = landmarks[:, UPPER[0], :1], landmarks[:, UPPER[-1], :1]
     columns = left + across * (right - left)
     upper, lower = _edges(landmarks, columns)
     rows = upper + down[:, None] * (lower - upper)
     places = torch.stack([columns[:, None].expand_as(rows), rows], dim=3) * 2 - 1
-    seen = functional.grid_sample(images, places, align_corners=False).mean(1)
-    _, _, dark, white = palette(images).mean(2)[..., None, None].unbind(1)
-    return ((seen - dark) / (white - dark)).clamp(0, 1)
+    seen = functional.grid_sample(images, places, align_corners=False)
+    _, lips, dark, white = palette(images).unbind(1)  # (N, 3) each
+    way = white - lips
+    bare = ((seen[..., *BITE].mean((2, 3)) - lips) * way).sum(1) / way.square().sum(1).clamp(min=0.03)
+    dark, white = (colour.mean(1)[:, None, None] for colour in (dark, white))
+    return ((seen.mean(1) - dark) / (white - dark)).clamp(0, 1), bare

@@ -65,8 +65,8 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         super().__init__(training, network, editor, nets, optimizers, crops, sampler, device)
         # What is asked of a face is what another face shows: targets never leave the support of the labels.
         self.targets = BalancedSampler(bins, sampler.batch, training.seed + 1, power=training.balance, most=20)
-        landmarks, shown = _shown(landmarker, crops, device)
-        self.geometry = Geometry(landmarks, shown, crops.affect.cpu(), device)
+        landmarks, shown, bare = _shown(landmarker, crops, device)
+        self.geometry = Geometry(landmarks, shown, bare, crops.affect.cpu(), device)
         self.mask = torch.from_numpy(feather_mask(network.image_size)).to(device)
         away = _away_from_mouth(network.image_size).to(device)
         self.price = 1 + 3 * away
@@ -104,7 +104,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             drawn_maps = self.guide.maps(augment(edited, self.guide.config.image_size, self.draws(1)))
             shown = self.guide.read(drawn_maps[-1])[0].float()
             losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
-            kept, counts = kept_edge(before, after)
+            kept, counts = kept_edge(before, after, self.geometry.bare[chosen.to(self.device)])
             losses["geometry"] = self._misplaced(edit.flow, before, after, self.landmark_worth)
             losses["geometry"] += self._misplaced(edit.flow, before[:, LOWER], kept, KEPT_WORTH * counts[:, None])
             *mouths, parts = self.geometry.mouths(before, after, (kept, counts), target, images.shape[-1])
@@ -233,12 +233,12 @@ def _bend(flow: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def _shown(landmarker: Landmarker, crops: Crops, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of all crops, the landmarks (M, K, 2), and what shows between the lips."""
+def _shown(landmarker: Landmarker, crops: Crops, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of all crops, the landmarks (M, K, 2), and what shows between the lips: see `teeth`."""
     found = []
     for chosen in torch.arange(len(crops)).split(256):
         images, _ = crops.batch(chosen, device)
         landmarks = landmarker(images)
-        found.append((landmarks.cpu(), teeth(images, landmarks).cpu()))
-    landmarks, shown = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return landmarks, shown
+        found.append([x.cpu() for x in (landmarks, *teeth(images, landmarks))])
+    landmarks, shown, bare = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return landmarks, shown, bare
