@@ -26,7 +26,7 @@ OUTLINE = (234, 454, 127, 356, 93, 323, 58, 288, 172, 397, 150, 379, 152, 148, 3
 NOSE_TIP = (4, 1)
 TEMPLES = (127, 356, 234, 454)
 # What no expression moves: eye corners, the nose's bridge, temples and forehead.
-STILL = (33, 133, 362, 263, 168, 6, 197, 127, 356, 234, 454, 9, 151)
+STILL = (*EYE_CORNERS, 168, 6, 197, *TEMPLES, 9, 151)
 POINTS = tuple(
     dict.fromkeys(
         UPPER_LIP + LOWER_LIP + LIPS + UPPER_LIDS + LOWER_LIDS + EYE_CORNERS + IRISES + BROWS + NOSE + CHEEKS + OUTLINE

@@ -320,6 +320,11 @@ def warped(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
+def risen(x: torch.Tensor, least: float, most: float) -> torch.Tensor:
+    """From 0 where x is the least, or less, to 1 at the most."""
+    return ((x - least) / (most - least)).clamp(0, 1)
+
+
 def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
     """What an edit adds to the moved crops, in the units of images, and how much of them it hides: (N, 4, H, W), where
     H and W are the scale times S.
@@ -348,8 +353,7 @@ def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
         gaps, sides_of_teeth = (torch.exp(-((beside / width) ** 2)).sum(0) for width in (GAP, 3 * GAP))
         teeth = teeth - 0.5 * gaps * torch.sigmoid(sharp * teeth)
         white = white * (1 - 0.1 * gaps) * (1 - 0.1 * sides_of_teeth)
-    least, most = WIDE
-    wide = ((shown.amax(3, keepdim=True) / size - least) / (most - least)).clamp(0, 1)
+    wide = risen(shown.amax(3, keepdim=True) / size, *WIDE)
     tongue = ((hides.cumsum(2) / (shown + scale) - TONGUE_TOP - (x / TONGUE) ** 2) / TONGUE_EDGE).clamp(0, 1)
     tongue = wide * tongue.square() * (3 - 2 * tongue)
     dark = (0.1 + 0.5 * tongue) * lips

@@ -18,7 +18,7 @@ from faceedit.model.landmarks import (
     mirrored,
     places,
 )
-from faceedit.model.warp import palette
+from faceedit.model.warp import palette, risen
 from faceedit.train.data import plane_bins
 
 FEW = 20  # photos in a bin of the affect plane, below which they count for less than a whole bin
@@ -160,16 +160,11 @@ def kept_edge(before: torch.Tensor, after: torch.Tensor, bare: torch.Tensor) -> 
     Teeth are the upper jaw's and stay where they are, whatever a lip hides or shows of them. What a lower lip reveals
     further down was not to be seen before.
     """
-    share = _risen(opening(before), *KEPT) * _risen(bare, *BARE)
+    share = risen(opening(before), *KEPT) * risen(bare, *BARE)
     edge = after[:, UPPER].clone()
     edge[..., 1] += share[:, None] * (before[:, LOWER] - edge)[..., 1].clamp(min=0)
     below = after[:, LOWER[MIDDLE], 1] - edge[:, MIDDLE, 1]
     return edge, share * (below > 0)
-
-
-def _risen(x: torch.Tensor, least: float, most: float) -> torch.Tensor:
-    """From 0 at the least to 1 at the most."""
-    return ((x - least) / (most - least)).clamp(0, 1)
 
 
 def opening(landmarks: torch.Tensor) -> torch.Tensor:

@@ -93,7 +93,8 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         images, source = self.crops.batch(chosen, self.device)
         target = self.crops.affect[self.targets.indices(self.step)[here].to(self.crops.affect.device)].to(self.device)
         images, mirror = self._seen(images)
-        before, after = self.geometry.moved(chosen.to(self.device), mirror, source, target)
+        chosen = chosen.to(self.device)
+        before, after = self.geometry.moved(chosen, mirror, source, target)
         prior = (self.draws(0).rand(self.network.z_dim) * 2 - 1).to(self.device)
 
         losses = {}
@@ -104,7 +105,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             drawn_maps = self.guide.maps(augment(edited, self.guide.config.image_size, self.draws(1)))
             shown = self.guide.read(drawn_maps[-1])[0].float()
             losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
-            kept, counts = kept_edge(before, after, self.geometry.bare[chosen.to(self.device)])
+            kept, counts = kept_edge(before, after, self.geometry.bare[chosen])
             losses["geometry"] = self._misplaced(edit.flow, before, after, self.landmark_worth)
             losses["geometry"] += self._misplaced(edit.flow, before[:, LOWER], kept, KEPT_WORTH * counts[:, None])
             *mouths, parts = self.geometry.mouths(before, after, (kept, counts), target, images.shape[-1])
