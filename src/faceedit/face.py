@@ -74,10 +74,12 @@ class FaceDetector:
         boxes, probabilities, landmarks = self._mtcnn.detect(planes, landmarks=True)
         if boxes is None:
             return []
+        # MTCNN measures from the edge of the first pixel, and its windows begin half a pixel before where it believes
+        # they do, on average.
         return [
             Face(
                 np.asarray(box, np.float64) / scale,
-                (np.asarray(points, np.float64) + 0.5) / scale - 0.5,
+                (np.asarray(points, np.float64) - 0.5) / scale - 0.5,
                 float(probability),
             )
             for box, probability, points in zip(boxes, probabilities, landmarks, strict=True)
