@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -44,6 +45,20 @@ def test_editing_to_the_source_affect_changes_nothing(editor, photo):
     image, faces = photo
     encoded = editor.encode(image, faces[0])
     assert (editor.edit_face(image, encoded, encoded.source) == image).all()
+
+
+def test_what_is_drawn_is_no_sharper_than_the_photo(editor, photo, monkeypatch):
+    image, faces = photo
+    size = editor.engine.size
+    paint = np.zeros((4 * size, 4 * size, 4), np.float32)
+    paint[2 * size :] = 1  # an edge as sharp as can be drawn
+    monkeypatch.setattr(editor.engine, "edits", lambda code, targets: [(np.zeros((size, size, 2)), paint)])
+    steps = []
+    for seen in (image, cv2.GaussianBlur(image, (0, 0), 4)):
+        ((_, drawn),) = editor.fields(editor.encode(seen, faces[0]), np.zeros((1, 2)))
+        steps.append(np.abs(np.diff(drawn[..., 3], axis=0)).max())
+    assert steps[0] == 1
+    assert steps[1] < 0.2
 
 
 def test_the_source_affect_is_the_judges(editor, photo):

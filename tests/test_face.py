@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from faceedit.face import TEMPLATE, FaceDetector, alignment, apply_edit, crop_face, similarity
+from faceedit.face import TEMPLATE, FaceDetector, alignment, apply_edit, blur, crop_face, similarity
 from faceedit.image import read_photo
 from tests.conftest import ASTRONAUT, draw_face, face_at
 
@@ -28,6 +28,19 @@ def test_a_crop_shows_the_same_face_at_every_size_of_the_photo(side):
     crop = crop_face(photo, alignment(face_at(25, 10, side).landmarks, 96), 96)
     difference = np.abs(crop.astype(int) - draw_face(96))[4:-4, 4:-4]
     assert difference.mean() < (4 if side >= 96 else 9)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.0, 3.5])
+def test_how_blurred_a_photo_is_shows_at_its_edges(sigma):
+    photo = np.kron(np.random.default_rng(0).integers(0, 2, (10, 10)), np.ones((40, 40))).astype(np.float32) * 200
+    photo = cv2.GaussianBlur(photo, (0, 0), sigma)[..., None].repeat(3, 2).astype(np.uint8)
+    same, twice = np.eye(2, 3), np.eye(2, 3) / 2
+    assert blur(photo, same, 400) == pytest.approx(sigma, rel=0.1)
+    assert blur(photo, twice, 200) == pytest.approx(sigma / 2, abs=0.2)
+
+
+def test_a_face_without_edges_is_not_called_blurred():
+    assert blur(np.full((50, 50, 3), 90, np.uint8), np.eye(2, 3), 50) == 0
 
 
 def test_an_edit_of_nothing_changes_nothing():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypedDict, Unpack
 
+import cv2
 import numpy as np
 
 from faceedit.circumplex import Affect, affect_grid, grid_axis
@@ -13,13 +14,14 @@ from faceedit.device import resolve_device
 from faceedit.engine import ENGINES, Engine
 from faceedit.errors import UsageError
 from faceedit.estimate import AffectEstimator
-from faceedit.face import Face, FaceDetector, alignment, apply_edit, crop_face
+from faceedit.face import FINER, Face, FaceDetector, alignment, apply_edit, blur, crop_face, scaled
 from faceedit.request import Request, select_faces
 from faceedit.sheet import circumplex_grid, paper_sheet
 from faceedit.weights import Weights, load_weights
 
 GRID_CELL = 160  # pixels
 ANIMATION_SIDE = 384  # pixels, of the face alone
+SHARPEST = 1.3 / FINER  # blur of what is drawn, in crop pixels, and of sharp photos
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,15 @@ class EncodedFace:
     """A face of a photo, ready to be decoded.
 
     matrix: (2, 3), photo pixels to crop pixels. crop: (S, S, 3) uint8. source: the affect that the face shows, as the
-    judge sees it. code: what the networks made of it.
+    judge sees it. code: what the networks made of it. blur: by how many crop pixels what is drawn must be blurred to be
+    no sharper than the photo.
     """
 
     matrix: np.ndarray
     crop: np.ndarray
     source: Affect
     code: Any
+    blur: float = 0.0
 
 
 class RequestOptions(TypedDict, total=False):
@@ -110,11 +114,15 @@ class FaceEditor:
     def encode_aligned(self, image: np.ndarray, matrix: np.ndarray, source: Affect) -> EncodedFace:
         """A face whose alignment (2, 3) and affect are known, brought to where targets can be decoded."""
         crop = crop_face(image, matrix, self.engine.size)
-        return EncodedFace(matrix, crop, source, self.engine.encode(crop, source))
+        blurred = blur(image, scaled(matrix, FINER), self.engine.size * FINER) / FINER
+        more = max(blurred**2 - SHARPEST**2, 0) ** 0.5
+        return EncodedFace(matrix, crop, source, self.engine.encode(crop, source), more)
 
     def fields(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The edit, flow and paint, of an encoded face to each target (N, 2) or the nearest learnt: see `engine`."""
-        return self.engine.edits(encoded.code, self._learnt(targets))
+        for flow, paint in self.engine.edits(encoded.code, self._learnt(targets)):
+            sigma = encoded.blur * len(paint) / self.engine.size
+            yield flow, cv2.GaussianBlur(paint, (0, 0), sigma) if sigma > 0 else paint
 
     def edit_face(self, image: np.ndarray, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The image with one encoded face of it moved to the target, or to the nearest affect that was learnt."""

@@ -18,6 +18,9 @@ MIN_PROBABILITY = 0.9
 MIN_FACE_SIDE = 28  # finds faces of 20 too; with MTCNN's own 20 the networks have twice as much to look through
 FEATHER = 0.24  # of half the crop's side: how far from the border an edit takes to reach full strength
 FINER = 4  # how much finer an edit's fields are made before they are brought to the photo
+EDGES = 0.02  # of a face's pixels, the strongest edges
+SOBEL = 0.5  # squared pixels of blur that the filter itself brings
+LEAST_WEAKER = 0.2  # where further blurs hardly tell, a blur could be of any size
 ROUNDNESS = 2.5  # exponent of the superellipse that an edit fills: 2 is a circle, more is squarer
 
 
@@ -108,7 +111,7 @@ def crop_face(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     """The aligned crop (size, size, 3) uint8 of an image; what lies outside the frame is mirrored into it."""
     # Sampling a large face at `size` points would alias: sample it at its own resolution, then average.
     over = int(np.clip(np.ceil(1 / np.hypot(*matrix[0, :2]) - 1e-6), 1, 32))
-    fine = _scaled(matrix, over)
+    fine = scaled(matrix, over)
     crop = cv2.warpAffine(
         image, fine, (size * over, size * over), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
@@ -129,6 +132,24 @@ def feather_mask(size: int) -> np.ndarray:
 _kept_mask = cache(feather_mask)  # all edits of one model need the same
 
 
+def blur(image: np.ndarray, matrix: np.ndarray, size: int) -> float:
+    """How blurred a face is, as the standard deviation of a Gaussian in pixels of its crop of this size, up to 3.7.
+
+    Further blurs weaken a blurred edge less than a sharp one (Zhuo and Sim 2011): the median over the strongest edges.
+    """
+    grey = cv2.cvtColor(crop_face(image, matrix, size), cv2.COLOR_RGB2GRAY)
+    seen = _kept_mask(size) > 0.5
+    once, twice = (
+        cv2.magnitude(cv2.Sobel(x, cv2.CV_32F, 1, 0), cv2.Sobel(x, cv2.CV_32F, 0, 1))[seen]
+        for x in (cv2.GaussianBlur(grey.astype(np.float32), (0, 0), sigma) for sigma in (1, 2))
+    )
+    strongest = once >= max(np.quantile(once, 1 - EDGES), 1e-3)
+    if not strongest.any():
+        return 0.0
+    ratio = float(np.median(once[strongest] / twice[strongest])) ** 2  # (σ² + 2²) / (σ² + 1²)
+    return max((4 - ratio) / max(ratio - 1, LEAST_WEAKER) - SOBEL, 0) ** 0.5
+
+
 def apply_edit(image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, paint: np.ndarray) -> np.ndarray:
     """The image with an edit of one face, (H, W, 3) uint8; pixels outside the crop's square keep their exact values.
 
@@ -140,7 +161,7 @@ def apply_edit(image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, paint: n
     # Straight from a coarse field to a large face, bilinear facets would show.
     size = flow.shape[0] * FINER
     flow, paint = (cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC) for field in (flow * FINER, paint))
-    matrix = _scaled(matrix, FINER)
+    matrix = scaled(matrix, FINER)
     inverse = cv2.invertAffineTransform(matrix)
     region = _region(inverse, size, image.shape)
     if region is None:
@@ -181,7 +202,7 @@ def paste_crop(image: np.ndarray, matrix: np.ndarray, crop: np.ndarray) -> np.nd
     return np.rint(image + (laid - image) * mask).clip(0, 255).astype(np.uint8)
 
 
-def _scaled(matrix: np.ndarray, factor: int) -> np.ndarray:
+def scaled(matrix: np.ndarray, factor: int) -> np.ndarray:
     """The matrix to a crop `factor` times as large, pixel centres kept in place."""
     scaled = matrix * factor
     scaled[:, 2] += (factor - 1) / 2
