@@ -85,8 +85,8 @@ def test_the_difference_of_two_drawings_turns_one_into_the_other():
 
 
 def test_a_photo_edited_at_the_networks_own_size_is_their_drawing():
-    engine = WarpEngine(WarpEditor(WarpConfig()).eval(), "cpu")
     torch.manual_seed(0)
+    engine = WarpEngine(WarpEditor(WarpConfig()).eval(), "cpu")
     for layer, strength in ((engine.model.decoder.to_edit, 1.0), (engine.model.decoder.mouth[-1], 1.0)):
         torch.nn.init.normal_(layer.weight, std=strength)
     crop = draw_face(96)
@@ -101,4 +101,4 @@ def test_a_photo_edited_at_the_networks_own_size_is_their_drawing():
     painted = moved * (1 - paint[..., 3:]) + 255 * paint[..., :3]
     middle = slice(30, 66), slice(30, 66)  # where nothing fades
     drawn = engine.drawings(code, TARGETS[:1])[0]
-    assert np.abs(painted - drawn)[middle].mean() < 1.5
+    assert np.abs(painted - drawn)[middle].mean() < 3  # without the flow 30, and 13 where nothing is hidden
