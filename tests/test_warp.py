@@ -123,7 +123,7 @@ def test_a_mouth_hides_what_it_opens_and_nothing_else():
         assert hides.sum() == pytest.approx(area, rel=0.15)
         assert not torch.stack(colour)[:, hides == 0].any()
         dark = torch.stack(colour)[:, hides == 1]
-        assert dark.max() < -0.25
+        assert dark.max() < 0  # and the lips have 0.2
         assert (dark[0] > dark[1]).all()  # red, as the lips are
 
 

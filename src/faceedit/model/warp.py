@@ -33,7 +33,8 @@ ARCH = 0.18  # how far to the side teeth lie in the dark
 EDGE, FADING = 1.0, 4.0
 # A tongue: how far to the side it reaches; of the mouth's height, where it begins and how far below it is seen whole.
 # Mouths open wider than the first of WIDE, of the crop's side, show it, from the second on wholly.
-TONGUE, TONGUE_TOP, TONGUE_EDGE, WIDE = 0.15, 0.45, 0.35, (0.04, 0.1)
+TONGUE, TONGUE_TOP, TONGUE_EDGE, WIDE = 0.2, 0.35, 0.5, (0.02, 0.05)
+DARK, LIT = 0.25, 0.55  # of the lips' light: what reaches the dark, and how much more a tongue
 
 
 @dataclass(frozen=True)
@@ -359,7 +360,7 @@ def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
     wide = risen(shown.amax(3, keepdim=True) / size, *WIDE)
     tongue = ((hides.cumsum(2) / (shown + scale) - TONGUE_TOP - (x / TONGUE) ** 2) / TONGUE_EDGE).clamp(0, 1)
     tongue = wide * tongue.square() * (3 - 2 * tongue)
-    dark = (0.1 + 0.5 * tongue) * lips
+    dark = (DARK + LIT * tongue) * lips
     inside = shade * torch.lerp(dark, white, torch.sigmoid(sharp * teeth)) - 1
     more = torch.cat([(inside - colour[..., rows, columns]) * hides, hides], dim=1)
     more = functional.pad(more, (columns.start, size - columns.stop, rows.start, size - rows.stop))
