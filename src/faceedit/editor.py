@@ -139,11 +139,8 @@ class FaceEditor:
     ) -> Iterator[np.ndarray]:
         """The aligned crop (side, side, 3) of an encoded face, cut from the image, at each target (N, 2) in turn."""
         scale = side / self.engine.size
-        to_crop = encoded.matrix * scale
-        to_crop[:, 2] += (scale - 1) / 2  # pixel centres lie at whole numbers
-        crop = crop_face(image, to_crop, side)
-        from_crop = np.array([[1, 0, 0.5], [0, 1, 0.5]]) / scale - ((0, 0, 0.5), (0, 0, 0.5))
-        return self._edits(crop, encoded, from_crop, targets)
+        crop = crop_face(image, scaled(encoded.matrix, scale), side)
+        return self._edits(crop, encoded, scaled(np.eye(2, 3), 1 / scale), targets)
 
     def edit_crop(self, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The networks' own drawing of the face at the target, (S, S, 3) uint8, as in the paper."""

@@ -137,11 +137,11 @@ def blur(image: np.ndarray, matrix: np.ndarray, size: int) -> float:
 
     Further blurs weaken a blurred edge less than a sharp one (Zhuo and Sim 2011): the median over the strongest edges.
     """
-    grey = cv2.cvtColor(crop_face(image, matrix, size), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(crop_face(image, matrix, size), cv2.COLOR_RGB2GRAY).astype(np.float32)
     seen = _kept_mask(size) > 0.5
     once, twice = (
         cv2.magnitude(cv2.Sobel(x, cv2.CV_32F, 1, 0), cv2.Sobel(x, cv2.CV_32F, 0, 1))[seen]
-        for x in (cv2.GaussianBlur(grey.astype(np.float32), (0, 0), sigma) for sigma in (1, 2))
+        for x in (cv2.GaussianBlur(grey, (0, 0), sigma) for sigma in (1, 2))
     )
     strongest = once >= max(np.quantile(once, 1 - EDGES), 1e-3)
     if not strongest.any():
@@ -202,11 +202,11 @@ def paste_crop(image: np.ndarray, matrix: np.ndarray, crop: np.ndarray) -> np.nd
     return np.rint(image + (laid - image) * mask).clip(0, 255).astype(np.uint8)
 
 
-def scaled(matrix: np.ndarray, factor: int) -> np.ndarray:
-    """The matrix to a crop `factor` times as large, pixel centres kept in place."""
-    scaled = matrix * factor
-    scaled[:, 2] += (factor - 1) / 2
-    return scaled
+def scaled(matrix: np.ndarray, factor: float) -> np.ndarray:
+    """The matrix (2, 3) to a crop `factor` times as large; pixel centres lie at whole numbers in both."""
+    larger = matrix * factor
+    larger[:, 2] += (factor - 1) / 2
+    return larger
 
 
 def _region(inverse: np.ndarray, size: int, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
