@@ -83,7 +83,7 @@ class Bench:
             fields = next(self.editor.fields(encoded, np.array([TARGET.pair])))
             ways |= {
                 f"detection, {size:g} MP": partial(self.editor.detect, image),
-                f"composition, {size:g} MP": partial(apply_edit, image, encoded.matrix, *fields),
+                f"composition, {size:g} MP": partial(apply_edit, image, encoded.matrix, *fields, encoded.eyes),
                 f"whole edit, {size:g} MP": partial(self._edit_file, path, self.folder / "edited.jpg"),
                 f"floor, {size:g} MP": self._floor(size),
             }

@@ -13,12 +13,12 @@ ROOMS = (
     {"cluster", "evaluate"},
     {"train"},
     {"animate", "batch", "editor"},
-    {"engine", "estimate", "identity", "video"},
+    {"engine", "estimate", "eyes", "identity", "video"},
     {"provenance"},
     {"weights"},
     {"model"},
     {"face", "hub", "image", "measures", "request", "sheet"},
-    {"circumplex", "device", "files"},
+    {"circumplex", "device", "eyelids", "files"},
     {"config", "errors"},
 )
 NETWORKS_USE = {"collections", "dataclasses", "faceedit", "functools", "itertools", "math", "numpy", "torch", "typing"}

@@ -14,6 +14,8 @@ from faceedit.device import resolve_device
 from faceedit.engine import ENGINES, Engine
 from faceedit.errors import UsageError
 from faceedit.estimate import AffectEstimator
+from faceedit.eyelids import Eye
+from faceedit.eyes import EyeFinder
 from faceedit.face import FINER, Face, FaceDetector, alignment, apply_edit, blur, crop_face, scaled
 from faceedit.request import Request, select_faces
 from faceedit.sheet import circumplex_grid, paper_sheet
@@ -30,7 +32,7 @@ class EncodedFace:
 
     matrix: (2, 3), photo pixels to crop pixels. crop: (S, S, 3) uint8. source: the affect that the face shows, as the
     judge sees it. code: what the networks made of it. blur: by how many crop pixels what is drawn must be blurred to be
-    no sharper than the photo.
+    no sharper than the photo. eyes: where they are in the crop.
     """
 
     matrix: np.ndarray
@@ -38,6 +40,7 @@ class EncodedFace:
     source: Affect
     code: Any
     blur: float = 0.0
+    eyes: tuple[Eye, ...] = ()
 
 
 class RequestOptions(TypedDict, total=False):
@@ -60,6 +63,7 @@ class FaceEditor:
         self.judge = judge
         self.support = weights.support
         self.device = device
+        self.eye_finder = EyeFinder(device)
         self.engine: Engine = ENGINES[weights.kind](weights.model, device)
 
     @classmethod
@@ -114,9 +118,10 @@ class FaceEditor:
     def encode_aligned(self, image: np.ndarray, matrix: np.ndarray, source: Affect) -> EncodedFace:
         """A face whose alignment (2, 3) and affect are known, brought to where targets can be decoded."""
         crop = crop_face(image, matrix, self.engine.size)
-        blurred = blur(image, scaled(matrix, FINER), self.engine.size * FINER) / FINER
-        more = max(blurred**2 - SHARPEST**2, 0) ** 0.5
-        return EncodedFace(matrix, crop, source, self.engine.encode(crop, source), more)
+        fine = crop_face(image, scaled(matrix, FINER), self.engine.size * FINER)
+        more = max((blur(fine) / FINER) ** 2 - SHARPEST**2, 0) ** 0.5
+        eyes = self.eye_finder.find(crop, fine)
+        return EncodedFace(matrix, crop, source, self.engine.encode(crop, source), more, eyes)
 
     def fields(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The edit, flow and paint, of an encoded face to each target (N, 2) or the nearest learnt: see `engine`."""
@@ -164,7 +169,7 @@ class FaceEditor:
         self, image: np.ndarray, encoded: EncodedFace, matrix: np.ndarray, targets: np.ndarray
     ) -> Iterator[np.ndarray]:
         for flow, paint in self.fields(encoded, targets):
-            yield apply_edit(image, matrix, flow, paint)
+            yield apply_edit(image, matrix, flow, paint, encoded.eyes)
 
     def _learnt(self, targets: np.ndarray) -> np.ndarray:
         """The targets (N, 2), those beyond the support of the training labels moved to its edge."""

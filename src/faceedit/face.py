@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import torch
 
+from faceedit.eyelids import EDGE, REACH, Eye, Eyeball, eyeballs
+
 # Where eyes, nose and mouth corners lie in a crop, as shares of its side: brows and chin inside, little else.
 TEMPLATE = np.array([(0.305, 0.285), (0.695, 0.285), (0.5, 0.5), (0.325, 0.69), (0.675, 0.69)])
 DETECTION_SIDE = 1024
@@ -132,13 +134,13 @@ def feather_mask(size: int) -> np.ndarray:
 _kept_mask = cache(feather_mask)  # all edits of one model need the same
 
 
-def blur(image: np.ndarray, matrix: np.ndarray, size: int) -> float:
-    """How blurred a face is, as the standard deviation of a Gaussian in pixels of its crop of this size, up to 3.7.
+def blur(crop: np.ndarray) -> float:
+    """How blurred a face is, as the standard deviation of a Gaussian in pixels of its crop (S, S, 3) uint8, up to 3.7.
 
     Further blurs weaken a blurred edge less than a sharp one (Zhuo and Sim 2011): the median over the strongest edges.
     """
-    grey = cv2.cvtColor(crop_face(image, matrix, size), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    seen = _kept_mask(size) > 0.5
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    seen = _kept_mask(len(crop)) > 0.5
     once, twice = (
         cv2.magnitude(cv2.Sobel(x, cv2.CV_32F, 1, 0), cv2.Sobel(x, cv2.CV_32F, 0, 1))[seen]
         for x in (cv2.GaussianBlur(grey, (0, 0), sigma) for sigma in (1, 2))
@@ -150,26 +152,28 @@ def blur(image: np.ndarray, matrix: np.ndarray, size: int) -> float:
     return max((4 - ratio) / max(ratio - 1, LEAST_WEAKER) - SOBEL, 0) ** 0.5
 
 
-def apply_edit(image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, paint: np.ndarray) -> np.ndarray:
+def apply_edit(
+    image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, paint: np.ndarray, eyes: tuple[Eye, ...] = ()
+) -> np.ndarray:
     """The image with an edit of one face, (H, W, 3) uint8; pixels outside the crop's square keep their exact values.
 
     matrix: (2, 3), photo to crop. flow: (S, S, 2) float32, for each crop pixel the xy step in crop pixels to where its
     content comes from. paint: (P, P, 4) float32 with P up to FINER times S, the colour that is then added, in units
     of 255, and the share in [0, 1] of what it is added to that it hides. Both fade out at the crop's border. The
-    photo's own pixels are moved, at their own resolution.
+    photo's own pixels are moved, at their own resolution. eyes: the crop's, which stay behind their moving lids.
     """
     # Straight from a coarse field to a large face, bilinear facets would show.
     size = flow.shape[0] * FINER
-    flow, paint = (cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC) for field in (flow * FINER, paint))
-    matrix = scaled(matrix, FINER)
-    inverse = cv2.invertAffineTransform(matrix)
+    fine, paint = (cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC) for field in (flow * FINER, paint))
+    finer = scaled(matrix, FINER)
+    inverse = cv2.invertAffineTransform(finer)
     region = _region(inverse, size, image.shape)
     if region is None:
         return image.copy()
     x0, y0, x1, y1 = region
     mask = _kept_mask(size)[..., None]
-    to_region = matrix.copy()  # maps pixels of the region to the crop
-    to_region[:, 2] += matrix[:, :2] @ (x0, y0)
+    to_region = finer.copy()  # maps pixels of the region to the crop
+    to_region[:, 2] += finer[:, :2] @ (x0, y0)
 
     def spread(field: np.ndarray) -> np.ndarray:
         return cv2.warpAffine(
@@ -180,16 +184,43 @@ def apply_edit(image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, paint: n
             borderValue=(0, 0, 0, 0),
         )
 
-    steps = spread(np.ascontiguousarray(flow * mask @ inverse[:, :2].T.astype(np.float32)))
+    steps = spread(np.ascontiguousarray(fine * mask @ inverse[:, :2].T.astype(np.float32)))
     painted = spread(np.ascontiguousarray(paint * mask))
     rows, columns = np.mgrid[y0:y1, x0:x1].astype(np.float32)
     moved = cv2.remap(
         image, columns + steps[..., 0], rows + steps[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )
+    for eye in eyeballs(eyes, flow):
+        _show(eye, image, moved, (x0, y0), matrix)
     edited = moved * (1 - painted[..., 3:]) + 255 * painted[..., :3]
     result = image.copy()
     result[y0:y1, x0:x1] = np.rint(edited).clip(0, 255)
     return result
+
+
+def _show(eye: Eyeball, image: np.ndarray, moved: np.ndarray, origin: tuple[int, int], matrix: np.ndarray) -> None:
+    """Lay an eye of an image over the part that moved, (H, W, 3) uint8 from the origin xy, where lids leave it free.
+
+    matrix: (2, 3), photo to crop pixels.
+    """
+    inverse = cv2.invertAffineTransform(matrix)
+    centre = inverse[:, :2] @ (eye.iris + eye.shift) + inverse[:, 2] - origin
+    pixel = float(np.hypot(*matrix[0, :2]))  # of the photo, in pixels of the crop
+    reach = REACH * eye.radius / pixel
+    x0, y0 = np.floor(centre - reach).astype(int).clip(0)
+    x1, y1 = np.minimum(np.ceil(centre + reach).astype(int) + 1, moved.shape[1::-1])
+    if x0 >= x1 or y0 >= y1:
+        return
+    points = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), axis=-1) + origin
+    sources, right, seen = eye.shown(points @ matrix[:, :2].T + matrix[:, 2], max(EDGE, pixel))
+    sources = (sources @ inverse[:, :2].T + inverse[:, 2]).astype(np.float32)
+    left, other = (
+        cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT).astype(np.float32)
+        for x, y in np.moveaxis(sources, -1, 1)
+    )
+    window = moved[y0:y1, x0:x1]
+    shown = left + (other - left) * right[..., None]
+    window[:] = np.rint(window + (shown - window) * seen[..., None])
 
 
 def paste_crop(image: np.ndarray, matrix: np.ndarray, crop: np.ndarray) -> np.ndarray:

@@ -180,10 +180,12 @@ def edited_frames(
         source = Affect(*track.source[index].tolist())
         encoded = editor.encode_aligned(frame, matrix, source)
         flow, paint = next(editor.fields(encoded, np.array([request.target(source).pair])))
+        eyes = encoded.eyes
         if last is not None:
-            flow, paint = (now + EDIT_MEMORY * (then - now) for now, then in zip((flow, paint), last, strict=True))
-        last = flow, paint
-        yield apply_edit(frame, matrix, flow * np.float32(strength), paint * np.float32(strength))
+            flow, paint = (now + EDIT_MEMORY * (then - now) for now, then in zip((flow, paint), last[:2], strict=True))
+            eyes = tuple(now.towards(then, EDIT_MEMORY) for now, then in zip(eyes, last[2], strict=True))
+        last = flow, paint, eyes
+        yield apply_edit(frame, matrix, flow * np.float32(strength), paint * np.float32(strength), eyes)
 
 
 def _distance(face: Face, other: Face) -> float:

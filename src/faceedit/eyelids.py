@@ -1,0 +1,147 @@
+"""Eyes behind their lids: where they are, and what shows of them once an edit has moved the lids.
+
+A flow moves a face as if it were painted on rubber: an iris would stretch with the lids that open, and be squeezed by
+lids that close. But eyes lie behind their lids. They stay where they are; lids that fall hide a part of them, and
+lids that rise reveal the rest of a round iris, and of the white around it, which looks alike in all directions.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+LASHES, RIM = 0.008, 0.0042  # of a crop's side: from lids into what shows, and out of it
+REVEALING = 0.0045, 0.005  # likewise: so close to lids that open lie their shadow and lashes, or their moist rim
+SHOWN, MIDDLE = (0.6, 1.0), (0.0, 0.15)  # of the radius, likewise: height of what shows, and on either side
+REACH, FADING = 1.9, 0.6  # of the radius: how far an eye is shown, and over how much it fades
+RADIAL, ANGLES = np.linspace(0.05, REACH, 24), np.linspace(0, np.pi / 2, 24)
+MEETING = np.deg2rad(25)  # how far what is revealed from the two sides of an iris overlaps
+EDGE = 0.3  # pixels of the crop, over which a lid ends
+
+
+@dataclass(frozen=True, eq=False)
+class Eye:
+    """An eye in an aligned crop, in shares of the crop's side.
+
+    iris: (2,) xy. radius: the iris's. lids: (2, 9, 2), the upper one and the lower one from corner to corner. trust: in
+    [0, 1], how clearly the iris is seen.
+    """
+
+    iris: np.ndarray
+    radius: float
+    lids: np.ndarray
+    trust: float
+
+    def towards(self, other: "Eye", share: float) -> "Eye":
+        """An eye between this one and the other, at a share of the way."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Eye(*(mine + share * (its - mine) for mine, its in pairs))
+
+
+class Lid:
+    """A lid's edge: y as a smooth function of x, from points (N, 2) from corner to corner; level beyond them."""
+
+    def __init__(self, points: np.ndarray):
+        x, y = points.T
+        self._ends = x.min(), x.max()
+        self._curve = np.polynomial.Polynomial.fit(x, y, 4)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return self._curve(np.clip(x, *self._ends))
+
+
+@dataclass(frozen=True, eq=False)
+class Eyeball:
+    """An eye behind lids that have moved, in pixels of the crop.
+
+    iris: (2,), where it was. radius: its. shift: (2,), by how much it moved, with the head. before, after: the upper
+    and the lower lid, as if the eye had not moved. strength: in [0, 1].
+    """
+
+    iris: np.ndarray
+    radius: float
+    shift: np.ndarray
+    before: tuple[Lid, Lid]
+    after: tuple[Lid, Lid]
+    strength: float
+
+    def shown(self, points: np.ndarray, edge: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What shows at points (..., 2): whence it comes, (2, ..., 2), from the left and from the right of the iris;
+        the right one's share, (...); and how much of it is seen, (...). edge: pixels over which a lid ends.
+
+        As far from the middle of the iris as the point is, what was hidden looks like what was seen: all angles that
+        were seen are spread over those that are seen now.
+        """
+        x, y = np.moveaxis(points - self.shift - self.iris, -1, 0)
+        far, turn, below = np.hypot(x, y) / self.radius, np.arctan2(x, np.abs(y)), y > 0
+        sources = []
+        for side in (-1, 1):
+            before, after = (
+                np.where(below, *(np.interp(far, RADIAL, self._hidden(lids[down], side, down)) for down in (1, 0)))
+                for lids in (self.before, self.after)
+            )
+            angle = side * turn
+            spread = before + (angle - after).clip(0) * (np.pi / 2 - before) / np.maximum(np.pi / 2 - after, 1e-3)
+            angle = np.where(after < before, np.maximum(spread, angle), angle)
+            across, down = side * np.sin(angle), np.where(below, 1, -1) * np.cos(angle)
+            sources.append(self.iris + self.radius * far[..., None] * np.stack([across, down], axis=-1))
+        upper, lower = self.after
+        x, y = x + self.iris[0], y + self.iris[1]
+        free = risen(np.minimum(y - upper(x), lower(x) - y), -edge / 2, edge / 2)
+        seen = self.strength * free * risen(REACH - far, 0, FADING)
+        return np.array(sources), risen(turn, -MEETING, MEETING), seen
+
+    def _hidden(self, lid: Lid, side: int, lower: int) -> np.ndarray:
+        """Up to which angle from the vertical a lid hides an eye, left (-1) or right (1) of it, at each of RADIAL."""
+        radius, sign = self.radius * RADIAL[:, None], 1 if lower else -1
+        x, y = self.iris[0] + side * radius * np.sin(ANGLES), self.iris[1] + sign * radius * np.cos(ANGLES)
+        depth = sign * (lid(x) - y)  # below 0 behind the lid
+        rows, last = np.arange(len(depth)), len(ANGLES) - 1 - (depth < 0)[:, ::-1].argmax(1)
+        after = np.minimum(last + 1, len(ANGLES) - 1)
+        within = -depth[rows, last] / np.maximum(depth[rows, after] - depth[rows, last], 1e-6)
+        angle = ANGLES[last] + within.clip(0, 1) * (ANGLES[after] - ANGLES[last])
+        return np.where((depth < 0).any(1), angle, 0)
+
+
+def eyeballs(eyes: tuple[Eye, ...], flow: np.ndarray) -> list[Eyeball]:
+    """The eyes of a crop whose content a flow (S, S, 2) float32 moves, in pixels; those of which enough is seen."""
+    if not eyes:
+        return []
+    size = len(flow)
+    found, all_lids = [], np.stack([eye.lids for eye in eyes]) * size - 0.5  # (N, 2, 9, 2)
+    all_lids[:, :, 1:-1, 1] += np.array([[LASHES], [RIM]]) * size
+    all_moved = _arrived(flow, all_lids)
+    shift = (all_moved - all_lids)[:, 0, [0, -1]].mean((0, 1))  # both alike, or they would squint
+    for eye, lids, moved in zip(eyes, all_lids, all_moved - shift, strict=True):
+        iris, radius = eye.iris * size - 0.5, eye.radius * size
+        # What lies close to a lid goes with it, and is not what it reveals.
+        for lid, there, inwards, most in zip(lids, moved, (1, -1), REVEALING, strict=True):
+            opened = inwards * float((lid - there)[3:6, 1].mean())
+            lid[1:-1, 1] += inwards * min(max(opened, 0) / 2, most * size)
+        upper, lower = (Lid(lid) for lid in lids)
+        above, below = (iris[1] - upper(iris[0])) / radius, (lower(iris[0]) - iris[1]) / radius
+        strength = eye.trust * risen(above + below, *SHOWN) * risen(above, *MIDDLE) * risen(below, *MIDDLE)
+        if strength > 0:
+            found.append(Eyeball(iris, radius, shift, (upper, lower), (Lid(moved[0]), Lid(moved[1])), float(strength)))
+    return found
+
+
+def _arrived(flow: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Where a flow takes what lies at points (..., 2): where it points back to them."""
+    there = points.copy()
+    for _ in range(10):
+        there += 0.8 * (points - there - sampled(flow, there))
+    return there
+
+
+def sampled(field: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The values (..., C) of a field (H, W) or (H, W, C) at points (..., 2) xy."""
+    x, y = np.moveaxis(points.reshape(-1, 1, 2).astype(np.float32), -1, 0)
+    values = cv2.remap(field.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return values.reshape(*points.shape[:-1], -1).astype(np.float64)
+
+
+def risen(x: np.ndarray | float, least: float, most: float) -> np.ndarray:
+    """From 0 where x is the least, or less, to 1 at the most, smoothly."""
+    share = ((np.asarray(x) - least) / (most - least)).clip(0, 1)
+    return share * share * (3 - 2 * share)

@@ -1,0 +1,94 @@
+"""Finding the eyes of an aligned face: lids by landmarks, and irises more closely than these, by their edges."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+
+from faceedit.eyelids import Eye, risen, sampled
+from faceedit.model.landmarks import Landmarker, places
+from faceedit.weights import load_weights
+
+# The landmarks of the picture's left and right eye: the upper and the lower lid, from corner to corner, and the iris.
+EYES = (
+    ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133), 468),
+    ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263), 473),
+)
+RADIUS = 5.85 / 63  # of an iris, as a share of the distance between two: means of adults, in millimetres
+# Where an iris is sought, in shares of a crop's side.
+SIDEWAYS, UPWARDS = np.arange(-0.018, 0.0181, 0.0025), np.arange(-0.0075, 0.0076, 0.0025)
+RADII = np.arange(0.85, 1.21, 0.05)  # of what is expected
+# Contrast that must be gained, for squared shares of the side and of the radius. An iris's sides tell little of how
+# high it lies.
+ASIDE, UP, RESIZED = 9000, 36000, 150
+ALIKE = 2  # contrast that tells little
+LIMBUS = (0.87, 1.13)  # of the radius: inside and outside an iris's edge
+SIDES = np.deg2rad(np.arange(-50, 51, 10))  # of an iris, which lids leave free
+MOST_CONTRAST = 60  # of 255, as more would be a lid, or a highlight
+CLEAR = (6, 16)  # contrast of an iris: below the first none is believed in, from the second on it is
+
+
+class EyeFinder:
+    """Finds the eyes of aligned faces, by the network that finds landmarks."""
+
+    def __init__(self, device: str = "cpu"):
+        model = load_weights("landmarks", device, ("landmarks",)).model
+        assert isinstance(model, Landmarker)
+        self._model, self._device = model, device
+
+    def find(self, crop: np.ndarray, fine: np.ndarray) -> tuple[Eye, ...]:
+        """The two eyes of an aligned crop (S, S, 3) uint8, and the same crop at more pixels (P, P, 3)."""
+        images = torch.from_numpy(crop).to(self._device).permute(2, 0, 1)[None].float() / 127.5 - 1
+        with torch.inference_mode():
+            (landmarks,) = self._model(images).double().cpu().numpy()
+        grey = cv2.GaussianBlur(cv2.cvtColor(fine, cv2.COLOR_RGB2GRAY), (0, 0), 0.0036 * len(fine))
+        irises = landmarks[places(tuple(iris for *_, iris in EYES))]
+        expected = RADIUS * float(np.hypot(*(irises[1] - irises[0])))
+        lids = [np.stack([landmarks[places(lid)] for lid in pair]) for *pair, _ in EYES]
+        radii = expected * RADII
+        fits = [_fitted(grey, iris, radii, pair) for iris, pair in zip(irises, lids, strict=True)]
+        # Both irises have one size.
+        shares = _shares(sum(fit.scores for fit in fits) / 2 - RESIZED * (RADII - 1) ** 2)
+        return tuple(
+            Eye(shares @ fit.centres, float(shares @ radii), pair, float(risen(shares @ fit.contrasts, *CLEAR)))
+            for fit, pair in zip(fits, lids, strict=True)
+        )
+
+
+class _Fits(NamedTuple):
+    """Where an iris of each radius would lie best: scores (R,), centres (R, 2), contrasts (R,)."""
+
+    scores: np.ndarray
+    centres: np.ndarray
+    contrasts: np.ndarray
+
+
+def _fitted(grey: np.ndarray, iris: np.ndarray, radii: np.ndarray, lids: np.ndarray) -> _Fits:
+    """Where the edge of an iris, as far as lids leave it free, stands out most from the white beside it (Daugman 1993).
+
+    grey: (P, P). iris: (2,), about where it lies; lids: (2, 9, 2); radii: (R,); all in shares of the crop's side.
+    """
+    radius, x, y = np.meshgrid(radii, iris[0] + SIDEWAYS, iris[1] + UPWARDS, indexing="ij")
+    contrast = np.zeros_like(x)
+    for angles in (SIDES, np.pi - SIDES):
+        free, values = np.ones((*x.shape, len(angles)), bool), []
+        for share in LIMBUS:
+            across = x[..., None] + share * radius[..., None] * np.cos(angles)
+            down = y[..., None] + share * radius[..., None] * np.sin(angles)
+            upper, lower = (np.interp(across, *lid.T) for lid in lids)
+            free &= (down > upper) & (down < lower)
+            values.append(sampled(grey, np.stack([across, down], axis=-1) * len(grey) - 0.5)[..., 0])
+        rise = np.where(free, (values[1] - values[0]).clip(-MOST_CONTRAST / 2, MOST_CONTRAST), 0)
+        contrast += rise.sum(-1) / np.maximum(free.sum(-1), 3) / 2
+    price = ASIDE * (x - iris[0]) ** 2 + UP * (y - iris[1]) ** 2
+    scores, contrast = (values.reshape(len(radii), -1) for values in (contrast - price, contrast))
+    shares = _shares(scores)
+    centres = np.stack([(shares * values.reshape(scores.shape)).sum(1) for values in (x, y)], axis=1)
+    return _Fits(scores.max(1), centres, (shares * contrast).sum(1))
+
+
+def _shares(scores: np.ndarray) -> np.ndarray:
+    """Weights (..., N) that sum to 1, most for the best scores: means are steadier than the best, frame to frame."""
+    shares = np.exp((scores - scores.max(-1, keepdims=True)) / ALIKE)
+    return shares / shares.sum(-1, keepdims=True)
