@@ -87,9 +87,9 @@ class Eyeball:
             sources.append(self.iris + self.radius * far[..., None] * np.stack([across, down], axis=-1))
         upper, lower = self.after
         x, y = x + self.iris[0], y + self.iris[1]
-        free = risen(np.minimum(y - upper(x), lower(x) - y), -edge / 2, edge / 2)
-        seen = self.strength * free * risen(REACH - far, 0, FADING)
-        return np.array(sources), risen(turn, -MEETING, MEETING), seen
+        free = smoothstep(np.minimum(y - upper(x), lower(x) - y), -edge / 2, edge / 2)
+        seen = self.strength * free * smoothstep(REACH - far, 0, FADING)
+        return np.array(sources), smoothstep(turn, -MEETING, MEETING), seen
 
     def _hidden(self, lid: Lid, side: int, lower: int) -> np.ndarray:
         """Up to which angle from the vertical a lid hides an eye, left (-1) or right (1) of it, at each of RADIAL."""
@@ -120,7 +120,9 @@ def eyeballs(eyes: tuple[Eye, ...], flow: np.ndarray) -> list[Eyeball]:
             lid[1:-1, 1] += inwards * min(max(opened, 0) / 2, most * size)
         upper, lower = (Lid(lid) for lid in lids)
         above, below = (iris[1] - upper(iris[0])) / radius, (lower(iris[0]) - iris[1]) / radius
-        strength = eye.trust * risen(above + below, *SHOWN) * risen(above, *MIDDLE) * risen(below, *MIDDLE)
+        strength = (
+            eye.trust * smoothstep(above + below, *SHOWN) * smoothstep(above, *MIDDLE) * smoothstep(below, *MIDDLE)
+        )
         if strength > 0:
             found.append(Eyeball(iris, radius, shift, (upper, lower), (Lid(moved[0]), Lid(moved[1])), float(strength)))
     return found
@@ -141,7 +143,7 @@ def sampled(field: np.ndarray, points: np.ndarray) -> np.ndarray:
     return values.reshape(*points.shape[:-1], -1).astype(np.float64)
 
 
-def risen(x: np.ndarray | float, least: float, most: float) -> np.ndarray:
+def smoothstep(x: np.ndarray | float, least: float, most: float) -> np.ndarray:
     """From 0 where x is the least, or less, to 1 at the most, smoothly."""
     share = ((np.asarray(x) - least) / (most - least)).clip(0, 1)
     return share * share * (3 - 2 * share)

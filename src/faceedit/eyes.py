@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 
-from faceedit.eyelids import Eye, risen, sampled
+from faceedit.eyelids import Eye, sampled, smoothstep
 from faceedit.model.landmarks import Landmarker, places
 from faceedit.weights import load_weights
 
@@ -51,7 +51,7 @@ class EyeFinder:
         # Both irises have one size.
         shares = _shares(sum(fit.scores for fit in fits) / 2 - RESIZED * (RADII - 1) ** 2)
         return tuple(
-            Eye(shares @ fit.centres, float(shares @ radii), pair, float(risen(shares @ fit.contrasts, *CLEAR)))
+            Eye(shares @ fit.centres, float(shares @ radii), pair, float(smoothstep(shares @ fit.contrasts, *CLEAR)))
             for fit, pair in zip(fits, lids, strict=True)
         )
 

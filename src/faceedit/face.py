@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from faceedit.eyelids import EDGE, REACH, Eye, Eyeball, eyeballs
+from faceedit.eyelids import EDGE, REACH, Eye, Eyeball, eyeballs, smoothstep
 
 # Where eyes, nose and mouth corners lie in a crop, as shares of its side: brows and chin inside, little else.
 TEMPLATE = np.array([(0.305, 0.285), (0.695, 0.285), (0.5, 0.5), (0.325, 0.69), (0.675, 0.69)])
@@ -127,8 +127,7 @@ def feather_mask(size: int) -> np.ndarray:
     """
     axis = np.abs(np.linspace(-1, 1, size)) ** ROUNDNESS
     radius = np.add.outer(axis, axis) ** (1 / ROUNDNESS)
-    rise = ((1 - radius) / FEATHER).clip(0, 1)
-    return (rise * rise * (3 - 2 * rise)).astype(np.float32)
+    return smoothstep(1 - radius, 0, FEATHER).astype(np.float32)
 
 
 _kept_mask = cache(feather_mask)  # all edits of one model need the same
