@@ -13,6 +13,7 @@ from PIL import Image
 
 from faceedit.circumplex import Affect, named_emotion
 from faceedit.errors import UnreadableError, UsageError
+from faceedit.eyelids import smoothstep
 from faceedit.files import write_atomically
 from faceedit.image import Photo, encode_photo
 from faceedit.provenance import embedded
@@ -61,7 +62,7 @@ def path_targets(points: list[Affect], frames: int, loop: bool) -> np.ndarray:
     place = np.linspace(0, len(stops) - 1, frames, endpoint=not loop)
     start = np.minimum(place.astype(int), len(stops) - 2)
     share = place - start
-    share = (share * share * (3 - 2 * share))[:, None]
+    share = smoothstep(share, 0, 1)[:, None]
     return stops[start] * (1 - share) + stops[start + 1] * share
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 from faceedit.errors import UsageError
@@ -27,6 +28,11 @@ def resolve_device(name: str = "auto") -> str:
     if name not in usable:
         raise UsageError(f"this machine has no {name} device that torch can use; choose --device cpu")
     return name
+
+
+def as_images(pixels: np.ndarray | torch.Tensor, device: str) -> torch.Tensor:
+    """Crops (N, S, S, 3) uint8 as networks take them: (N, 3, S, S) float32 in [-1, 1] on the device."""
+    return torch.as_tensor(pixels).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def in_batches(work: Callable[[torch.Tensor], Result], inputs: torch.Tensor, most: int) -> Iterator[Result]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from faceedit.circumplex import Affect, Point
-from faceedit.device import in_batches
+from faceedit.device import as_images, in_batches
 from faceedit.face import FINER, feather_mask
 from faceedit.model.caae import Caae
 from faceedit.model.warp import Edit, Encoded, WarpEditor, painted, rendered
@@ -185,8 +185,7 @@ def _local_error(wanted: np.ndarray, got: np.ndarray) -> np.ndarray:
 
 def _tensor(crop: np.ndarray, device: str) -> torch.Tensor:
     """(1, 3, S, S) in [-1, 1]."""
-    images = torch.from_numpy(crop).permute(2, 0, 1)[None].to(device).float() / 127.5 - 1
-    return images.contiguous(memory_format=FASTEST)
+    return as_images(crop[None], device).contiguous(memory_format=FASTEST)
 
 
 def _affects(targets: np.ndarray | list[Point]) -> torch.Tensor:

@@ -7,7 +7,7 @@ import torch
 
 from faceedit.circumplex import Affect
 from faceedit.config import JUDGE_WEIGHTS
-from faceedit.device import in_batches, resolve_device
+from faceedit.device import as_images, in_batches, resolve_device
 from faceedit.face import Face, alignment, crop_face
 from faceedit.model.estimator import CROP_SIZE, EXPRESSIONS
 from faceedit.weights import Weights, load_weights
@@ -54,7 +54,7 @@ class AffectEstimator:
         """affect (N, 2), not clipped, and expression probabilities (N, 8) of aligned crops (N, S, S, 3) uint8."""
 
         def estimate(batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            affect, logits = self.model(batch.to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1)
+            affect, logits = self.model(as_images(batch, self.device))
             return affect.cpu(), logits.softmax(1).cpu()
 
         affect, probabilities = zip(*in_batches(estimate, torch.from_numpy(crops), BATCH), strict=True)

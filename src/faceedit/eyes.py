@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import torch
 
+from faceedit.device import as_images
 from faceedit.eyelids import Eye, sampled, smoothstep
 from faceedit.model.landmarks import Landmarker, places
 from faceedit.weights import load_weights
@@ -39,7 +40,7 @@ class EyeFinder:
 
     def find(self, crop: np.ndarray, fine: np.ndarray) -> tuple[Eye, ...]:
         """The two eyes of an aligned crop (S, S, 3) uint8, and the same crop at more pixels (P, P, 3)."""
-        images = torch.from_numpy(crop).to(self._device).permute(2, 0, 1)[None].float() / 127.5 - 1
+        images = as_images(crop[None], self._device)
         with torch.inference_mode():
             (landmarks,) = self._model(images).double().cpu().numpy()
         grey = cv2.GaussianBlur(cv2.cvtColor(fine, cv2.COLOR_RGB2GRAY), (0, 0), 0.0036 * len(fine))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from faceedit.device import in_batches
+from faceedit.device import as_images, in_batches
 from faceedit.errors import UnreadableError, UsageError, WeightsError
 from faceedit.face import Face, crop_face, similarity
 from faceedit.model.embedder import LANDMARKS, SIZE, MobileFaceNet
@@ -38,8 +38,7 @@ class FaceEmbedder:
         crops = np.stack([self._crop(image, face) for image in images])
 
         def vectors(batch: torch.Tensor) -> torch.Tensor:
-            images = batch.to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
-            return nn.functional.normalize(self.network(images).float()).cpu()
+            return nn.functional.normalize(self.network(as_images(batch, self.device)).float()).cpu()
 
         return torch.cat(list(in_batches(vectors, torch.from_numpy(crops), BATCH)))
 
