@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from faceedit.train.augment import augment, jpeg, recrop
+from faceedit.train.augment import affinities, augment, jpeg, recrop, replaced, resampled
 from faceedit.train.parallel import Processes, Share
 from tests.conftest import draw_face
 
@@ -34,6 +34,20 @@ def test_a_crop_is_augmented_alike_on_any_process(images, count):
     for index in range(count):
         share = Share(8, Processes(index, count))
         torch.testing.assert_close(augment(images[share.here], 48, share.draws(0)), whole[share.here])
+
+
+def test_landmarks_go_where_a_new_crop_takes_what_they_mark():
+    points = torch.tensor([(0.3, 0.4), (0.6, 0.7), (0.5, 0.2)]).expand(8, -1, -1)
+    y, x = torch.meshgrid(*[(torch.arange(64) + 0.5) / 64] * 2, indexing="ij")
+    theta = affinities(Share(8).draws(0), 0.3, 0.2, 0.05, 0.1)
+    there = replaced(points, theta)
+    assert (there - points).norm(dim=2).mean() > 0.02
+    for before, after in zip(points.unbind(1), there.unbind(1), strict=True):
+        near = (x - before[:, :1, None]) ** 2 + (y - before[:, 1:, None]) ** 2
+        blob = resampled(torch.exp(-near / 0.03**2)[:, None].expand(-1, 3, -1, -1), theta, 64)[:, 0]
+        mass = blob.sum((1, 2))
+        found = torch.stack([(blob * x).sum((1, 2)) / mass, (blob * y).sum((1, 2)) / mass], dim=1)
+        torch.testing.assert_close(found, after, atol=0.004, rtol=0)
 
 
 def test_recropping_stays_within_its_limits(images):

@@ -36,14 +36,33 @@ def augment(images: torch.Tensor, size: int, draws: Draws) -> torch.Tensor:
 
 def recrop(images: torch.Tensor, size: int, draws: Draws) -> torch.Tensor:
     """Each crop mirrored or not, shifted, scaled and turned at random; what lies outside is mirrored into it."""
-    count = len(images)
-    angle, log_scale, x, y = ((draws.rand() * 2 - 1) * most for most in (ANGLE, LOG_SCALE, 2 * SHIFT, 2 * SHIFT))
-    mirror = draws.coins() * 2.0 - 1
-    scale = log_scale.exp()
-    cos, sin = scale * angle.cos(), scale * angle.sin()
-    theta = torch.stack([torch.stack([mirror * cos, -sin, x], 1), torch.stack([mirror * sin, cos, y], 1)], 1)
-    grid = functional.affine_grid(theta.to(images.device), [count, 3, size, size], align_corners=False)
+    theta = affinities(draws, ANGLE, LOG_SCALE, SHIFT)
+    theta[:, :, 0] *= draws.coins()[:, None] * 2.0 - 1
+    return resampled(images, theta, size)
+
+
+def affinities(draws: Draws, angle: float, log_scale: float, shift: float, stretch: float = 0) -> torch.Tensor:
+    """Random turns, scales, shifts and stretches along any axis, each at most so large: (N, 2, 3), from new crops to
+    old, both in [-1, 1]; stretches are natural logarithms, as scales are."""
+    most = angle, log_scale, 2 * shift, 2 * shift, stretch, stretch
+    turn, growth, x, y, along, across = ((draws.rand() * 2 - 1) * limit for limit in most)
+    cos, sin = growth.exp() * turn.cos(), growth.exp() * turn.sin()
+    shape = torch.stack([torch.stack([along, across], 1), torch.stack([across, -along], 1)], 1)
+    turned = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
+    return torch.cat([turned @ torch.matrix_exp(shape), torch.stack([x, y], 1)[..., None]], dim=2)
+
+
+def resampled(images: torch.Tensor, theta: torch.Tensor, size: int) -> torch.Tensor:
+    """The crops after `theta` (N, 2, 3), see `affinities`, (N, 3, size, size)."""
+    grid = functional.affine_grid(theta.to(images.device), [len(images), 3, size, size], align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def replaced(points: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+    """Where points (N, K, 2) of crops, as shares of their side, lie after `theta` (N, 2, 3), see `affinities`."""
+    theta = theta.to(points.device)
+    old = 2 * points - 1 - theta[:, None, :, 2]
+    return (torch.linalg.solve(theta[:, :, :2], old.mT).mT + 1) / 2
 
 
 def recolour(images: torch.Tensor, draws: Draws) -> torch.Tensor:
