@@ -8,10 +8,12 @@ from faceedit.config import WarpConfig
 from faceedit.engine import ENGINES, WarpEngine, difference
 from faceedit.face import FINER
 from faceedit.model.caae import Caae
+from faceedit.model.landmarks import POINTS
 from faceedit.model.warp import WarpEditor
 from faceedit.weights import build
 from tests.conftest import TINY, TINY_WARP, draw_face
 
+LANDMARKS = np.random.default_rng(1).uniform(0, 1, (len(POINTS), 2))
 TARGETS = np.random.default_rng(0).uniform(-1, 1, (20, 2))
 
 
@@ -23,7 +25,7 @@ def engine(request):
 
 
 def test_decoding_in_batches_is_decoding_one_by_one(engine):
-    code = engine.encode(draw_face(32), Affect(0.1, 0.2))
+    code = engine.encode(draw_face(32), Affect(0.1, 0.2), LANDMARKS)
     together = list(engine.edits(code, TARGETS))
     assert len(together) == 20
     for target, (flow, paint) in zip(TARGETS, together, strict=True):
@@ -37,7 +39,7 @@ def test_decoding_in_batches_is_decoding_one_by_one(engine):
 
 
 def test_where_memory_is_full_batches_are_halved_down_to_one(engine):
-    code = engine.encode(draw_face(32), Affect(0.1, 0.2))
+    code = engine.encode(draw_face(32), Affect(0.1, 0.2), LANDMARKS)
     whole = list(engine.edits(code, TARGETS))
     tried, room = [], 0
 
@@ -60,14 +62,14 @@ def test_where_memory_is_full_batches_are_halved_down_to_one(engine):
 
 def test_an_edit_to_the_source_is_nothing(engine):
     source = Affect(0.1, 0.2)
-    code = engine.encode(draw_face(32), source)
+    code = engine.encode(draw_face(32), source, LANDMARKS)
     ((flow, paint),) = engine.edits(code, np.array([(source.valence, source.arousal)]))
     assert not flow.any()
     assert not paint.any()
 
 
 def test_drawings_are_crops(engine):
-    code = engine.encode(draw_face(32), Affect(0.1, 0.2))
+    code = engine.encode(draw_face(32), Affect(0.1, 0.2), LANDMARKS)
     drawings = engine.drawings(code, TARGETS)
     assert drawings.shape == (20, 32, 32, 3)
     assert drawings.dtype == np.uint8
@@ -87,10 +89,9 @@ def test_the_difference_of_two_drawings_turns_one_into_the_other():
 def test_a_photo_edited_at_the_networks_own_size_is_their_drawing():
     torch.manual_seed(0)
     engine = WarpEngine(WarpEditor(WarpConfig()).eval(), "cpu")
-    for layer, strength in ((engine.model.decoder.to_edit, 1.0), (engine.model.decoder.mouth[-1], 1.0)):
-        torch.nn.init.normal_(layer.weight, std=strength)
+    torch.nn.init.normal_(engine.model.decoder.to_edit.weight)
     crop = draw_face(96)
-    code = engine.encode(crop, Affect(0, 0))
+    code = engine.encode(crop, Affect(0, 0), LANDMARKS)
     ((flow, paint),) = engine.edits(code, TARGETS[:1])
     assert paint[..., 3].max() == 1
     assert 0 < (paint[..., 3] > 0).mean() < 0.9
@@ -101,4 +102,4 @@ def test_a_photo_edited_at_the_networks_own_size_is_their_drawing():
     painted = moved * (1 - paint[..., 3:]) + 255 * paint[..., :3]
     middle = slice(30, 66), slice(30, 66)  # where nothing fades
     drawn = engine.drawings(code, TARGETS[:1])[0]
-    assert np.abs(painted - drawn)[middle].mean() < 3  # without the flow 30, and 13 where nothing is hidden
+    assert np.abs(painted - drawn)[middle].mean() < 5  # without the flow 26, and 48 where nothing is hidden

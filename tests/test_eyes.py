@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from faceedit.eyelids import Eye, eyeballs
-from faceedit.eyes import EyeFinder
+from faceedit.eyes import LandmarkFinder, find_eyes
 from faceedit.face import FINER, FaceDetector, alignment, apply_edit, crop_face, scaled
 from faceedit.image import read_photo
 from tests.conftest import ASTRONAUT
@@ -88,12 +88,12 @@ def test_eyes_that_are_closed_or_not_seen_clearly_are_left_to_the_flow(above, be
 
 def test_the_irises_of_a_photo_are_found_also_in_its_mirror():
     photo = read_photo(ASTRONAUT).pixels
-    finder, detector = EyeFinder(), FaceDetector()
+    finder, detector = LandmarkFinder(), FaceDetector()
     found = []
     for image in (photo, photo[:, ::-1].copy()):
         matrix = alignment(detector.detect(image)[0].landmarks, SIZE)
-        crops = crop_face(image, matrix, SIZE), crop_face(image, scaled(matrix, FINER), SIZE * FINER)
-        eyes = finder.find(*crops)
+        landmarks = finder.find(crop_face(image, matrix, SIZE))
+        eyes = find_eyes(landmarks, crop_face(image, scaled(matrix, FINER), SIZE * FINER))
         inverse = cv2.invertAffineTransform(matrix)
         found.append([inverse[:, :2] @ (eye.iris * SIZE - 0.5) + inverse[:, 2] for eye in eyes])
         assert eyes[0].radius == eyes[1].radius
@@ -106,4 +106,4 @@ def test_the_irises_of_a_photo_are_found_also_in_its_mirror():
 
 def test_a_crop_without_eyes_is_not_trusted():
     crop = np.full((SIZE, SIZE, 3), 120, np.uint8)
-    assert [eye.trust for eye in EyeFinder().find(crop, crop)] == [0, 0]
+    assert [eye.trust for eye in find_eyes(LandmarkFinder().find(crop), crop)] == [0, 0]

@@ -4,7 +4,10 @@ import torch
 from faceedit.face import TEMPLATE, FaceDetector, alignment, crop_face
 from faceedit.image import read_photo
 from faceedit.model.landmarks import IRISES, LIPS, LOWER_LIP, NOSE_TIP, POINTS, STILL, UPPER_LIP, mirrored, places
-from faceedit.train.geometry import DEEP, GRID, LOWER, UPPER, Geometry, depth, kept_edge, opening, teeth
+from faceedit.model.lips import GRID, LOWER, UPPER, bare, between, brightness, opening, state
+from faceedit.model.motion import DEEP, Motion, depth, kept_edge
+from faceedit.model.palette import palette
+from faceedit.train.geometry import fit, parting
 from faceedit.weights import load_weights
 from tests.conftest import ASTRONAUT
 
@@ -17,6 +20,17 @@ def mean():
     for lip, y in ((UPPER_LIP, 0.70), (LOWER_LIP, 0.74)):
         landmarks[0, places(lip)] = torch.stack([torch.linspace(0.35, 0.65, 11), torch.full((11,), y)], dim=1)
     return landmarks[0]
+
+
+def fitted(landmarks, affect, shown=None):
+    motion = Motion()
+    fit(motion, landmarks, torch.zeros(len(affect), *GRID) if shown is None else shown, affect)
+    return motion
+
+
+def drawn(motion, before, after, target, teeth):
+    """What `Motion.mouths` draws in whole crops of 96 pixels."""
+    return motion.mouths(after, kept_edge(before, after, teeth), target, 96, slice(0, 96), slice(0, 96))
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +46,7 @@ def geometry(mean):
     faces = torch.view_as_real(torch.view_as_complex(faces - 0.5) * turn) + 0.5
     shown = (0.5 + affect[:, :1, None]).expand(-1, *GRID).clone()
     shown[:, :, [0, 1, -2, -1]] = 0
-    return Geometry(faces, shown, torch.ones(1000), affect, "cpu"), affect, turn
+    return fitted(faces, affect, shown), faces, affect, turn
 
 
 def test_mirrored_twice_is_the_same(mean):
@@ -44,10 +58,11 @@ def test_mirrored_twice_is_the_same(mean):
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_landmarks_move_as_affect_moves_them_in_the_photos(geometry, mirror):
-    moves, affect, turn = geometry
+    moves, faces, affect, turn = geometry
     chosen = torch.arange(4)
     target = torch.tensor([[0.2, 0.4]]).expand(4, -1)
-    before, after = moves.moved(chosen, torch.full((4,), mirror), affect[chosen], target)
+    before = mirrored(faces[chosen]) if mirror else faces[chosen]
+    after = moves(before, affect[chosen], target)
     turned = turn[chosen].conj() if mirror else turn[chosen]
     way = torch.view_as_complex(after - before) / turned
     torch.testing.assert_close(way.abs()[:, places(STILL)], torch.zeros(4, len(STILL)), atol=2e-3, rtol=0)
@@ -56,9 +71,10 @@ def test_landmarks_move_as_affect_moves_them_in_the_photos(geometry, mirror):
 
 
 def test_lips_close_and_do_not_cross(geometry):
-    moves, affect, _ = geometry
+    moves, faces, affect, _ = geometry
     chosen = affect[:, 1].argsort()[-4:]  # open mouths
-    before, after = moves.moved(chosen, torch.zeros(4, dtype=torch.bool), affect[chosen], affect[chosen] - 2.0)
+    before = faces[chosen]
+    after = moves(before, affect[chosen], affect[chosen] - 2.0)
     assert (opening(before) > 0.05).all()
     torch.testing.assert_close(opening(after), torch.zeros(4))
 
@@ -74,7 +90,7 @@ def test_how_deep_a_place_lies_between_the_lips(mean):
 def test_teeth_are_seen_between_the_lips_only(mean):
     images = torch.full((1, 3, 96, 96), 0.2)
     images[:, :, 67:72] = torch.linspace(-1, 0.9, 96)  # dark at the left, teeth at the right
-    (seen,), _ = teeth(images, mean[None])
+    (seen,) = brightness(between(images, mean[None]), palette(images))
     assert seen.shape == GRID
     assert (seen.diff(dim=1) > 0).all()
     assert 0.2 < seen[0, 0] < 0.45  # at the corner of the mouth, not of the crop
@@ -88,12 +104,12 @@ def test_only_teeth_are_kept(mean):
     images[1, :, 67:72, 34:62] = torch.tensor(white)[:, None, None]
     images[2, :, 67:72, 34:62] = -0.8
     before = mean.expand(3, -1, -1)
-    bare = teeth(images, before)[1]
-    assert bare[1] > 0.8
-    assert bare[[0, 2]].max() < 0.1
+    teeth = bare(between(images, before), palette(images))
+    assert teeth[1] > 0.8
+    assert teeth[[0, 2]].max() < 0.1
     after = before.clone()
     after[:, LOWER, 1] += 0.05
-    counts = kept_edge(before, after, bare)[1]
+    counts = kept_edge(before, after, teeth)[1]
     assert counts[1] == pytest.approx(1)
     assert counts[[0, 2]].max() < 0.6
 
@@ -105,74 +121,96 @@ def test_a_turned_face_moves_as_it_looks_from_there(mean):
     faces[:, places(NOSE_TIP), 0] += 0.2 * aside
     corners = places((61, 291))
     faces[:, corners, 0] += 0.1 * affect[:, :1] * (torch.tensor([[-1.0, 1.0]]) - aside)  # less on the far side
-    moves = Geometry(faces, torch.zeros(4000, *GRID), torch.ones(4000), affect, "cpu")
+    moves = fitted(faces, affect)
     chosen = aside[:, 0].argsort()[-4:]
     for mirror, (near, far) in ((False, (0, 1)), (True, (1, 0))):
         target = affect[chosen] + torch.tensor([0.3, 0.0])
-        before, after = moves.moved(chosen, torch.full((4,), mirror), affect[chosen], target)
+        before = mirrored(faces[chosen]) if mirror else faces[chosen]
+        after = moves(before, affect[chosen], target)
         way = (after - before)[:, corners, 0].abs()
         torch.testing.assert_close(way[:, near], torch.full((4,), 0.045), atol=3e-3, rtol=0)
         torch.testing.assert_close(way[:, far], torch.full((4,), 0.015), atol=3e-3, rtol=0)
 
 
+def test_lips_open_as_others_do_whatever_they_did_before(mean):
+    """Some lips are wider apart, at any affect, and bring down the chin; and faces seem turned up by that, in part."""
+    draws = torch.Generator().manual_seed(3)
+    affect, apart, up = torch.rand(4000, 2, generator=draws) - 0.5, *torch.rand(2, 4000, 1, generator=draws)
+    faces = mean.repeat(4000, 1, 1)
+    lower = [place for place in places(LOWER_LIP) if place not in places(UPPER_LIP)]
+    chin = places((152,))
+    faces[:, lower, 1] += 0.08 * affect[:, 1:] + 0.04 * apart
+    faces[:, chin, 1] += 0.02 * apart
+    faces[:, places(NOSE_TIP), 1] -= 0.05 * (apart + up)
+    moves = fitted(faces, affect)
+    chosen = torch.cat([apart[:, 0].argsort()[:4], apart[:, 0].argsort()[-4:]])
+    source = affect[chosen]
+    for way, gone in ((0.0, 0.0), (0.25, 0.35), (0.6, 0.7)):
+        target = source - way * torch.sign(source) * torch.tensor([1.0, 0.0])
+        before, after = faces[chosen], moves(faces[chosen], source, target)
+        nearer = gone * 0.04 * (0.5 - apart[chosen, 0])
+        torch.testing.assert_close(opening(after) - opening(before), nearer, atol=2e-3, rtol=0)
+        torch.testing.assert_close((after - before)[:, chin[0], 1], nearer / 2, atol=1e-3, rtol=0)
+
+
 def test_a_mouth_is_drawn_where_lips_part_that_were_closed(geometry):
-    moves, affect, _ = geometry
-    closed, mirror = affect[:, 1].argsort()[:4], torch.zeros(4, dtype=torch.bool)
+    moves, faces, affect, _ = geometry
+    closed = affect[:, 1].argsort()[:4]
     target = torch.tensor([[0.4, 0.45]]).expand(4, -1)
-    before, after = moves.moved(closed, mirror, affect[closed], target)
+    before, after = faces[closed], moves(faces[closed], affect[closed], target)
     kept, counts = kept_edge(before, after, torch.ones(4))
     assert torch.equal(kept, after[:, UPPER])
     assert not counts.any()
-    deep, logits, parts = moves.mouths(before, after, (kept, counts), target, 96)
+    (deep, logits), parts = drawn(moves, before, after, target, torch.ones(4)), parting(before, after, 96)
     inside = depth(after, 96)[:, None] > 1
     assert inside.flatten(1).any(1).all()
     assert deep[inside].min() > 1
     assert (logits[inside] > 0).float().mean() > 0.7  # teeth, but for the corners
     assert parts[inside].min() == 1
     # What stays closed is neither drawn nor free to part.
-    before, after = moves.moved(closed, mirror, affect[closed], affect[closed])
+    after = moves(before, affect[closed], affect[closed])
     assert opening(before).max() < 0.01
-    deep, _, parts = moves.mouths(before, after, kept_edge(before, after, torch.ones(4)), affect[closed], 96)
+    (deep, _), parts = drawn(moves, before, after, affect[closed], torch.ones(4)), parting(before, after, 96)
     assert deep.max() < 0.5
     assert parts.max() < 0.5
     assert deep.min() < -DEEP
 
 
 def test_an_open_mouth_keeps_what_it_shows_and_is_drawn_below_it(geometry):
-    moves, affect, _ = geometry
-    chosen, mirror = (affect[:, 1] - 0.2).abs().argsort()[:4], torch.zeros(4, dtype=torch.bool)
+    moves, faces, affect, _ = geometry
+    chosen = (affect[:, 1] - 0.2).abs().argsort()[:4]
     target = torch.tensor([[0.0, 1.0]]).expand(4, -1)
-    before, after = moves.moved(chosen, mirror, affect[chosen], target)
+    before, after = faces[chosen], moves(faces[chosen], affect[chosen], target)
     after[:, UPPER, 1] += 0.02
     kept, counts = kept_edge(before, after, torch.ones(4))
     assert counts.tolist() == [1, 1, 1, 1]
     middle = len(UPPER) // 2
     lower = LOWER[middle]
     torch.testing.assert_close(kept[:, middle, 1], before[:, lower, 1])  # teeth stay where they are
-    deep, logits, parts = moves.mouths(before, after, (kept, counts), target, 96)
+    (deep, logits), parts = drawn(moves, before, after, target, torch.ones(4)), parting(before, after, 96)
     column = 48
     inside = depth(after, 96)[:, :, column] > 0.5
-    drawn = deep[:, 0, :, column] > 0.5
-    assert (drawn <= inside).all()
-    share = drawn.sum(1) / inside.sum(1)
+    seen = deep[:, 0, :, column] > 0.5
+    assert (seen <= inside).all()
+    share = seen.sum(1) / inside.sum(1)
     new = after[:, lower, 1] - before[:, lower, 1]
     torch.testing.assert_close(share, new / opening(after), atol=0.15, rtol=0)
     for i in range(4):  # at the bottom
-        assert drawn[i].nonzero().max() == inside[i].nonzero().max()
+        assert seen[i].nonzero().max() == inside[i].nonzero().max()
     assert parts[:, 0][depth(after, 96) > 0].min() == 1
     assert logits.max() < 0
     # Where lips close, nothing of it counts.
-    before, after = moves.moved(chosen, mirror, affect[chosen], affect[chosen] - 0.3)
+    after = moves(before, affect[chosen], affect[chosen] - 0.3)
     assert not kept_edge(before, after, torch.ones(4))[1].any()
 
 
 def test_lips_that_turn_back_on_themselves_give_numbers_still(geometry):
-    moves, affect, _ = geometry
-    chosen, mirror = torch.arange(4), torch.zeros(4, dtype=torch.bool)
-    before, after = moves.moved(chosen, mirror, affect[chosen], affect[chosen] + 0.3)
+    moves, faces, affect, _ = geometry
+    before = faces[:4]
+    after = moves(before, affect[:4], affect[:4] + 0.3)
     after[:, UPPER[-3:], 0] -= 0.1
     after[:, LOWER[-3:], 0] -= 0.1
-    for found in moves.mouths(before, after, kept_edge(before, after, torch.ones(4)), affect[chosen] + 0.3, 96):
+    for found in (*drawn(moves, before, after, affect[:4] + 0.3, torch.ones(4)), parting(before, after, 96)):
         assert found.isfinite().all()
 
 
@@ -188,4 +226,9 @@ def test_the_published_network_finds_the_landmarks_of_a_photo():
     assert (found - flipped).norm(dim=1).mean() < 0.02
     mouth = found[places(LIPS)]
     torch.testing.assert_close(mouth.mean(0), torch.tensor([0.5, 0.7]), atol=0.04, rtol=0)
-    assert opening(found[None]) > 0.03  # she smiles
+    teeth = bare(between(image, found[None]), palette(image))
+    apart, shown = state(found[None], teeth)[0]
+    assert apart > 0.3  # she smiles
+    assert shown > 0.9
+    found[places(LOWER_LIP)] = found[places(UPPER_LIP)]
+    assert not state(found[None], teeth).any()

@@ -3,6 +3,8 @@ import torch
 
 from faceedit.config import MODELS, EstimatorTraining, WarpTraining
 from faceedit.face import feather_mask
+from faceedit.model.landmarks import POINTS
+from faceedit.model.palette import palette
 from faceedit.model.warp import (
     Decoder,
     Edit,
@@ -10,7 +12,6 @@ from faceedit.model.warp import (
     WarpEditor,
     around_mouth,
     painted,
-    palette,
     rendered,
     warped,
 )
@@ -19,6 +20,8 @@ from faceedit.train.loop import train
 from faceedit.train.warp import _bend
 from faceedit.weights import load_weights
 from tests.conftest import TINY_ESTIMATOR, TINY_WARP
+
+LANDMARKS = torch.rand(1, len(POINTS), 2, generator=torch.Generator().manual_seed(2))
 
 
 @pytest.fixture
@@ -29,26 +32,25 @@ def images():
 def test_an_edit_to_the_source_is_nothing_and_to_another_affect_is_something(images):
     torch.manual_seed(0)
     model = WarpEditor(TINY_WARP).eval()
-    source = torch.tensor([[0.2, 0.1]]).expand(3, -1)
-    torch.nn.init.constant_(model.decoder.mouth[-1].bias, 10)
-    nothing = model(images, source, source)
+    landmarks, source = LANDMARKS.expand(3, -1, -1), torch.tensor([[0.2, 0.1]]).expand(3, -1)
+    nothing = model(images, landmarks, source, source)
     assert not nothing.flow.any()
     assert not painted(nothing).any()
     assert not painted(nothing, 4).any()
-    edit = model(images, source, source + torch.tensor([0.3, 0.2]))
+    edit = model(images, landmarks, source, source + torch.tensor([0.3, 0.2]))
     assert edit.flow.shape == (3, 2, 32, 32)
     assert edit.colour.shape == images.shape
     assert edit.flow.abs().max() > 0
-    near = [painted(model(images, source, source + step)).abs().mean() for step in (0.001, 0.01, 0.1)]
+    near = [painted(model(images, landmarks, source, source + step)).abs().mean() for step in (0.001, 0.01, 0.1)]
     assert near[0] < near[1] < near[2]  # no jump at the source
 
 
 def test_encoding_once_serves_every_target(images):
     model = WarpEditor(TINY_WARP).eval()
-    encoded = model.encoder(images[:1]).expand(4)
+    encoded = model.encoder(images[:1], LANDMARKS).expand(4)
     targets = torch.rand(4, 2)
     together = model.decoder(encoded, torch.zeros(4, 2), targets)
-    alone = model(images[:1], torch.zeros(1, 2), targets[2:3])
+    alone = model(images[:1], LANDMARKS, torch.zeros(1, 2), targets[2:3])
     for a, b in zip(together, alone, strict=True):
         torch.testing.assert_close(a[2:3], b, atol=1e-5, rtol=1e-4)
 
@@ -56,7 +58,7 @@ def test_encoding_once_serves_every_target(images):
 def test_a_latent_fills_its_range_and_stays_where_a_tanh_learns(images):
     encoder = WarpEditor(TINY_WARP).encoder
     torch.nn.init.normal_(encoder.to_z.weight, std=100)
-    z = encoder(images).z
+    z = encoder(images, LANDMARKS.expand(3, -1, -1)).z
     assert z.abs().max() < 1
     assert z.abs().mean() < 0.8
 
@@ -83,12 +85,12 @@ def strongest(images):
     model = WarpEditor(TINY_WARP).eval()
     torch.nn.init.normal_(model.decoder.to_edit.weight, std=10)
     count = len(images)
-    return model(images, torch.zeros(count, 2), torch.full((count, 2), 0.5)).colour
+    return model(images, LANDMARKS.expand(count, -1, -1), torch.zeros(count, 2), torch.full((count, 2), 0.5)).colour
 
 
 def test_a_face_is_shaded_only_so_far(images):
     colour = strongest(images)
-    assert 0.9 * Decoder.most_colour < colour.abs().max() <= Decoder.most_colour
+    assert 0.8 * Decoder.most_colour < colour.abs().max() <= Decoder.most_colour
 
 
 def test_shading_is_smooth_however_rough_the_face(images):
@@ -217,7 +219,7 @@ def test_the_editor_trains_and_is_published(prepared, tiny_judge, tmp_path):
     training = WarpTraining(epochs=8, batch=4, guide=str(tiny_judge), save_minutes=60)
     reports = []
     train(prepared, tmp_path / "run", training, TINY_WARP, report=reports.append)
-    assert {"affect", "geometry", "mouth", "adversarial", "cycle", "bend", "image_critic"} <= reports[-1].losses.keys()
+    assert {"affect", "geometry", "adversarial", "cycle", "bend", "image_critic"} <= reports[-1].losses.keys()
     assert list((tmp_path / "run" / "sheets").glob("edits-*.png"))
     export_weights(tmp_path / "run", tmp_path / "tiny.safetensors")
     weights = load_weights(str(tmp_path / "tiny.safetensors"))

@@ -49,7 +49,6 @@ class WarpConfig:
     z_dim: int = 64
     channels: tuple[int, ...] = (32, 64, 96, 128)  # at half size, then after each step
     condition_dim: int = 128
-    mouth_channels: int = 32
     discriminator_channels: tuple[int, ...] = (64, 128, 256)  # of the guide's stages whose maps it reads
     discriminator_hidden: int = 64
     latent_channels: tuple[int, ...] = (64, 32, 16)
@@ -114,7 +113,6 @@ class WarpTraining(TrainConfig):
     landmarks: str = "landmarks"
     affect_weight: float = 3.0
     geometry_weight: float = 3.0
-    mouth_weight: float = 3.0
     adversarial_weight: float = 0.5
     latent_weight: float = 0.03
     bend_weight: float = 3.5

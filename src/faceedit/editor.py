@@ -15,7 +15,7 @@ from faceedit.engine import ENGINES, Engine
 from faceedit.errors import UsageError
 from faceedit.estimate import AffectEstimator
 from faceedit.eyelids import Eye
-from faceedit.eyes import EyeFinder
+from faceedit.eyes import LandmarkFinder, find_eyes
 from faceedit.face import FINER, Face, FaceDetector, alignment, apply_edit, blur, crop_face, scaled
 from faceedit.request import Request, select_faces
 from faceedit.sheet import circumplex_grid, paper_sheet
@@ -63,7 +63,7 @@ class FaceEditor:
         self.judge = judge
         self.support = weights.support
         self.device = device
-        self.eye_finder = EyeFinder(device)
+        self.landmark_finder = LandmarkFinder(device)
         self.engine: Engine = ENGINES[weights.kind](weights.model, device)
 
     @classmethod
@@ -120,8 +120,9 @@ class FaceEditor:
         crop = crop_face(image, matrix, self.engine.size)
         fine = crop_face(image, scaled(matrix, FINER), self.engine.size * FINER)
         more = max((blur(fine) / FINER) ** 2 - SHARPEST**2, 0) ** 0.5
-        eyes = self.eye_finder.find(crop, fine)
-        return EncodedFace(matrix, crop, source, self.engine.encode(crop, source), more, eyes)
+        landmarks = self.landmark_finder.find(crop)
+        code = self.engine.encode(crop, source, landmarks)
+        return EncodedFace(matrix, crop, source, code, more, find_eyes(landmarks, fine))
 
     def fields(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The edit, flow and paint, of an encoded face to each target (N, 2) or the nearest learnt: see `engine`."""

@@ -34,8 +34,9 @@ class Engine(Protocol):
 
     size: int
 
-    def encode(self, crop: np.ndarray, source: Affect) -> Any:
-        """A face that shows the source affect, brought to where targets can be decoded; opaque to the caller."""
+    def encode(self, crop: np.ndarray, source: Affect, landmarks: np.ndarray) -> Any:
+        """A face that shows the source affect, with landmarks (K, 2) in shares of the crop's side, brought to where
+        targets can be decoded; opaque to the caller."""
 
     def edits(self, code: Any, targets: np.ndarray) -> Iterator[Fields]:
         """The edit, flow and paint, to each target."""
@@ -62,7 +63,7 @@ class CaaeEngine:
         self.model, self.device = model.to(memory_format=FASTEST), device
         self.size = model.config.image_size
 
-    def encode(self, crop: np.ndarray, source: Affect) -> CaaeCode:
+    def encode(self, crop: np.ndarray, source: Affect, landmarks: np.ndarray) -> CaaeCode:
         with torch.inference_mode():
             z = self.model.encoder(_tensor(crop, self.device))
         return CaaeCode(z, next(self._decoded(z, np.array([source.pair]))))
@@ -77,14 +78,14 @@ class CaaeEngine:
 
     def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
         with torch.inference_mode():
-            self.model(_tensor(crop, self.device), _affects([target.pair]).to(self.device)).cpu()
+            self.model(_tensor(crop, self.device), _floats([target.pair]).to(self.device)).cpu()
 
     def _decoded(self, z: torch.Tensor, targets: np.ndarray) -> Iterator[np.ndarray]:
         def decode(affect: torch.Tensor) -> np.ndarray:
             images = self.model.generator(z.expand(len(affect), -1), affect.to(self.device))
             return ((images + 1) / 2).permute(0, 2, 3, 1).float().cpu().numpy()
 
-        for images in in_batches(decode, _affects(targets), BATCH):
+        for images in in_batches(decode, _floats(targets), BATCH):
             yield from images
 
 
@@ -103,10 +104,11 @@ class WarpEngine:
         self.model, self.device = model.to(memory_format=FASTEST), device
         self.size = model.config.image_size
 
-    def encode(self, crop: np.ndarray, source: Affect) -> WarpCode:
+    def encode(self, crop: np.ndarray, source: Affect, landmarks: np.ndarray) -> WarpCode:
+        images = _tensor(crop, self.device)
         with torch.inference_mode():
-            encoded = self.model.encoder(_tensor(crop, self.device))
-        return WarpCode(encoded, _affects([source.pair]).to(self.device))
+            encoded = self.model.encoder(images, _floats(landmarks[None]).to(self.device))
+        return WarpCode(encoded, _floats([source.pair]).to(self.device))
 
     def edits(self, code: WarpCode, targets: np.ndarray) -> Iterator[Fields]:
         def draw(affect: torch.Tensor) -> Iterator[Fields]:
@@ -119,7 +121,7 @@ class WarpEngine:
             fields = edit.flow * (self.size / 2), paint
             return zip(*(field.permute(0, 2, 3, 1).float().cpu().numpy() for field in fields), strict=True)
 
-        for fields in in_batches(draw, _affects(targets), BATCH):
+        for fields in in_batches(draw, _floats(targets), BATCH):
             yield from fields
 
     def drawings(self, code: WarpCode, targets: np.ndarray) -> np.ndarray:
@@ -129,12 +131,13 @@ class WarpEngine:
             drawn = rendered(*self._decoded(code, affect), mask)
             return _to_uint8(((drawn + 1) / 2).permute(0, 2, 3, 1).cpu().numpy())
 
-        return np.concatenate(list(in_batches(draw, _affects(targets), BATCH)))
+        return np.concatenate(list(in_batches(draw, _floats(targets), BATCH)))
 
     def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
         with torch.inference_mode():
-            affects = (_affects([affect.pair]).to(self.device) for affect in (source, target))
-            for field in self.model(_tensor(crop, self.device), *affects):
+            affects = (_floats([affect.pair]).to(self.device) for affect in (source, target))
+            landmarks = self.model.decoder.motion.mean[None]  # any take as long
+            for field in self.model(_tensor(crop, self.device), landmarks, *affects):
                 field.cpu()
 
     def _decoded(self, code: WarpCode, affect: torch.Tensor) -> tuple[torch.Tensor, Edit]:
@@ -188,9 +191,9 @@ def _tensor(crop: np.ndarray, device: str) -> torch.Tensor:
     return as_images(crop[None], device).contiguous(memory_format=FASTEST)
 
 
-def _affects(targets: np.ndarray | list[Point]) -> torch.Tensor:
-    """The targets, (N, 2) on the CPU."""
-    return torch.from_numpy(np.asarray(targets, np.float32))
+def _floats(values: np.ndarray | list[Point]) -> torch.Tensor:
+    """The values as float32, on the CPU."""
+    return torch.from_numpy(np.asarray(values, np.float32))
 
 
 def _to_uint8(images: np.ndarray) -> np.ndarray:

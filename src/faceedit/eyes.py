@@ -1,4 +1,4 @@
-"""Finding the eyes of an aligned face: lids by landmarks, and irises more closely than these, by their edges."""
+"""Finding the landmarks of an aligned face, and its eyes: lids by these, and irises more closely, by their edges."""
 
 from typing import NamedTuple
 
@@ -30,31 +30,35 @@ MOST_CONTRAST = 60  # of 255, as more would be a lid, or a highlight
 CLEAR = (6, 16)  # contrast of an iris: below the first none is believed in, from the second on it is
 
 
-class EyeFinder:
-    """Finds the eyes of aligned faces, by the network that finds landmarks."""
+class LandmarkFinder:
+    """Finds the landmarks of aligned faces, by the network that ships."""
 
     def __init__(self, device: str = "cpu"):
         model = load_weights("landmarks", device, ("landmarks",)).model
         assert isinstance(model, Landmarker)
         self._model, self._device = model, device
 
-    def find(self, crop: np.ndarray, fine: np.ndarray) -> tuple[Eye, ...]:
-        """The two eyes of an aligned crop (S, S, 3) uint8, and the same crop at more pixels (P, P, 3)."""
-        images = as_images(crop[None], self._device)
+    def find(self, crop: np.ndarray) -> np.ndarray:
+        """The landmarks (K, 2) of an aligned crop (S, S, 3) uint8, in shares of its side: see `model.landmarks`."""
         with torch.inference_mode():
-            (landmarks,) = self._model(images).double().cpu().numpy()
-        grey = cv2.GaussianBlur(cv2.cvtColor(fine, cv2.COLOR_RGB2GRAY), (0, 0), 0.0036 * len(fine))
-        irises = landmarks[places(tuple(iris for *_, iris in EYES))]
-        expected = RADIUS * float(np.hypot(*(irises[1] - irises[0])))
-        lids = [np.stack([landmarks[places(lid)] for lid in pair]) for *pair, _ in EYES]
-        radii = expected * RADII
-        fits = [_fitted(grey, iris, radii, pair) for iris, pair in zip(irises, lids, strict=True)]
-        # Both irises have one size.
-        shares = _shares(sum(fit.scores for fit in fits) / 2 - RESIZED * (RADII - 1) ** 2)
-        return tuple(
-            Eye(shares @ fit.centres, float(shares @ radii), pair, float(smoothstep(shares @ fit.contrasts, *CLEAR)))
-            for fit, pair in zip(fits, lids, strict=True)
-        )
+            (landmarks,) = self._model(as_images(crop[None], self._device)).double().cpu().numpy()
+        return landmarks
+
+
+def find_eyes(landmarks: np.ndarray, fine: np.ndarray) -> tuple[Eye, ...]:
+    """The two eyes of an aligned crop with these landmarks (K, 2), from many of its pixels (P, P, 3) uint8."""
+    grey = cv2.GaussianBlur(cv2.cvtColor(fine, cv2.COLOR_RGB2GRAY), (0, 0), 0.0036 * len(fine))
+    irises = landmarks[places(tuple(iris for *_, iris in EYES))]
+    expected = RADIUS * float(np.hypot(*(irises[1] - irises[0])))
+    lids = [np.stack([landmarks[places(lid)] for lid in pair]) for *pair, _ in EYES]
+    radii = expected * RADII
+    fits = [_fitted(grey, iris, radii, pair) for iris, pair in zip(irises, lids, strict=True)]
+    # Both irises have one size.
+    shares = _shares(sum(fit.scores for fit in fits) / 2 - RESIZED * (RADII - 1) ** 2)
+    return tuple(
+        Eye(shares @ fit.centres, float(shares @ radii), pair, float(smoothstep(shares @ fit.contrasts, *CLEAR)))
+        for fit, pair in zip(fits, lids, strict=True)
+    )
 
 
 class _Fits(NamedTuple):

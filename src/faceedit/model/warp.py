@@ -1,8 +1,8 @@
 """The editor's own networks: a conditional adversarial autoencoder whose decoder draws an edit, not a face.
 
-Throughout: `images` (N, 3, S, S) in [-1, 1], aligned crops; `source` and `target` affect (N, 2) = valence, arousal in
-[-1, 1]; `z` (N, z_dim) in (-1, 1). What an edit is made of is smooth enough to be enlarged, so that it edits a photo at
-any resolution.
+Throughout: `images` (N, 3, S, S) in [-1, 1], aligned crops; `landmarks` (N, K, 2) as `landmarks.Landmarker` finds
+them; `source` and `target` affect (N, 2) = valence, arousal in [-1, 1]; `z` (N, z_dim) in (-1, 1). What an edit is
+made of is smooth enough to be enlarged, so that it edits a photo at any resolution.
 """
 
 from dataclasses import dataclass
@@ -15,16 +15,11 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.config import WarpConfig
+from faceedit.model.lips import bare, between, state
+from faceedit.model.motion import DEEP, Motion, kept_edge
+from faceedit.model.palette import COLOURS, palette, risen, sides
 
-# Boxes in an aligned crop, of its side: left, top, right, bottom.
-MOUTH_BOX = (1 / 6, 13 / 24, 5 / 6, 23 / 24)
-CHEEKS = ((0.2, 0.42, 0.34, 0.58), (0.66, 0.42, 0.8, 0.58))
-LIPS = (0.3, 0.58, 0.7, 0.84)  # between its sides they are sought
-WHITES = (0.0, 0.2, 1.0, 0.8)  # and in this, the whites of the eyes and the teeth that show
-COLOURS = 4  # of a palette
-# Teeth that show in photos are on average 0.28 brighter than this share of the skin, and few by this much; and they
-# have this share of the skin's tint, which is the light's too.
-BY_SKIN, BRIGHTEST, TINT = 0.78, 0.58, 0.4
+MOUTH_BOX = (1 / 6, 13 / 24, 5 / 6, 23 / 24)  # where mouths are drawn, as left, top, right, bottom of a crop's side
 # From the middle to the gaps beside each tooth, shares of an aligned crop's side: a smile makes no tooth wider.
 GAPS = (0.0, 0.053, 0.095, 0.132, 0.163, 0.188)
 GAP = 0.004  # a gap's width, where it is drawn fine enough
@@ -39,13 +34,15 @@ DARK, LIT = 0.25, 0.55  # of the lips' light: what reaches the dark, and how muc
 
 @dataclass(frozen=True)
 class Encoded:
-    """Faces as the decoder needs them: crops, their latent, the encoder's maps from the finest to the coarsest, and
-    the palette (N, 4, 3) to draw with."""
+    """Faces as the decoder needs them: crops, their latent, the encoder's maps from the finest to the coarsest, the
+    palette (N, 4, 3) to draw with, the landmarks, and how far lips show teeth (N,) (see `lips.bare`)."""
 
     images: torch.Tensor
     z: torch.Tensor
     maps: list[torch.Tensor]
     palette: torch.Tensor
+    landmarks: torch.Tensor
+    bare: torch.Tensor
 
     @property
     def shades(self) -> torch.Tensor:
@@ -60,7 +57,8 @@ class Encoded:
             return x.expand(count, *x.shape[1:])
 
         maps = [repeated(x) for x in self.maps]
-        return Encoded(repeated(self.images), repeated(self.z), maps, repeated(self.palette))
+        others = (repeated(x) for x in (self.palette, self.landmarks, self.bare))
+        return Encoded(repeated(self.images), repeated(self.z), maps, *others)
 
 
 class Edit(NamedTuple):
@@ -91,31 +89,32 @@ class Encoder(nn.Module):
         # Without it an adversary drives the tanh to where it is flat, or all faces to one point.
         self.spread = nn.BatchNorm1d(config.z_dim, momentum=0.01, affine=False)
 
-    def forward(self, images: torch.Tensor) -> Encoded:
+    def forward(self, images: torch.Tensor, landmarks: torch.Tensor) -> Encoded:
         maps = [functional.silu(self.stem(images))]
         for step in self.steps:
             maps.append(step(maps[-1]))
         z = torch.tanh(self.spread(self.to_z(maps[-1].flatten(1))))
-        return Encoded(images, z, maps, palette(images.float()))
+        colours = palette(images.float())
+        return Encoded(images, z, maps, colours, landmarks, bare(between(images.float(), landmarks), colours))
 
 
 class Decoder(nn.Module):
     """Encoded faces, source, target → an edit.
 
     The colour turns the warped face, where a mask says so, towards a mixture of its shades. Every step is modulated by
-    z and by where the affect shall go. An edit to the source itself is nothing: all of it is scaled by the length of
-    the way, up to a length where it is free.
+    z, by where the affect shall go, and by the state of the lips. An edit to the source itself is nothing: all of it is
+    scaled by the length of the way, up to a length where it is free. Mouths are drawn where landmarks move on average:
+    whether and how far lips part is not left to convolutions, which at times stretch them instead.
     """
 
     free_length = 0.3
     flow_scale = 0.1  # of half the crop's side; nothing bounds a flow, as where a bound flattens, learning ends
     most_colour = 0.15  # what shades a face; white irises please a guide
-    most_depth = 4.0  # pixels
 
     def __init__(self, config: WarpConfig):
         super().__init__()
         self.condition = nn.Sequential(
-            nn.Linear(config.z_dim + 6, config.condition_dim),
+            nn.Linear(config.z_dim + 8, config.condition_dim),
             nn.SiLU(),
             nn.Linear(config.condition_dim, config.condition_dim),
             nn.SiLU(),
@@ -126,19 +125,15 @@ class Decoder(nn.Module):
         self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for coarse, fine in pairwise(channels))
         self.steps = nn.ModuleList(Step(fine, fine, condition_dim=config.condition_dim) for fine in channels[1:])
         self.to_edit = nn.Conv2d(channels[-1], (3 + COLOURS) * 4, 3, padding=1)
-        # At half size, lips and teeth run into each other: the inside of a mouth is drawn at full size.
-        to_mouth = nn.Conv2d(config.mouth_channels, 2 * 4, 3, padding=1)
-        self.mouth = nn.Sequential(
-            nn.Conv2d(channels[-1] + 3, config.mouth_channels, 3, padding=1), nn.SiLU(), to_mouth
-        )
-        for layer in (self.to_edit, to_mouth):  # training starts from an edit of nearly nothing
-            assert layer.bias is not None
-            nn.init.normal_(layer.weight, std=1e-3)
-            nn.init.zeros_(layer.bias)
+        assert self.to_edit.bias is not None
+        nn.init.normal_(self.to_edit.weight, std=1e-3)  # training starts from an edit of nearly nothing
+        nn.init.zeros_(self.to_edit.bias)
+        self.motion = Motion()
 
     def forward(self, encoded: Encoded, source: torch.Tensor, target: torch.Tensor) -> Edit:
         way = target - source
-        condition = self.condition(torch.cat([encoded.z, source, target, way], dim=1))
+        lips = state(encoded.landmarks, encoded.bare)
+        condition = self.condition(torch.cat([encoded.z, source, target, way, lips], dim=1))
         *finer, x = encoded.maps
         x = self.bottom(x, condition)
         for narrow, step, skip in zip(self.narrow, self.steps, finer[::-1], strict=True):
@@ -155,10 +150,10 @@ class Decoder(nn.Module):
         change = mask * (paint - functional.avg_pool2d(moved, 2)) * amount
         # Fine detail is the photo's own, moved: left to itself, a guide has dark blots drawn on cheeks and brows.
         colour = _smoothed(self.most_colour * torch.tanh(change / self.most_colour))
-        rows, columns = around_mouth(moved.shape[-1])
-        seen = torch.cat([_enlarged(part(x, MOUTH_BOX)), moved[..., rows, columns]], dim=1)
-        depth, teeth = _mixed(self.mouth(seen), shares).split(1, dim=1)
-        depth = torch.minimum(depth - 2, self.most_depth * amount)
+        before, after = encoded.landmarks, self.motion(encoded.landmarks, source, target)
+        kept = kept_edge(before, after, encoded.bare)
+        depth, teeth = self.motion.mouths(after, kept, target, moved.shape[-1], *around_mouth(moved.shape[-1]))
+        depth = torch.minimum(depth.clamp(-DEEP, DEEP), (DEEP + 1) * amount - 1)  # none at the source
         return Edit(flow, colour, torch.cat([depth, teeth], dim=1), encoded.palette)
 
 
@@ -224,8 +219,10 @@ class WarpEditor(nn.Module):
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
 
-    def forward(self, images: torch.Tensor, source: torch.Tensor, target: torch.Tensor) -> Edit:
-        return self.decoder(self.encoder(images), source, target)
+    def forward(
+        self, images: torch.Tensor, landmarks: torch.Tensor, source: torch.Tensor, target: torch.Tensor
+    ) -> Edit:
+        return self.decoder(self.encoder(images, landmarks), source, target)
 
 
 class ImageDiscriminator(nn.Module):
@@ -276,43 +273,11 @@ class Critic(nn.Module):
         return realism + (features * self.of_affect(affect)).sum(1, keepdim=True)
 
 
-def part(images: torch.Tensor, box: tuple[float, float, float, float]) -> torch.Tensor:
-    """What lies in a box of aligned crops, given by its sides in units of theirs."""
-    left, top, right, bottom = sides(box, images.shape[-1])
-    return images[:, :, top:bottom, left:right]
-
-
-def sides(box: tuple[float, float, float, float], size: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom, in pixels, of a box of crops of a size."""
-    left, top, right, bottom = (round(side * size) for side in box)
-    return left, top, right, bottom
-
-
 def around_mouth(size: int, scale: int = 1) -> tuple[slice, slice]:
     """The rows and columns of crops of a size where mouths are drawn: MOUTH_BOX, its sides even. scale: of crops that
     many times larger."""
     left, top, right, bottom = (2 * scale * side for side in sides(MOUTH_BOX, size // 2))
     return slice(top, bottom), slice(left, right)
-
-
-def palette(images: torch.Tensor) -> torch.Tensor:
-    """The colours of these faces' skin, lips, open mouth and teeth, (N, 4, 3) in [-1, 1].
-
-    What is drawn and shaded has these colours, so that it has the photo's light and none that faces have not. A face
-    that shows no teeth has the whites of its eyes, but not what is brighter behind it.
-    """
-    skin = torch.cat([part(images, box).flatten(2) for box in CHEEKS], dim=2).mean(2)  # (N, 3)
-    mouth = part(images, LIPS).flatten(2)
-    brightness = skin.mean(1, keepdim=True)
-    redness = (mouth[:, 0] - mouth[:, 1]) - 0.15 * (mouth.mean(1) - brightness).abs()
-    lips = (mouth * torch.softmax(30 * redness, dim=1)[:, None]).sum(2)
-    inside = -1 + 0.15 * (lips + 1)
-    bright = part(images, WHITES).mean(1).flatten(1)
-    # The quantile by its name takes thrice as long.
-    white = bright.kthvalue(round(0.97 * bright.shape[1]), dim=1, keepdim=True).values
-    white = white.clamp(brightness + 0.1, BY_SKIN * brightness + BRIGHTEST).clamp(max=0.9)
-    teeth = (white + TINT * (skin - brightness)).clamp(-1, 1)
-    return torch.stack([skin, lips, inside, teeth], dim=1)
 
 
 def warped(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
@@ -322,11 +287,6 @@ def warped(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     grid = functional.affine_grid(identity, [count, 1, height, width], align_corners=False)
     grid = grid + flow.permute(0, 2, 3, 1)
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
-
-
-def risen(x: torch.Tensor, least: float, most: float) -> torch.Tensor:
-    """From 0 where x is the least, or less, to 1 at the most."""
-    return ((x - least) / (most - least)).clamp(0, 1)
 
 
 def painted(edit: Edit, scale: int = 1) -> torch.Tensor:

@@ -17,12 +17,15 @@ from faceedit.face import feather_mask
 from faceedit.measures import agreement
 from faceedit.model.caae import LatentDiscriminator
 from faceedit.model.estimator import Estimator
-from faceedit.model.landmarks import Landmarker
-from faceedit.model.warp import ImageDiscriminator, WarpEditor, around_mouth, rendered
+from faceedit.model.landmarks import Landmarker, mirrored
+from faceedit.model.lips import LOWER, between, brightness
+from faceedit.model.motion import kept_edge
+from faceedit.model.palette import palette
+from faceedit.model.warp import ImageDiscriminator, WarpEditor, rendered
 from faceedit.sheet import tile
-from faceedit.train.augment import augment, recolour
+from faceedit.train.augment import affinities, augment, recolour, replaced, resampled
 from faceedit.train.data import BalancedSampler, Crops, plane_bins, to_pixels
-from faceedit.train.geometry import DEEP, LOWER, Geometry, kept_edge, teeth, worth
+from faceedit.train.geometry import fit, parting, worth
 from faceedit.train.losses import bce, total
 from faceedit.train.trainer import Trainer
 from faceedit.weights import load_weights
@@ -32,10 +35,10 @@ RAMP = 0.15  # of the run: the critic, and a price on change, stop all learning 
 STAGES = 3  # of the guide, that the critic of images sees
 CRITIC_RATE = 2.0  # the critic of images learns faster (Heusel et al. 2017)
 MOUTH_WORTH = 4  # times the rest of the face: it is small, and nowhere is more to be learnt
-NARROW_WORTH = 4.0  # more, of a mouth that keeps what it shows: what is drawn below is narrow, and such mouths are few
 KEPT_WORTH = 0.3  # of what the lips show already, beside the landmarks
 MASKED = 0.9  # of the mask, from which on landmarks count
 LEAST_AREA, FOLD = 0.3, 20.0  # of a pixel; times the bending
+MISALIGNED = 0.03, 0.03, 0.012, 0.03  # radians, natural logarithm, of the side, natural logarithm: each at most
 SHEET_FACES = 6
 VALIDATION_FACES = 64
 
@@ -56,6 +59,8 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         network = replace(network, discriminator_channels=guide.config.channels[-STAGES:])
         torch.manual_seed(training.seed)
         editor, nets = self.networks_for(network)
+        landmarks, shown = _shown(landmarker, crops, device)
+        fit(editor.decoder.motion, landmarks, shown, crops.affect.cpu())
         for net in nets.values():
             net.to(device).to(memory_format=torch.channels_last)
         adam = partial(torch.optim.Adam, betas=(0.5, 0.99), fused=device != "mps")
@@ -65,8 +70,8 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         super().__init__(training, network, editor, nets, optimizers, crops, sampler, device)
         # What is asked of a face is what another face shows: targets never leave the support of the labels.
         self.targets = BalancedSampler(bins, sampler.batch, training.seed + 1, power=training.balance, most=20)
-        landmarks, shown, bare = _shown(landmarker, crops, device)
-        self.geometry = Geometry(landmarks, shown, bare, crops.affect.cpu(), device)
+        self.landmarker = landmarker
+        self.landmarks = landmarks.to(device)
         self.mask = torch.from_numpy(feather_mask(network.image_size)).to(device)
         away = _away_from_mouth(network.image_size).to(device)
         self.price = 1 + 3 * away
@@ -92,40 +97,36 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         chosen = self.sampler.indices(self.step)[here]
         images, source = self.crops.batch(chosen, self.device)
         target = self.crops.affect[self.targets.indices(self.step)[here].to(self.crops.affect.device)].to(self.device)
-        images, mirror = self._seen(images)
-        chosen = chosen.to(self.device)
-        before, after = self.geometry.moved(chosen, mirror, source, target)
+        images, mirror, theta = self._seen(images)
+        before = self.landmarks[chosen.to(self.device)]
+        before = replaced(torch.where(mirror[:, None, None], mirrored(before), before), theta)
+        after = editor.decoder.motion(before, source, target)
         prior = (self.draws(0).rand(self.network.z_dim) * 2 - 1).to(self.device)
 
         losses = {}
         with self.autocast():
-            encoded = editor.encoder(images)
+            encoded = editor.encoder(images, before)
             edit = editor.decoder(encoded, source, target)
             edited = rendered(images, edit, self.mask)
             drawn_maps = self.guide.maps(augment(edited, self.guide.config.image_size, self.draws(1)))
             shown = self.guide.read(drawn_maps[-1])[0].float()
             losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
-            kept, counts = kept_edge(before, after, self.geometry.bare[chosen])
+            kept, counts = kept_edge(before, after, encoded.bare)
             losses["geometry"] = self._misplaced(edit.flow, before, after, self.landmark_worth)
             losses["geometry"] += self._misplaced(edit.flow, before[:, LOWER], kept, KEPT_WORTH * counts[:, None])
-            *mouths, parts = self.geometry.mouths(before, after, (kept, counts), target, images.shape[-1])
-            rows, columns = around_mouth(images.shape[-1])
-            deep, white = (x[..., rows, columns] for x in mouths)
-            losses["mouth"] = _ill_drawn(edit.mouth, deep, white, 1 + NARROW_WORTH * counts)
             losses["adversarial"] = -image_critic(drawn_maps, target).float().mean()
             # Side by side with the prior's: alone, a batch norm would bring any latent to the prior's scale.
             losses["latent"] = bce(latent_critic(torch.cat([prior, encoded.z]))[len(prior) :], 1)
-            losses["bend"] = _bend(edit.flow, self.mask * (1 - parts))
+            losses["bend"] = _bend(edit.flow, self.mask * (1 - parting(before, after, images.shape[-1])))
             losses["change"] = (self.price * edit.colour * self.mask).abs().mean()
             # An edit and its photo are a pair: the way back from one ends at the other. No gradient flows to the edit,
             # or it would learn to hide there what the way back needs (Chu et al. 2017).
             start, shown = edited.detach(), shown.detach().clamp(-1, 1)
-            back = rendered(start, editor(start, shown, source), self.mask)
+            back = rendered(start, editor(start, after, shown, source), self.mask)
             losses["cycle"] = (self.worth * (back - images)).abs().mean()
         weights = {
             "affect": config.affect_weight,
             "geometry": config.geometry_weight,
-            "mouth": config.mouth_weight,
             "adversarial": config.adversarial_weight * min(progress / RAMP, 1),
             "latent": config.latent_weight,
             "bend": config.bend_weight,
@@ -158,7 +159,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         images, source = validation.batch(order, self.device)
         axis = grid_axis()
         targets = [point for point in affect_grid(axis).tolist() if self.support.covers(*point)] or [[0.0, 0.0]]
-        encoded = self.ema.encoder(images)
+        encoded = self.ema.encoder(images, self.landmarker(images))
         estimates = []
         for point in targets:
             target = torch.tensor([point], device=self.device).expand(len(images), -1)
@@ -184,19 +185,22 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         cost = functional.smooth_l1_loss(miss, torch.zeros_like(miss), beta=0.5, reduction="none")
         return (cost * (worth * (mask > MASKED))[..., None]).mean()
 
-    def _seen(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the editor meets: crops mirrored at random, some in other light; and which are mirrored, (N,)."""
+    def _seen(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What the editor meets: crops mirrored at random, of other shape and alignment, some in other light; which
+        are mirrored, (N,), and how they were changed, (N, 2, 3), see `affinities`."""
         draws = self.draws(2)
         mirror = draws.rand().to(images.device) < 0.5
-        images = torch.where(mirror[:, None, None, None], images.flip(3), images)
+        theta = affinities(draws, *MISALIGNED)
+        images = resampled(torch.where(mirror[:, None, None, None], images.flip(3), images), theta, images.shape[-1])
         relit = draws.rand().to(images.device)[:, None, None, None] < 0.3
-        return torch.where(relit, recolour(images, draws), images).contiguous(memory_format=torch.channels_last), mirror
+        images = torch.where(relit, recolour(images, draws), images)
+        return images.contiguous(memory_format=torch.channels_last), mirror, theta
 
     def _sheet(self, images: torch.Tensor, source: torch.Tensor) -> np.ndarray:
         """Each face, and its edits around the plane."""
         targets = [(0.75, 0.1), (0.5, 0.5), (0, 0.75), (-0.5, 0.5), (-0.5, 0), (-0.25, -0.25), (0.25, 0)]
         columns = [to_pixels(images)]
-        encoded = self.ema.encoder(images)
+        encoded = self.ema.encoder(images, self.landmarker(images))
         for point in targets:
             target = torch.tensor([point], dtype=torch.float32, device=self.device).expand(len(images), -1)
             columns.append(to_pixels(rendered(images, self.ema.decoder(encoded, source, target), self.mask)))
@@ -208,14 +212,6 @@ def _away_from_mouth(size: int) -> torch.Tensor:
     y, x = torch.meshgrid(*[(torch.arange(size) + 0.5) / size] * 2, indexing="ij")
     far = ((x - 0.5) / 0.2) ** 2 + ((y - 0.69) / 0.14) ** 2
     return 1 - torch.exp(-(far**2))
-
-
-def _ill_drawn(mouth: torch.Tensor, depth: torch.Tensor, logits: torch.Tensor, worth: torch.Tensor) -> torch.Tensor:
-    """How far what is drawn in mouths (N, 2, H, W) is from the depths and the logits of teeth, (N, 1, H, W) each, that
-    it should have; teeth count where the mouth is, and faces what they are worth, (N,)."""
-    miss = partial(functional.smooth_l1_loss, beta=0.5, reduction="none")
-    edge, wrong = miss(mouth[:, :1], depth.clamp(-DEEP, DEEP)), miss(mouth[:, 1:], logits)
-    return (worth[:, None, None, None] * (edge + depth.clamp(0, 1) * wrong)).mean()
 
 
 def _bend(flow: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
@@ -234,12 +230,12 @@ def _bend(flow: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def _shown(landmarker: Landmarker, crops: Crops, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of all crops, the landmarks (M, K, 2), and what shows between the lips: see `teeth`."""
+def _shown(landmarker: Landmarker, crops: Crops, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of all crops, the landmarks (M, K, 2), and what shows between the lips: see `lips.brightness`."""
     found = []
     for chosen in torch.arange(len(crops)).split(256):
         images, _ = crops.batch(chosen, device)
         landmarks = landmarker(images)
-        found.append([x.cpu() for x in (landmarks, *teeth(images, landmarks))])
-    landmarks, shown, bare = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return landmarks, shown, bare
+        found.append([x.cpu() for x in (landmarks, brightness(between(images, landmarks), palette(images)))])
+    landmarks, shown = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return landmarks, shown
