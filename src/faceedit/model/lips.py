@@ -34,17 +34,20 @@ def opening(landmarks: torch.Tensor) -> torch.Tensor:
     return (landmarks[:, LOWER[MIDDLE]] - landmarks[:, UPPER[MIDDLE]])[:, 1].clamp(min=0)
 
 
-def edges(landmarks: torch.Tensor, columns: torch.Tensor) -> list[torch.Tensor]:
-    """How high the lips' inner edges lie in columns (N, W): the upper one's, the lower one's, (N, 1, W) each."""
-    heights = []
-    for lip in (UPPER, LOWER):
-        x, y = landmarks[:, lip].unbind(2)
-        # Rising, as it should be, and strictly: the network that finds landmarks errs in some photos.
-        x = (x.cummax(dim=1).values + 1e-4 * torch.arange(len(lip), device=x.device)).contiguous()
-        right = torch.searchsorted(x, columns.contiguous()).clamp(1, len(lip) - 1)
-        (x0, x1), (y0, y1) = ((values.gather(1, right - 1), values.gather(1, right)) for values in (x, y))
-        heights.append((y0 + (columns - x0) / (x1 - x0) * (y1 - y0))[:, None])
-    return heights
+def curves(landmarks: torch.Tensor) -> torch.Tensor:
+    """The inner edges of the upper and the lower lip, from corner to corner: (N, 2, P, 2)."""
+    return landmarks[:, (UPPER, LOWER)]
+
+
+def heights(lines: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """How high lines (N, C, P, 2) from the left to the right lie in columns (N, W): (N, C, 1, W)."""
+    x, y = lines.unbind(3)
+    # Rising, as it should be, and strictly: the network that finds landmarks errs in some photos.
+    x = (x.cummax(dim=2).values + 1e-4 * torch.arange(x.shape[2], device=x.device)).contiguous()
+    columns = columns[:, None].expand(-1, x.shape[1], -1).contiguous()
+    right = torch.searchsorted(x, columns).clamp(1, x.shape[2] - 1)
+    (x0, x1), (y0, y1) = ((values.gather(2, right - 1), values.gather(2, right)) for values in (x, y))
+    return (y0 + (columns - x0) / (x1 - x0) * (y1 - y0))[:, :, None]
 
 
 def between(images: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
@@ -52,7 +55,7 @@ def between(images: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
     down, across = ((torch.arange(count, device=images.device) + 0.5) / count for count in GRID)
     left, right = landmarks[:, UPPER[0], :1], landmarks[:, UPPER[-1], :1]
     columns = left + across * (right - left)
-    upper, lower = edges(landmarks, columns)
+    upper, lower = heights(curves(landmarks), columns).unbind(1)
     rows = upper + down[:, None] * (lower - upper)
     places = torch.stack([columns[:, None].expand_as(rows), rows], dim=3) * 2 - 1
     return functional.grid_sample(images, places, align_corners=False)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.model.landmarks import LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, places
-from faceedit.model.lips import GRID, LOWER, MIDDLE, UPPER, edges, opening, state
+from faceedit.model.lips import GRID, LOWER, MIDDLE, UPPER, curves, heights, state
 from faceedit.model.palette import risen
 
 POWERS, TERMS = 10, 33  # of affect; and with what a pose brings
@@ -21,7 +21,8 @@ MOST_TURNED = 2.0  # standard deviations of the photos: what turned further move
 TEETH, TEETH_BELOW, SURE = 0.52, 0.14, 12.0
 DEEP = 4.0  # pixels, beyond which depths are alike
 # Averages added to one face may cross what opens and closes: of each opening, this share stays.
-OPENINGS = ((UPPER, LOWER, 0.0), (places(UPPER_LIDS), places(LOWER_LIDS), OPEN_LIDS))
+OPEN_ABOVE, OPEN_BELOW = UPPER[1:-1] + places(UPPER_LIDS), LOWER[1:-1] + places(LOWER_LIDS)
+STAYS_OPEN = [0.0] * len(UPPER[1:-1]) + [OPEN_LIDS] * len(UPPER_LIDS)
 
 
 class Motion(nn.Module):
@@ -59,19 +60,19 @@ class Motion(nn.Module):
             points, turn = as_complex(before), turn_to(before, self.mean)
             mean, spread = self.poses
             pose = ((poses(points * turn[:, None]) - mean) / spread).clamp(-MOST_TURNED, MOST_TURNED)
-            here, there = (self._course(turned(affect, pose)) for affect in (source, target))
+            terms = turned(torch.cat([source, target]), pose.repeat(2, 1))
+            here, there = as_complex((terms @ self.course.flatten(1)).unflatten(1, (-1, 2))).chunk(2)
             # Open mouths shift what tells how far a face is turned up: averages for such a turn would hardly part lips.
-            was, will_be = (apart(self._course(powers(affect))) for affect in (source, target))
+            was, will_be = (terms[:, :POWERS] @ apart(as_complex(self.course[:POWERS]))).chunk(2)
             beyond = apart(points * turn[:, None]) - apart(as_complex(self.mean)) - was
             gone = (1 - HABIT) * risen((target - source).norm(dim=1), 0, FAR)
             wider = will_be - was - gone * beyond - apart(there - here)
             way = there - here + wider[:, None] * as_complex(self.parted)
             after = before + torch.view_as_real(way / turn[:, None])
-        for upper, lower, least in OPENINGS:
-            gap, was = ((points[:, lower] - points[:, upper])[..., 1] for points in (after, before))
-            short = (least * was.clamp(min=0) - gap).clamp(min=0) / 2
-            after[:, upper, 1] -= short
-            after[:, lower, 1] += short
+        gap, was = ((points[:, OPEN_BELOW] - points[:, OPEN_ABOVE])[..., 1] for points in (after, before))
+        short = (before.new_tensor(STAYS_OPEN) * was.clamp(min=0) - gap).clamp(min=0) / 2
+        after[:, OPEN_ABOVE, 1] -= short
+        after[:, OPEN_BELOW, 1] += short
         return after
 
     def mouths(
@@ -88,27 +89,25 @@ class Motion(nn.Module):
 
         after: the landmarks. kept: see `kept_edge`; below it, mouths are drawn, without further teeth.
         """
-        below = after.clone()
-        below[:, UPPER], counts = kept
+        edge, counts = kept
+        down, across = ((torch.arange(x.start, x.stop, device=after.device) + 0.5) / size for x in (rows, columns))
+        across = across.expand(len(after), -1)
+        upper, lower, lowest = heights(torch.cat([curves(after), edge[:, None]], dim=1), across).unbind(1)
+        left, right = after[:, UPPER[0], :1], after[:, UPPER[-1], :1]
+        beside = torch.minimum(across - left, right - across)[:, None]
+        inside = torch.minimum(torch.minimum(down[:, None] - lowest, lower - down[:, None]), beside)
         # Half a pixel lies on the edge, and closed lips have none.
-        drawn = depth(below, size, rows, columns) + ((size * opening(below) - 0.5).clamp(0, 1) / 2)[:, None, None]
+        closed = (after[:, LOWER[MIDDLE], 1] - edge[:, MIDDLE, 1]) * size
+        drawn = size * inside + ((closed - 0.5).clamp(0, 1) / 2)[:, None, None]
 
         with torch.autocast(after.device.type, enabled=False):
             shown = (powers(target) @ self.shown.flatten(1)).unflatten(1, (1, *GRID))
-        down, across = ((torch.arange(x.start, x.stop, device=after.device) + 0.5) / size for x in (rows, columns))
-        across = across.expand(len(after), -1)
-        upper, lower = edges(after, across)
-        left, right = after[:, UPPER[0], :1], after[:, UPPER[-1], :1]
         down = (down[:, None] - upper) / (lower - upper).clamp(min=0.5 / size)
         across = ((across - left) / (right - left))[:, None].expand_as(down)
         places = torch.stack([across, down], dim=3).clamp(0, 1) * 2 - 1
         shown = functional.grid_sample(shown, places, padding_mode="border", align_corners=False)
         least_shown = TEETH + TEETH_BELOW * down.clamp(0, 1).square() + counts[:, None, None]
         return drawn[:, None], (shown - least_shown[:, None]) * SURE
-
-    def _course(self, terms: torch.Tensor) -> torch.Tensor:
-        """Complex landmarks (N, K), relative to the mean, of the first terms (N, T)."""
-        return as_complex((terms @ self.course[: terms.shape[1]].flatten(1)).unflatten(1, (-1, 2)))
 
 
 def as_complex(points: torch.Tensor) -> torch.Tensor:
@@ -155,17 +154,17 @@ def kept_edge(before: torch.Tensor, after: torch.Tensor, teeth: torch.Tensor) ->
     """
     share = state(before, teeth)[:, 1]
     edge = after[:, UPPER].clone()
-    edge[..., 1] += share[:, None] * (before[:, LOWER] - edge)[..., 1].clamp(min=0)
+    # But for the corners, where lips meet.
+    edge[:, 1:-1, 1] += share[:, None] * (before[:, LOWER[1:-1]] - edge[:, 1:-1])[..., 1].clamp(min=0)
     below = after[:, LOWER[MIDDLE], 1] - edge[:, MIDDLE, 1]
     return edge, share * (below > 0)
 
 
-def depth(landmarks: torch.Tensor, size: int, rows: slice | None = None, columns: slice | None = None) -> torch.Tensor:
-    """How far each pixel of crops of a size, or of these rows and columns, lies inside the opening of the mouth,
-    (N, H, W) pixels, below 0 outside."""
+def depth(landmarks: torch.Tensor, size: int) -> torch.Tensor:
+    """How far each pixel of crops of a size lies inside the opening of the mouth, (N, S, S) pixels, below 0 outside."""
     centres = (torch.arange(size, device=landmarks.device) + 0.5) / size
-    y, across = centres[rows or slice(None), None], centres[columns or slice(None)].expand(len(landmarks), -1)
-    upper, lower = edges(landmarks, across)
+    across, down = centres.expand(len(landmarks), -1), centres[:, None]
+    upper, lower = heights(curves(landmarks), across).unbind(1)
     x = landmarks[:, UPPER, 0]
     beside = torch.minimum(across - x[:, :1], x[:, -1:] - across)[:, None]
-    return size * torch.minimum(torch.minimum(y - upper, lower - y), beside)
+    return size * torch.minimum(torch.minimum(down - upper, lower - down), beside)
