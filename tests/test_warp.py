@@ -3,7 +3,7 @@ import torch
 
 from faceedit.config import MODELS, EstimatorTraining, WarpTraining
 from faceedit.face import feather_mask
-from faceedit.model.landmarks import POINTS
+from faceedit.model.landmarks import LOWER_LIP, POINTS, UPPER_LIP, places
 from faceedit.model.palette import palette
 from faceedit.model.warp import (
     Decoder,
@@ -22,6 +22,8 @@ from faceedit.weights import load_weights
 from tests.conftest import TINY_ESTIMATOR, TINY_WARP
 
 LANDMARKS = torch.rand(1, len(POINTS), 2, generator=torch.Generator().manual_seed(2))
+for lip, y in ((UPPER_LIP, 0.6), (LOWER_LIP, 0.8)):  # wide open
+    LANDMARKS[0, places(lip)] = torch.stack([torch.linspace(0.3, 0.7, 11), torch.full((11,), y)], dim=1)
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ def test_a_rendered_edit_leaves_the_border_alone(images):
 
 def strongest(images):
     """The colour of an edit that shades all that it may."""
-    torch.manual_seed(0)
+    torch.manual_seed(3)
     model = WarpEditor(TINY_WARP).eval()
     torch.nn.init.normal_(model.decoder.to_edit.weight, std=10)
     count = len(images)
@@ -90,7 +92,7 @@ def strongest(images):
 
 def test_a_face_is_shaded_only_so_far(images):
     colour = strongest(images)
-    assert 0.8 * Decoder.most_colour < colour.abs().max() <= Decoder.most_colour
+    assert 0.9 * Decoder.most_colour < colour.abs().max() <= Decoder.most_colour
 
 
 def test_shading_is_smooth_however_rough_the_face(images):

@@ -39,6 +39,11 @@ def curves(landmarks: torch.Tensor) -> torch.Tensor:
     return landmarks[:, (UPPER, LOWER)]
 
 
+def corners(landmarks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """How far to the right the left and the right corner of the mouth lie, (N, 1) each."""
+    return landmarks[:, UPPER[0], :1], landmarks[:, UPPER[-1], :1]
+
+
 def heights(lines: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
     """How high lines (N, C, P, 2) from the left to the right lie in columns (N, W): (N, C, 1, W)."""
     x, y = lines.unbind(3)
@@ -53,7 +58,7 @@ def heights(lines: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
 def between(images: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
     """What crops show between the lips, from the upper to the lower one and from corner to corner: (N, 3, *GRID)."""
     down, across = ((torch.arange(count, device=images.device) + 0.5) / count for count in GRID)
-    left, right = landmarks[:, UPPER[0], :1], landmarks[:, UPPER[-1], :1]
+    left, right = corners(landmarks)
     columns = left + across * (right - left)
     upper, lower = heights(curves(landmarks), columns).unbind(1)
     rows = upper + down[:, None] * (lower - upper)

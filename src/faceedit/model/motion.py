@@ -8,9 +8,10 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.model.landmarks import LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, places
-from faceedit.model.lips import GRID, LOWER, MIDDLE, UPPER, curves, heights, state
+from faceedit.model.lips import GRID, LOWER, MIDDLE, UPPER, corners, curves, heights, state
 from faceedit.model.palette import risen
 
+AT_REST, AT_TIP, AT_TEMPLES = (places(points) for points in (STILL, NOSE_TIP, TEMPLES))
 POWERS, TERMS = 10, 33  # of affect; and with what a pose brings
 HABIT = 0.3  # of how far lips are apart beyond the average stays after a way of FAR and more
 FAR = 0.5
@@ -93,12 +94,12 @@ class Motion(nn.Module):
         down, across = ((torch.arange(x.start, x.stop, device=after.device) + 0.5) / size for x in (rows, columns))
         across = across.expand(len(after), -1)
         upper, lower, lowest = heights(torch.cat([curves(after), edge[:, None]], dim=1), across).unbind(1)
-        left, right = after[:, UPPER[0], :1], after[:, UPPER[-1], :1]
-        beside = torch.minimum(across - left, right - across)[:, None]
-        inside = torch.minimum(torch.minimum(down[:, None] - lowest, lower - down[:, None]), beside)
+        left, right = corners(after)
         # Half a pixel lies on the edge, and closed lips have none.
         closed = (after[:, LOWER[MIDDLE], 1] - edge[:, MIDDLE, 1]) * size
-        drawn = size * inside + ((closed - 0.5).clamp(0, 1) / 2)[:, None, None]
+        drawn = (
+            size * _inside(lowest, lower, (left, right), across, down) + ((closed - 0.5).clamp(0, 1) / 2)[:, None, None]
+        )
 
         with torch.autocast(after.device.type, enabled=False):
             shown = (powers(target) @ self.shown.flatten(1)).unflatten(1, (1, *GRID))
@@ -117,15 +118,14 @@ def as_complex(points: torch.Tensor) -> torch.Tensor:
 
 def turn_to(landmarks: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     """By which complex number (N,) landmarks are to be turned and scaled to lie as those of the mean face (K, 2)."""
-    still = places(STILL)
-    here, there = as_complex(landmarks)[:, still], as_complex(mean)[still]
+    here, there = as_complex(landmarks)[:, AT_REST], as_complex(mean)[AT_REST]
     here, there = here - here.mean(1, keepdim=True), there - there.mean()
     return (here.conj() * there).sum(1) / here.abs().square().sum(1)
 
 
 def poses(points: torch.Tensor) -> torch.Tensor:
     """How far faces whose landmarks (N, K) are upright are turned to the side and up, (N, 2)."""
-    return torch.view_as_real(points[:, places(NOSE_TIP)].mean(1) - points[:, places(TEMPLES)].mean(1))
+    return torch.view_as_real(points[:, AT_TIP].mean(1) - points[:, AT_TEMPLES].mean(1))
 
 
 def powers(affect: torch.Tensor) -> torch.Tensor:
@@ -163,8 +163,20 @@ def kept_edge(before: torch.Tensor, after: torch.Tensor, teeth: torch.Tensor) ->
 def depth(landmarks: torch.Tensor, size: int) -> torch.Tensor:
     """How far each pixel of crops of a size lies inside the opening of the mouth, (N, S, S) pixels, below 0 outside."""
     centres = (torch.arange(size, device=landmarks.device) + 0.5) / size
-    across, down = centres.expand(len(landmarks), -1), centres[:, None]
+    across = centres.expand(len(landmarks), -1)
     upper, lower = heights(curves(landmarks), across).unbind(1)
-    x = landmarks[:, UPPER, 0]
-    beside = torch.minimum(across - x[:, :1], x[:, -1:] - across)[:, None]
-    return size * torch.minimum(torch.minimum(down - upper, lower - down), beside)
+    return size * _inside(upper, lower, corners(landmarks), across, centres)
+
+
+def _inside(
+    upper: torch.Tensor,
+    lower: torch.Tensor,
+    ends: tuple[torch.Tensor, torch.Tensor],
+    across: torch.Tensor,
+    down: torch.Tensor,
+) -> torch.Tensor:
+    """How far places, in columns across (N, W) and rows down (H,), lie from lines (N, 1, W) above and below them and
+    from the ends of these, (N, H, W)."""
+    left, right = ends
+    beside = torch.minimum(across - left, right - across)[:, None]
+    return torch.minimum(torch.minimum(down[:, None] - upper, lower - down[:, None]), beside)

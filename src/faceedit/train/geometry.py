@@ -9,14 +9,13 @@ from faceedit.model.landmarks import (
     LOWER_LIDS,
     LOWER_LIP,
     POINTS,
-    STILL,
     UPPER_LIDS,
     UPPER_LIP,
     mirrored,
     places,
 )
 from faceedit.model.lips import opening
-from faceedit.model.motion import MOST_TURNED, Motion, apart, as_complex, depth, poses, powers, turn_to, turned
+from faceedit.model.motion import AT_REST, MOST_TURNED, Motion, apart, as_complex, depth, poses, powers, turn_to, turned
 from faceedit.train.data import plane_bins
 
 FEW = 20  # photos in a bin of the affect plane, below which they count for less than a whole bin
@@ -27,11 +26,10 @@ LEAST_OPENING = 0.03  # of the crop's side, below which there is nothing to see
 def fit(motion: Motion, landmarks: torch.Tensor, shown: torch.Tensor, affect: torch.Tensor) -> None:
     """Fit how landmarks move to those (M, K, 2) of M crops with affect (M, 2), all bins of the plane alike; and what
     open mouths show to (M, *GRID), see `lips.brightness`."""
-    motion = motion.to("cpu")
     points, affect = landmarks.double(), affect.double()
     mean = points.mean(0)
-    centre = as_complex(points)[:, places(STILL)].mean(1, keepdim=True)
-    level = turn_to(points, mean)[:, None] * (as_complex(points) - centre) + as_complex(mean)[places(STILL)].mean()
+    centre = as_complex(points)[:, AT_REST].mean(1, keepdim=True)
+    level = turn_to(points, mean)[:, None] * (as_complex(points) - centre) + as_complex(mean)[AT_REST].mean()
     both = torch.cat([level, as_complex(mirrored(torch.view_as_real(level)))])
     pose = poses(both)
     spread = torch.stack([pose.mean(0), pose.std(0).clamp(min=1e-6)])
