@@ -4,6 +4,7 @@ import torch
 from faceedit.config import MODELS, EstimatorTraining, WarpTraining
 from faceedit.face import feather_mask
 from faceedit.model.landmarks import LOWER_LIP, POINTS, UPPER_LIP, places
+from faceedit.model.motion import DEEP
 from faceedit.model.palette import palette
 from faceedit.model.warp import (
     Decoder,
@@ -41,7 +42,7 @@ def test_an_edit_to_the_source_is_nothing_and_to_another_affect_is_something(ima
     assert not painted(nothing, 4).any()
     edit = model(images, landmarks, source, source + torch.tensor([0.3, 0.2]))
     assert edit.flow.shape == (3, 2, 32, 32)
-    assert edit.colour.shape == images.shape
+    assert edit.colour.shape == (3, 3, 8, 8)
     assert edit.flow.abs().max() > 0
     near = [painted(model(images, landmarks, source, source + step)).abs().mean() for step in (0.001, 0.01, 0.1)]
     assert near[0] < near[1] < near[2]  # no jump at the source
@@ -75,19 +76,20 @@ def test_a_rendered_edit_leaves_the_border_alone(images):
     mask = torch.from_numpy(feather_mask(32))
     rows, columns = around_mouth(32)
     mouth = torch.full((3, 2, 32, 32), 5.0)[..., rows, columns]
-    edit = Edit(torch.full((3, 2, 32, 32), 0.1), torch.full((3, 3, 32, 32), 0.5), mouth, palette(images))
+    edit = Edit(torch.full((3, 2, 32, 32), 0.1), torch.full((3, 3, 8, 8), 0.5), mouth, palette(images))
     edited = rendered(images, edit, mask)
     torch.testing.assert_close(edited[..., 0, :], images[..., 0, :], atol=1e-5, rtol=1e-5)
     assert (edited - images)[..., 16, 16].abs().min() > 0.01
 
 
 def strongest(images):
-    """The colour of an edit that shades all that it may."""
+    """What an edit adds, (N, 3, 32, 32), that shades all that it may and opens no mouth."""
     torch.manual_seed(3)
     model = WarpEditor(TINY_WARP).eval()
     torch.nn.init.normal_(model.decoder.to_edit.weight, std=10)
     count = len(images)
-    return model(images, LANDMARKS.expand(count, -1, -1), torch.zeros(count, 2), torch.full((count, 2), 0.5)).colour
+    edit = model(images, LANDMARKS.expand(count, -1, -1), torch.zeros(count, 2), torch.full((count, 2), 0.5))
+    return painted(edit._replace(mouth=torch.full_like(edit.mouth, -DEEP)))[:, :3]
 
 
 def test_a_face_is_shaded_only_so_far(images):
@@ -115,7 +117,7 @@ def mouth(size, teeth):
     depth = (0.5 + (1 - radius) * 0.05 * size).clamp(-4, 4)[around_mouth(size)]
     fields = torch.stack([depth, torch.full_like(depth, teeth)])
     colours = torch.tensor([[(0.4, 0.1, -0.1), (0.2, -0.4, -0.3), (-0.9, -0.9, -0.9), (0.8, 0.8, 0.7)]])
-    return Edit(torch.zeros(1, 2, size, size), torch.zeros(1, 3, size, size), fields[None], colours)
+    return Edit(torch.zeros(1, 2, size, size), torch.zeros(1, 3, size // 4, size // 4), fields[None], colours)
 
 
 def test_a_mouth_hides_what_it_opens_and_nothing_else():
@@ -205,16 +207,25 @@ def test_the_critic_sees_the_last_maps_of_a_guide_and_the_affect(images, tiny_ju
 
 
 def test_turning_costs_no_bending_and_folding_costs_most():
-    seen = torch.ones(1, 1, 32, 32)
+    mask, held = torch.ones(32, 32), torch.ones(1, 1, 32, 32)
     y, x = torch.meshgrid(*[(torch.arange(32) + 0.5) / 16 - 1] * 2, indexing="ij")
     turned = torch.stack([-0.1 * y, 0.1 * x])[None]
     squeezed, folded = (torch.stack([-amount * torch.sin(6 * x) / 6, 0 * y])[None] for amount in (0.5, 1.5))
     away = 0.01 * (turned * 16).square().mean()
-    torch.testing.assert_close(_bend(turned, seen), away)
-    costs = [_bend(flow, seen) - 0.01 * (flow * 16).square().mean() for flow in (squeezed, folded)]
+    torch.testing.assert_close(_bend(turned, mask, held), away)
+    costs = [_bend(flow, mask, held) - 0.01 * (flow * 16).square().mean() for flow in (squeezed, folded)]
     assert costs[0] > 0
     assert costs[1] > 20 * costs[0]  # 9, were it bending alone
-    assert _bend(folded, 0 * seen) < 0.02 * costs[1]
+    assert _bend(folded, mask, 0 * held) < 0.02 * costs[1]
+
+
+def test_what_a_mask_stretches_costs_though_its_flow_is_straight():
+    held, moved = torch.ones(1, 1, 32, 32), torch.zeros(1, 2, 32, 32)
+    moved[:, 1] = 2 * 6 / 32  # up by six pixels
+    masks = [(torch.arange(32)[:, None] / width).clamp(max=1).flip(0).expand(32, 32) for width in (24, 7)]
+    gentle, steep = (_bend(moved, mask, held) for mask in masks)
+    assert gentle == 0.01 * (moved * 16).square().mean()
+    assert steep > 2 * gentle
 
 
 def test_the_editor_trains_and_is_published(prepared, tiny_judge, tmp_path):

@@ -10,6 +10,7 @@ from faceedit.model.landmarks import LOWER_LIP, UPPER_LIP, places
 from faceedit.model.palette import risen
 
 UPPER, LOWER = places(UPPER_LIP), places(LOWER_LIP)
+EDGES = torch.tensor([UPPER, LOWER])
 MIDDLE = len(UPPER) // 2
 GRID = (12, 32)  # points between the lips, down and across
 BITE = (slice(2, 8), slice(10, 22))  # of GRID, where front teeth are
@@ -25,8 +26,12 @@ def state(landmarks: torch.Tensor, teeth: torch.Tensor) -> torch.Tensor:
 
     teeth: (N,), see `bare`.
     """
-    apart = opening(landmarks)
-    return torch.stack([risen(apart, 0, WIDE), risen(apart, *KEPT) * risen(teeth, *BARE)], dim=1)
+    return torch.stack([risen(opening(landmarks), 0, WIDE), kept(landmarks, teeth)], dim=1)
+
+
+def kept(landmarks: torch.Tensor, teeth: torch.Tensor) -> torch.Tensor:
+    """How far lips show teeth that stay when they open, (N,) from 0 to 1. teeth: (N,), see `bare`."""
+    return risen(opening(landmarks), *KEPT) * risen(teeth, *BARE)
 
 
 def opening(landmarks: torch.Tensor) -> torch.Tensor:
@@ -36,7 +41,7 @@ def opening(landmarks: torch.Tensor) -> torch.Tensor:
 
 def curves(landmarks: torch.Tensor) -> torch.Tensor:
     """The inner edges of the upper and the lower lip, from corner to corner: (N, 2, P, 2)."""
-    return landmarks[:, (UPPER, LOWER)]
+    return landmarks[:, EDGES]
 
 
 def corners(landmarks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -74,15 +79,15 @@ def bare(seen: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
     _, lips, _, white = colours.unbind(1)
     middle, way = seen[..., *BITE].mean((2, 3)), white - lips
     bright = ((middle - lips) * way).sum(1) / way.square().sum(1).clamp(min=0.03)
-    red_middle, red_lips, red_white = (redness(colour) for colour in (middle, lips, white))
+    red_middle, red_lips, red_white = redness(torch.stack([middle, lips, white])).unbind()
     room = red_lips - red_white
     pale = ((red_lips - red_middle) / room.clamp(min=0.1)).clamp(0, 1)
     return bright + 2 * risen(room, 0, COLOURFUL) * (pale - PALE)
 
 
 def redness(colours: torch.Tensor) -> torch.Tensor:
-    """How much more red than green colours (N, 3) are, as a share of their brightness, (N,)."""
-    return (colours[:, 0] - colours[:, 1]) / (1 + colours.mean(1)).clamp(min=0.1)
+    """How much more red than green colours (..., 3) are, as a share of their brightness, (...)."""
+    return (colours[..., 0] - colours[..., 1]) / (1 + colours.mean(-1)).clamp(min=0.1)
 
 
 def brightness(seen: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:

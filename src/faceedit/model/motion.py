@@ -8,11 +8,12 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.model.landmarks import LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, places
-from faceedit.model.lips import GRID, LOWER, MIDDLE, UPPER, corners, curves, heights, state
+from faceedit.model.lips import EDGES, GRID, LOWER, MIDDLE, UPPER, corners, curves, heights, kept
 from faceedit.model.palette import risen
 
-AT_REST, AT_TIP, AT_TEMPLES = (places(points) for points in (STILL, NOSE_TIP, TEMPLES))
-POWERS, TERMS = 10, 33  # of affect; and with what a pose brings
+AT_REST, AT_TIP, AT_TEMPLES = (torch.tensor(places(points)) for points in (STILL, NOSE_TIP, TEMPLES))
+EXPONENTS = torch.tensor([[float(i), float(j)] for i in range(4) for j in range(4 - i)])  # of valence, arousal
+POWERS = len(EXPONENTS)  # of affect
 HABIT = 0.3  # of how far lips are apart beyond the average stays after a way of FAR and more
 FAR = 0.5
 OPEN_LIDS = 0.3  # of an eye's opening stays: averages know nothing of narrow eyes
@@ -20,10 +21,15 @@ MOST_TURNED = 2.0  # standard deviations of the photos: what turned further move
 # What is brighter than this, on average, is teeth, and near the lower lip, which is bright itself, that much more; how
 # sure that makes.
 TEETH, TEETH_BELOW, SURE = 0.52, 0.14, 12.0
+SLOPE = 0.024  # of the crop's side, from a lip's edge to where the flow is its own
 DEEP = 4.0  # pixels, beyond which depths are alike
-# Averages added to one face may cross what opens and closes: of each opening, this share stays.
-OPEN_ABOVE, OPEN_BELOW = UPPER[1:-1] + places(UPPER_LIDS), LOWER[1:-1] + places(LOWER_LIDS)
-STAYS_OPEN = [0.0] * len(UPPER[1:-1]) + [OPEN_LIDS] * len(UPPER_LIDS)
+# Averages added to one face may cross what opens and closes: of each opening, this share stays. And the few lips that
+# gape part the average ones, nearly closed: those that come so close, of the crop's side, close by the first of it.
+NEARLY = (0.012, 0.03)
+OPEN_ABOVE = torch.tensor(UPPER[1:-1] + places(UPPER_LIDS))
+OPEN_BELOW = torch.tensor(LOWER[1:-1] + places(LOWER_LIDS))
+STAYS_OPEN = torch.tensor([0.0] * len(UPPER[1:-1]) + [OPEN_LIDS] * len(UPPER_LIDS))
+CLOSES = torch.tensor([NEARLY[0]] * len(UPPER[1:-1]) + [0.0] * len(UPPER_LIDS))
 
 
 class Motion(nn.Module):
@@ -36,8 +42,9 @@ class Motion(nn.Module):
     smiles with closed lips gapes in surprise like all others. What open mouths show is such a polynomial too, of affect
     alone. Nothing of it is learnt by gradients: `train.geometry.fit` fits it.
 
-    mean: (K, 2). poses: (2, 2), the mean pose and its spread. course: (TERMS, K, 2), the polynomial. parted: (K, 2),
-    what moves with lips that part, for each unit. shown: (POWERS, *GRID), from 0, dark, to 1, teeth.
+    mean: (K, 2). poses: (2, 2), the mean pose and its spread. course: (3 * POWERS, K, 2), the polynomial, by itself and
+    with each number of the pose. parted: (K, 2), what moves with lips that part, for each unit. shown: (POWERS, *GRID),
+    from 0, dark, to 1, teeth.
     """
 
     def __init__(self) -> None:
@@ -51,64 +58,66 @@ class Motion(nn.Module):
         self.shown: torch.Tensor
         self.register_buffer("mean", torch.stack([anywhere, anywhere.flip(0)], dim=1))
         self.register_buffer("poses", torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
-        self.register_buffer("course", torch.zeros(TERMS, count, 2))
+        self.register_buffer("course", torch.zeros(3 * POWERS, count, 2))
         self.register_buffer("parted", torch.zeros(count, 2))
         self.register_buffer("shown", torch.zeros(POWERS, *GRID))
 
     def forward(self, before: torch.Tensor, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Where landmarks lie at the target, (N, K, 2), that lie there at the source."""
-        with torch.autocast(before.device.type, enabled=False):
-            points, turn = as_complex(before), turn_to(before, self.mean)
-            mean, spread = self.poses
-            pose = ((poses(points * turn[:, None]) - mean) / spread).clamp(-MOST_TURNED, MOST_TURNED)
-            terms = turned(torch.cat([source, target]), pose.repeat(2, 1))
-            here, there = as_complex((terms @ self.course.flatten(1)).unflatten(1, (-1, 2))).chunk(2)
-            # Open mouths shift what tells how far a face is turned up: averages for such a turn would hardly part lips.
-            was, will_be = (terms[:, :POWERS] @ apart(as_complex(self.course[:POWERS]))).chunk(2)
-            beyond = apart(points * turn[:, None]) - apart(as_complex(self.mean)) - was
-            gone = (1 - HABIT) * risen((target - source).norm(dim=1), 0, FAR)
-            wider = will_be - was - gone * beyond - apart(there - here)
-            way = there - here + wider[:, None] * as_complex(self.parted)
-            after = before + torch.view_as_real(way / turn[:, None])
-        gap, was = ((points[:, OPEN_BELOW] - points[:, OPEN_ABOVE])[..., 1] for points in (after, before))
-        short = (before.new_tensor(STAYS_OPEN) * was.clamp(min=0) - gap).clamp(min=0) / 2
+        turn = turn_to(before, self.mean)[:, None]
+        points = as_complex(before) * turn
+        mean, spread = self.poses
+        pose = ((poses(points) - mean) / spread).clamp(-MOST_TURNED, MOST_TURNED)
+        here, there = powers(source), powers(target)
+        way = as_complex(_mixed(turned(there - here, pose), self.course))
+        # Open mouths shift what tells how far a face is turned up: averages for such a turn would hardly part lips.
+        parting = apart(as_complex(self.course[:POWERS]))
+        beyond = apart(points) - apart(as_complex(self.mean)) - _mixed(here, parting)
+        gone = (1 - HABIT) * risen((target - source).norm(dim=1), 0, FAR)
+        wider = _mixed(there - here, parting) - gone * beyond - apart(way)
+        after = before + torch.view_as_real((way + wider[:, None] * as_complex(self.parted)) / turn)
+        was, gap = (y[:, OPEN_BELOW] - y[:, OPEN_ABOVE] for y in (before[..., 1], after[..., 1]))
+        was = was.clamp(min=0)
+        closing = (1 - gap / was.clamp(min=1e-3)).clamp(0, 1) * (1 - risen(gap, *NEARLY))
+        short = (torch.maximum(STAYS_OPEN.to(was) * was, gap - CLOSES.to(was) * closing) - gap) / 2
         after[:, OPEN_ABOVE, 1] -= short
         after[:, OPEN_BELOW, 1] += short
         return after
 
     def mouths(
         self,
+        before: torch.Tensor,
         after: torch.Tensor,
-        kept: tuple[torch.Tensor, torch.Tensor],
+        teeth: torch.Tensor,
         target: torch.Tensor,
         size: int,
         rows: slice,
         columns: slice,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """What is to be drawn in mouths, for rows and columns of crops of a size: how deep each pixel lies in them, and
-        the logits of its being teeth, (N, 1, H, W) each.
+        the logits of its being teeth, (N, 1, H, W) each; and the place, x and y in [-1, 1], whose flow each is to have,
+        (N, H, W, 2).
 
-        after: the landmarks. kept: see `kept_edge`; below it, mouths are drawn, without further teeth.
+        before, after: landmarks. teeth: (N,), see `lips.bare`. Mouths are drawn below teeth that stay, without further
+        ones.
         """
-        edge, counts = kept
+        share = kept(before, teeth)
         down, across = ((torch.arange(x.start, x.stop, device=after.device) + 0.5) / size for x in (rows, columns))
         across = across.expand(len(after), -1)
-        upper, lower, lowest = heights(torch.cat([curves(after), edge[:, None]], dim=1), across).unbind(1)
-        left, right = corners(after)
+        upper, lower, reach = heights(torch.cat([curves(after), before[:, EDGES[1:]]], dim=1), across).unbind(1)
+        ends = left, right = corners(after)
         # Half a pixel lies on the edge, and closed lips have none.
-        closed = (after[:, LOWER[MIDDLE], 1] - edge[:, MIDDLE, 1]) * size
-        drawn = (
-            size * _inside(lowest, lower, (left, right), across, down) + ((closed - 0.5).clamp(0, 1) / 2)[:, None, None]
-        )
-
-        with torch.autocast(after.device.type, enabled=False):
-            shown = (powers(target) @ self.shown.flatten(1)).unflatten(1, (1, *GRID))
+        edge = ((size * below_teeth(before, after, share) - 0.5).clamp(0, 1) / 2)[:, None, None]
+        lowest = _reached(upper, reach, share[:, None, None])
+        drawn = size * _inside(lowest, lower, ends, across, down) + edge
+        beside = _beside(upper, lower, ends, across, down, size)
+        shown = _mixed(powers(target), self.shown)[:, None]
         down = (down[:, None] - upper) / (lower - upper).clamp(min=0.5 / size)
         across = ((across - left) / (right - left))[:, None].expand_as(down)
         places = torch.stack([across, down], dim=3).clamp(0, 1) * 2 - 1
         shown = functional.grid_sample(shown, places, padding_mode="border", align_corners=False)
-        least_shown = TEETH + TEETH_BELOW * down.clamp(0, 1).square() + counts[:, None, None]
-        return drawn[:, None], (shown - least_shown[:, None]) * SURE
+        least_shown = TEETH + TEETH_BELOW * down.clamp(0, 1).square() + share[:, None, None]
+        return drawn[:, None], (shown - least_shown[:, None]) * SURE, beside
 
 
 def as_complex(points: torch.Tensor) -> torch.Tensor:
@@ -130,14 +139,18 @@ def poses(points: torch.Tensor) -> torch.Tensor:
 
 def powers(affect: torch.Tensor) -> torch.Tensor:
     """(N, 10), all products of up to three of valence, arousal."""
-    v, a = affect.unbind(1)
-    return torch.stack([v**i * a**j for i in range(4) for j in range(4 - i)], dim=1)
+    return (affect[:, None] ** EXPONENTS.to(affect)).prod(2)
 
 
-def turned(affect: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
-    """(N, 33): the powers of affect (N, 2), each with pose (N, 2) too; and the squares of pose, which the fit needs."""
-    straight, (aside, up) = powers(affect), pose[..., None].unbind(1)
-    return torch.cat([straight, aside * straight, up * straight, aside**2, aside * up, up**2], dim=1)
+def turned(straight: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
+    """The powers of affect (N, 10), and each with pose (N, 2): (N, 30)."""
+    aside, up = pose[..., None].unbind(1)
+    return torch.cat([straight, aside * straight, up * straight], dim=1)
+
+
+def _mixed(shares: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Values (T, ...) mixed by shares (N, T): (N, ...). No matrix product, which autocast would make coarse."""
+    return (shares.view(*shares.shape, *[1] * (values.dim() - 1)) * values).sum(1)
 
 
 def apart(points: torch.Tensor) -> torch.Tensor:
@@ -146,18 +159,30 @@ def apart(points: torch.Tensor) -> torch.Tensor:
 
 
 def kept_edge(before: torch.Tensor, after: torch.Tensor, teeth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """How far the teeth that lips show already reach when they open: their lower edge (N, P, 2), below the upper lip;
-    and from 0 to 1 how much that counts, (N,). teeth: (N,), see `lips.bare`.
+    """How far the teeth that lips show already reach when they open: their lower edge (N, P, 2), below points of the
+    upper lip; and from 0 to 1 how much that counts, (N,). teeth: (N,), see `lips.bare`.
 
-    Teeth are the upper jaw's and stay where they are, whatever a lip hides or shows of them. What a lower lip reveals
-    further down was not to be seen before.
+    Teeth are the upper jaw's and stay where they are, whatever a lip hides or shows of them, at the sides too when a
+    mouth narrows. What a lower lip reveals further down was not to be seen before.
     """
-    share = state(before, teeth)[:, 1]
-    edge = after[:, UPPER].clone()
+    share = kept(before, teeth)
+    across, upper = after[:, EDGES[0]].unbind(2)
+    reach, lower = heights(torch.stack([before, after], dim=1)[:, :, EDGES[1]], across)[:, :, 0].unbind(1)
     # But for the corners, where lips meet.
-    edge[:, 1:-1, 1] += share[:, None] * (before[:, LOWER[1:-1]] - edge[:, 1:-1])[..., 1].clamp(min=0)
-    below = after[:, LOWER[MIDDLE], 1] - edge[:, MIDDLE, 1]
-    return edge, share * (below > 0)
+    down = _reached(upper, torch.minimum(reach, lower), share[:, None])
+    down = torch.cat([upper[:, :1], down[:, 1:-1], upper[:, -1:]], dim=1)
+    return torch.stack([across, down], dim=2), share * (below_teeth(before, after, share) > 0)
+
+
+def below_teeth(before: torch.Tensor, after: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """How far lips part below the share (N,) of the teeth that stay, in their middle, (N,)."""
+    upper, lower, reach = after[:, UPPER[MIDDLE], 1], after[:, LOWER[MIDDLE], 1], before[:, LOWER[MIDDLE], 1]
+    return lower - _reached(upper, reach, share)
+
+
+def _reached(upper: torch.Tensor, reach: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """How low a share of the teeth reaches that reached so low, below an upper lip."""
+    return upper + share * (reach - upper).clamp(min=0)
 
 
 def depth(landmarks: torch.Tensor, size: int) -> torch.Tensor:
@@ -166,6 +191,28 @@ def depth(landmarks: torch.Tensor, size: int) -> torch.Tensor:
     across = centres.expand(len(landmarks), -1)
     upper, lower = heights(curves(landmarks), across).unbind(1)
     return size * _inside(upper, lower, corners(landmarks), across, centres)
+
+
+def _beside(
+    upper: torch.Tensor,
+    lower: torch.Tensor,
+    ends: tuple[torch.Tensor, torch.Tensor],
+    across: torch.Tensor,
+    down: torch.Tensor,
+    size: int,
+) -> torch.Tensor:
+    """The place, x and y in [-1, 1], whose flow each place is to have, (N, H, W, 2); see `_inside`.
+
+    Lips part and meet at once, where networks draw a slope, in which they stretch or teeth still show. So at an edge a
+    lip moves as it does further away, and one pixel, over what is drawn, leads to the other lip.
+    """
+    left, right = ends
+    inset = ((lower - upper) / 2).clamp(0, 1 / size)
+    slope = torch.minimum(across - left, right - across).clamp(0, SLOPE)[:, None] + inset
+    outside = torch.stack([upper - down[:, None], down[:, None] - lower]) + inset
+    rise = (size * outside + 0.5) * (slope - 0.5 / size).clamp(min=0)
+    up, further = torch.minimum(slope - outside, rise).clamp(min=0)
+    return torch.stack([across[:, None].expand_as(up), down[:, None] + further - up], dim=3) * 2 - 1
 
 
 def _inside(

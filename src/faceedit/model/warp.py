@@ -16,13 +16,14 @@ from torch.nn import functional
 
 from faceedit.config import WarpConfig
 from faceedit.model.lips import bare, between, state
-from faceedit.model.motion import DEEP, Motion, kept_edge
+from faceedit.model.motion import DEEP, Motion
 from faceedit.model.palette import COLOURS, palette, risen, sides
 
 MOUTH_BOX = (1 / 6, 13 / 24, 5 / 6, 23 / 24)  # where mouths are drawn, as left, top, right, bottom of a crop's side
 # From the middle to the gaps beside each tooth, shares of an aligned crop's side: a smile makes no tooth wider.
 GAPS = (0.0, 0.053, 0.095, 0.132, 0.163, 0.188)
 GAP = 0.004  # a gap's width, where it is drawn fine enough
+TALL, ROUNDED = 0.068, 0.006  # how far teeth reach below the lip, and by how much less at gaps
 ARCH = 0.18  # how far to the side teeth lie in the dark
 # Below so many pixels of the dark no teeth show: for each pixel more, their logits fall by so much.
 EDGE, FADING = 1.0, 4.0
@@ -65,9 +66,9 @@ class Edit(NamedTuple):
     """What the decoder draws.
 
     flow: (N, 2, S, S), for each pixel the xy step to where its content comes from, in units of half the crop's side.
-    colour: (N, 3, S, S), what is then added, in the units of images. mouth: (N, 2, H, W), of the inside of a mouth, in
-    the part of crops that `around_mouth` gives: how many pixels each point lies inside its edge, half of one being the
-    edge itself, and the logit of its being teeth. palette: (N, 4, 3).
+    colour: (N, 3, S/4, S/4), what is then added, in the units of images. mouth: (N, 2, H, W), of the inside of a mouth,
+    in the part of crops that `around_mouth` gives: how many pixels each point lies inside its edge, half of one being
+    the edge itself, and the logit of its being teeth. palette: (N, 4, 3).
     """
 
     flow: torch.Tensor
@@ -143,16 +144,22 @@ class Decoder(nn.Module):
         shares = torch.cat([torch.ones_like(length), length * 2, way * 2], dim=1)  # (N, 4)
         fields = _mixed(self.to_edit(x), shares)
         amount = (length / self.free_length).clamp(max=1)[:, :, None, None]
-        flow = _enlarged(fields[:, :2]) * self.flow_scale * amount
-        moved = warped(encoded.images.float(), flow)
+        flow = fields[:, :2] * self.flow_scale * amount
+        moved = warped(functional.avg_pool2d(encoded.images.float(), 2), flow)
         mask, mixture = torch.sigmoid(fields[:, 2:3] - 3), torch.softmax(fields[:, 3:], dim=1)
         paint = torch.einsum("nkhw,nkc->nchw", mixture, encoded.shades)
-        change = mask * (paint - functional.avg_pool2d(moved, 2)) * amount
-        # Fine detail is the photo's own, moved: left to itself, a guide has dark blots drawn on cheeks and brows.
-        colour = _smoothed(self.most_colour * torch.tanh(change / self.most_colour))
+        change = mask * (paint - moved) * amount
+        # Means over eight by eight pixels of crops, as fine detail is the photo's own, moved: left to itself, a guide
+        # has dark blots drawn on cheeks and brows.
+        colour = self.most_colour * torch.tanh(change / self.most_colour)
+        colour = functional.avg_pool2d(colour, 4, stride=2, padding=1, count_include_pad=False)
         before, after = encoded.landmarks, self.motion(encoded.landmarks, source, target)
-        kept = kept_edge(before, after, encoded.bare)
-        depth, teeth = self.motion.mouths(after, kept, target, moved.shape[-1], *around_mouth(moved.shape[-1]))
+        size = encoded.images.shape[-1]
+        rows, columns = around_mouth(size)
+        depth, teeth, beside = self.motion.mouths(before, after, encoded.bare, target, size, rows, columns)
+        flow = _enlarged(flow)
+        sharper = functional.grid_sample(flow, beside, align_corners=False) - flow[..., rows, columns]
+        flow = flow + functional.pad(sharper, (columns.start, size - columns.stop, rows.start, size - rows.stop))
         depth = torch.minimum(depth.clamp(-DEEP, DEEP), (DEEP + 1) * amount - 1)  # none at the source
         return Edit(flow, colour, torch.cat([depth, teeth], dim=1), encoded.palette)
 
@@ -171,13 +178,6 @@ def _finer(x: torch.Tensor, scale: int) -> torch.Tensor:
     return functional.interpolate(x, scale_factor=scale, mode="bicubic", antialias=True)
 
 
-def _smoothed(x: torch.Tensor) -> torch.Tensor:
-    """Fields (N, C, S/2, S/2) at full size, smooth: means over eight by eight of its pixels, one for every four by
-    four."""
-    coarse = functional.avg_pool2d(x, 4, stride=2, padding=1, count_include_pad=False)
-    return _finer(coarse, 4)
-
-
 @cache
 @torch.inference_mode(False)  # what is kept serves training too
 def _window(height: int, width: int, device: torch.device) -> torch.Tensor:
@@ -185,6 +185,14 @@ def _window(height: int, width: int, device: torch.device) -> torch.Tensor:
     y, x = (torch.arange(side, device=device) + 0.5 for side in (height, width))
     y, x = (torch.minimum(place, side - place) / height for place, side in ((y, height), (x, width)))
     return (6 * torch.minimum(y[:, None], x)).clamp(max=1)
+
+
+@cache
+@torch.inference_mode(False)
+def _centres(height: int, width: int, device: torch.device) -> torch.Tensor:
+    """The xy of each pixel of images, in [-1, 1]: (H, W, 2)."""
+    y, x = ((2 * torch.arange(side, device=device) + 1) / side - 1 for side in (height, width))
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=2)
 
 
 class Step(nn.Module):
@@ -282,11 +290,8 @@ def around_mouth(size: int, scale: int = 1) -> tuple[slice, slice]:
 
 def warped(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """The images with every pixel's content taken from where its flow points."""
-    count, _, height, width = images.shape
-    identity = torch.eye(2, 3, device=images.device).expand(count, -1, -1)
-    grid = functional.affine_grid(identity, [count, 1, height, width], align_corners=False)
-    grid = grid + flow.permute(0, 2, 3, 1)
-    return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    places = _centres(*images.shape[2:], images.device) + flow.permute(0, 2, 3, 1)
+    return functional.grid_sample(images, places, padding_mode="reflection", align_corners=False)
 
 
 def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
@@ -295,9 +300,9 @@ def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
 
     The edges of a mouth and of its teeth are drawn as fine as the scale allows.
     """
-    mouth, colour = edit.mouth, edit.colour
+    mouth, colour = edit.mouth, _finer(edit.colour, 4 * scale)
     if scale > 1:
-        mouth, colour = _finer(mouth, scale), _finer(colour, scale)
+        mouth = _finer(mouth, scale)
     size = colour.shape[-1]
     rows, columns = around_mouth(size // scale, scale)
     depth, teeth = mouth.float().split(1, dim=1)
@@ -312,13 +317,18 @@ def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
     # The lower row that an average mouth hints at, behind the dark, would be grey, and seen through.
     unlit = (hides * torch.sigmoid(-sharp * teeth)).cumsum(2) / scale
     teeth = teeth - FADING * (unlit - EDGE).clamp(min=0)
+    tall: torch.Tensor | float = TALL
+    down = hides.cumsum(2)
     if scale > 1:
         beside = torch.stack([x.abs() - gap for gap in GAPS])
         gaps, sides_of_teeth = (torch.exp(-((beside / width) ** 2)).sum(0) for width in (GAP, 3 * GAP))
         teeth = teeth - 0.5 * gaps * torch.sigmoid(sharp * teeth)
+        tall = TALL - ROUNDED * sides_of_teeth
+    teeth = teeth - FADING / scale * (down - tall * size).clamp(min=0)
+    if scale > 1:
         white = white * (1 - 0.1 * gaps) * (1 - 0.1 * sides_of_teeth)
     wide = risen(shown.amax(3, keepdim=True) / size, *WIDE)
-    tongue = ((hides.cumsum(2) / (shown + scale) - TONGUE_TOP - (x / TONGUE) ** 2) / TONGUE_EDGE).clamp(0, 1)
+    tongue = ((down / (shown + scale) - TONGUE_TOP - (x / TONGUE) ** 2) / TONGUE_EDGE).clamp(0, 1)
     tongue = wide * tongue.square() * (3 - 2 * tongue)
     dark = (DARK + LIT * tongue) * lips
     inside = shade * torch.lerp(dark, white, torch.sigmoid(sharp * teeth)) - 1

@@ -14,7 +14,7 @@ from faceedit.model.landmarks import (
     mirrored,
     places,
 )
-from faceedit.model.lips import opening
+from faceedit.model.lips import LOWER, UPPER, opening
 from faceedit.model.motion import AT_REST, MOST_TURNED, Motion, apart, as_complex, depth, poses, powers, turn_to, turned
 from faceedit.train.data import plane_bins
 
@@ -35,7 +35,9 @@ def fit(motion: Motion, landmarks: torch.Tensor, shown: torch.Tensor, affect: to
     spread = torch.stack([pose.mean(0), pose.std(0).clamp(min=1e-6)])
     pose = ((pose - spread[0]) / spread[1]).clamp(-MOST_TURNED, MOST_TURNED)
     everyone = affect.repeat(2, 1)
-    terms = turned(everyone, pose)
+    aside, up = pose.unbind(1)
+    # Where poses move landmarks at any affect, the squares tell too; no change of affect has them.
+    terms = torch.cat([turned(powers(everyone), pose), torch.stack([aside**2, aside * up, up**2], dim=1)], dim=1)
     course = _fit(both - as_complex(mean), terms, everyone)
     # What else moves where lips are further apart than on average; in percent, beside which a ridge is small.
     rest = both - as_complex(mean) - terms.to(both.dtype) @ course
@@ -47,7 +49,7 @@ def fit(motion: Motion, landmarks: torch.Tensor, shown: torch.Tensor, affect: to
         {
             "mean": mean,
             "poses": spread,
-            "course": torch.view_as_real(course),
+            "course": torch.view_as_real(course[:-3]),
             "parted": torch.view_as_real(parted),
             "shown": shown,
         }
@@ -66,6 +68,14 @@ def parting(before: torch.Tensor, after: torch.Tensor, size: int) -> torch.Tenso
     """Where in crops of a size lips part or meet as landmarks move: (N, 1, S, S) from 0 to 1."""
     open_ = (size * torch.maximum(opening(before), opening(after)) / 2).clamp(max=1)
     return ((depth(after, size) + 2).clamp(0, 1) * open_[:, None, None])[:, None]
+
+
+def outside() -> torch.Tensor:
+    """The way from each landmark (K, 2) to where its flow is to be seen, in pixels: lips move as they do outside of the
+    mouth, and at their very edge both ways."""
+    way = torch.zeros(len(POINTS), 2)
+    way[UPPER[1:-1], 1], way[LOWER[1:-1], 1] = -1, 1
+    return way
 
 
 def worth() -> torch.Tensor:

@@ -25,7 +25,7 @@ from faceedit.model.warp import ImageDiscriminator, WarpEditor, rendered
 from faceedit.sheet import tile
 from faceedit.train.augment import affinities, augment, recolour, replaced, resampled
 from faceedit.train.data import BalancedSampler, Crops, plane_bins, to_pixels
-from faceedit.train.geometry import fit, parting, worth
+from faceedit.train.geometry import fit, outside, parting, worth
 from faceedit.train.losses import bce, total
 from faceedit.train.trainer import Trainer
 from faceedit.weights import load_weights
@@ -74,8 +74,8 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         self.landmarks = landmarks.to(device)
         self.mask = torch.from_numpy(feather_mask(network.image_size)).to(device)
         away = _away_from_mouth(network.image_size).to(device)
-        self.price = 1 + 3 * away
-        self.landmark_worth = worth().to(device)
+        self.price = functional.avg_pool2d(((1 + 3 * away) * self.mask)[None, None], 4)
+        self.landmark_worth, self.outside = worth().to(device), outside().to(device) / network.image_size
         self.worth = 1 + MOUTH_WORTH * (1 - away)  # of a pixel in the cycle
 
     @staticmethod
@@ -112,13 +112,13 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             shown = self.guide.read(drawn_maps[-1])[0].float()
             losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
             kept, counts = kept_edge(before, after, encoded.bare)
-            losses["geometry"] = self._misplaced(edit.flow, before, after, self.landmark_worth)
+            losses["geometry"] = self._misplaced(edit.flow, before, after, self.landmark_worth, self.outside)
             losses["geometry"] += self._misplaced(edit.flow, before[:, LOWER], kept, KEPT_WORTH * counts[:, None])
             losses["adversarial"] = -image_critic(drawn_maps, target).float().mean()
             # Side by side with the prior's: alone, a batch norm would bring any latent to the prior's scale.
             losses["latent"] = bce(latent_critic(torch.cat([prior, encoded.z]))[len(prior) :], 1)
-            losses["bend"] = _bend(edit.flow, self.mask * (1 - parting(before, after, images.shape[-1])))
-            losses["change"] = (self.price * edit.colour * self.mask).abs().mean()
+            losses["bend"] = _bend(edit.flow, self.mask, 1 - parting(before, after, images.shape[-1]))
+            losses["change"] = (self.price * edit.colour).abs().mean()
             # An edit and its photo are a pair: the way back from one ends at the other. No gradient flows to the edit,
             # or it would learn to hide there what the way back needs (Chu et al. 2017).
             start, shown = edited.detach(), shown.detach().clamp(-1, 1)
@@ -174,11 +174,16 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         return figures, {"edits": self._sheet(images[:SHEET_FACES], source[:SHEET_FACES])}
 
     def _misplaced(
-        self, flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor, worth: torch.Tensor
+        self,
+        flow: torch.Tensor,
+        before: torch.Tensor,
+        after: torch.Tensor,
+        worth: torch.Tensor,
+        outside: torch.Tensor | float = 0.0,
     ) -> torch.Tensor:
         """How far points (N, K, 2) lie from where they should: a smooth norm of pixels, means over those within the
-        mask; worth is what each counts for, (N, K) or (K,)."""
-        places = after[:, None] * 2 - 1
+        mask; worth is what each counts for, (N, K) or (K,), and outside (K, 2) how far beside it its flow is seen."""
+        places = (after + outside)[:, None] * 2 - 1
         moves = functional.grid_sample((flow * self.mask).float(), places, align_corners=False)[:, :, 0].transpose(1, 2)
         mask = functional.grid_sample(self.mask.expand(len(after), 1, -1, -1), places, align_corners=False)[:, 0, 0]
         miss = (moves - 2 * (before - after)) * (flow.shape[-1] / 2)
@@ -214,18 +219,21 @@ def _away_from_mouth(size: int) -> torch.Tensor:
     return 1 - torch.exp(-(far**2))
 
 
-def _bend(flow: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-    """How far a flow is from moving, turning and scaling all alike, and how much it folds over, where it is seen.
+def _bend(flow: torch.Tensor, mask: torch.Tensor, held: torch.Tensor) -> torch.Tensor:
+    """How far a flow is from moving, turning and scaling all alike, and how much it folds over, as far as it is held
+    together.
 
-    flow: (N, 2, S, S). seen: (N, 1, S, S) in [0, 1]. Lips part freely: what lies between them is painted over.
+    flow: (N, 2, S, S). mask: (S, S), the share of it that moves a photo; where it falls, flows that bend nowhere
+    stretch what they move. held: (N, 1, S, S) in [0, 1]. Lips part freely: what lies between them is painted over.
     """
     step = flow * (flow.shape[-1] / 2)  # in pixels
-    dx, dy = step.diff(dim=3), step.diff(dim=2)
+    dx, dy, seen = step.diff(dim=3), step.diff(dim=2), mask * held
     bend = (seen[..., 1:-1] * dx.diff(dim=3).square()).mean() + (seen[..., 1:-1, :] * dy.diff(dim=2).square()).mean()
     bend = bend + 2 * (seen[..., 1:, 1:] * dx.diff(dim=2).square()).mean()
     # The area that a pixel's content comes from; where it is negative, features appear twice.
+    dx, dy = ((step * mask).diff(dim=dim) for dim in (3, 2))
     area = (1 + dx[:, :1, 1:]) * (1 + dy[:, 1:, :, 1:]) - dx[:, 1:, 1:] * dy[:, :1, :, 1:]
-    fold = (seen[..., 1:, 1:] * functional.relu(LEAST_AREA - area)).mean()
+    fold = (held[..., 1:, 1:] * functional.relu(LEAST_AREA - area)).mean()
     return bend + FOLD * fold + 0.01 * step.square().mean()
 
 
