@@ -222,6 +222,22 @@ def test_teeth_stay_where_they_are_at_the_sides_of_a_mouth_that_narrows(mean):
     assert top == pytest.approx(float(inner[0, 1, 1]), abs=1 / 96)
 
 
+@pytest.mark.parametrize("teeth", [0.0, 1.0])
+def test_lips_that_have_closed_leave_a_dark_line(mean, teeth):
+    moves, before = Motion(), mean[None]
+    moves.shown[0] = 1  # teeth, had they stayed open
+    after = before.clone()
+    after[:, LOWER[1:-1], 1] = after[:, UPPER[1:-1], 1]  # 0.7
+    deep, logits = drawn(moves, before, after, torch.zeros(1, 2), torch.full((1,), teeth))
+    line = deep[0, 0, :, 48] > 0.1
+    assert line.nonzero()[:, 0].tolist() == [66, 67]
+    assert logits[0, 0, line, 48].max() < 0
+    assert deep[0, 0, :, :32].max() < 0
+    for still in (before, after):  # what does not move gets none
+        deep, _ = drawn(moves, still, still, torch.zeros(1, 2), torch.ones(1))
+        assert deep.max() < 0.5
+
+
 def test_beside_its_edge_a_lip_moves_as_it_does_further_away(mean):
     after = mean[None].clone()
     after[:, LOWER[1:-1], 1] = after[:, UPPER[1:-1], 1]  # closed, at 0.7

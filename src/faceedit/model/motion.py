@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.model.landmarks import LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, places
-from faceedit.model.lips import EDGES, GRID, LOWER, MIDDLE, UPPER, corners, curves, heights, kept
+from faceedit.model.lips import EDGES, GRID, LOWER, MIDDLE, UPPER, corners, curves, heights, kept, opening
 from faceedit.model.palette import risen
 
 AT_REST, AT_TIP, AT_TEMPLES = (torch.tensor(places(points)) for points in (STILL, NOSE_TIP, TEMPLES))
@@ -21,6 +21,7 @@ MOST_TURNED = 2.0  # standard deviations of the photos: what turned further move
 # What is brighter than this, on average, is teeth, and near the lower lip, which is bright itself, that much more; how
 # sure that makes.
 TEETH, TEETH_BELOW, SURE = 0.52, 0.14, 12.0
+LINE = 0.85  # pixels, from the middle of a line to its edge
 SLOPE = 0.024  # of the crop's side, from a lip's edge to where the flow is its own
 DEEP = 4.0  # pixels, beyond which depths are alike
 # Averages added to one face may cross what opens and closes: of each opening, this share stays. And the few lips that
@@ -106,9 +107,13 @@ class Motion(nn.Module):
         across = across.expand(len(after), -1)
         upper, lower, reach = heights(torch.cat([curves(after), before[:, EDGES[1:]]], dim=1), across).unbind(1)
         ends = left, right = corners(after)
-        # Half a pixel lies on the edge, and closed lips have none.
-        edge = ((size * below_teeth(before, after, share) - 0.5).clamp(0, 1) / 2)[:, None, None]
-        lowest = _reached(upper, reach, share[:, None, None])
+        # Half a pixel lies on the edge, and closed lips have none. But where they have closed, the flow leads from one
+        # to the other in a pixel, over what they showed: there a dark line is drawn, as lips have.
+        was, gap = (size * opening(points) for points in (before, after))
+        shut = (was - 1).clamp(0, 1) * (1 - gap).clamp(min=0)
+        edge = (size * below_teeth(before, after, share) - 0.5).clamp(0, 1) / 2
+        edge = torch.maximum(edge, LINE * shut)[:, None, None]
+        lowest = torch.minimum(_reached(upper, reach, share[:, None, None]), lower)
         drawn = size * _inside(lowest, lower, ends, across, down) + edge
         beside = _beside(upper, lower, ends, across, down, size)
         shown = _mixed(powers(target), self.shown)[:, None]
@@ -116,7 +121,7 @@ class Motion(nn.Module):
         across = ((across - left) / (right - left))[:, None].expand_as(down)
         places = torch.stack([across, down], dim=3).clamp(0, 1) * 2 - 1
         shown = functional.grid_sample(shown, places, padding_mode="border", align_corners=False)
-        least_shown = TEETH + TEETH_BELOW * down.clamp(0, 1).square() + share[:, None, None]
+        least_shown = TEETH + TEETH_BELOW * down.clamp(0, 1).square() + torch.maximum(share, shut)[:, None, None]
         return drawn[:, None], (shown - least_shown[:, None]) * SURE, beside
 
 
