@@ -67,8 +67,7 @@ class Motion(nn.Module):
         """Where landmarks lie at the target, (N, K, 2), that lie there at the source."""
         turn = turn_to(before, self.mean)[:, None]
         points = as_complex(before) * turn
-        mean, spread = self.poses
-        pose = ((poses(points) - mean) / spread).clamp(-MOST_TURNED, MOST_TURNED)
+        pose = deviations(poses(points), self.poses)
         here, there = powers(source), powers(target)
         way = as_complex(_mixed(turned(there - here, pose), self.course))
         # Open mouths shift what tells how far a face is turned up: averages for such a turn would hardly part lips.
@@ -140,6 +139,12 @@ def turn_to(landmarks: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
 def poses(points: torch.Tensor) -> torch.Tensor:
     """How far faces whose landmarks (N, K) are upright are turned to the side and up, (N, 2)."""
     return torch.view_as_real(points[:, AT_TIP].mean(1) - points[:, AT_TEMPLES].mean(1))
+
+
+def deviations(pose: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
+    """Poses (N, 2) in standard deviations from the mean one, as far as these tell; spread: (2, 2), both of them."""
+    mean, deviation = spread
+    return ((pose - mean) / deviation).clamp(-MOST_TURNED, MOST_TURNED)
 
 
 def powers(affect: torch.Tensor) -> torch.Tensor:

@@ -324,9 +324,8 @@ def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
         gaps, sides_of_teeth = (torch.exp(-((beside / width) ** 2)).sum(0) for width in (GAP, 3 * GAP))
         teeth = teeth - 0.5 * gaps * torch.sigmoid(sharp * teeth)
         tall = TALL - ROUNDED * sides_of_teeth
-    teeth = teeth - FADING / scale * (down - tall * size).clamp(min=0)
-    if scale > 1:
         white = white * (1 - 0.1 * gaps) * (1 - 0.1 * sides_of_teeth)
+    teeth = teeth - FADING / scale * (down - tall * size).clamp(min=0)
     wide = risen(shown.amax(3, keepdim=True) / size, *WIDE)
     tongue = ((down / (shown + scale) - TONGUE_TOP - (x / TONGUE) ** 2) / TONGUE_EDGE).clamp(0, 1)
     tongue = wide * tongue.square() * (3 - 2 * tongue)

@@ -15,7 +15,7 @@ from faceedit.model.landmarks import (
     places,
 )
 from faceedit.model.lips import LOWER, UPPER, opening
-from faceedit.model.motion import AT_REST, MOST_TURNED, Motion, apart, as_complex, depth, poses, powers, turn_to, turned
+from faceedit.model.motion import AT_REST, Motion, apart, as_complex, depth, deviations, poses, powers, turn_to, turned
 from faceedit.train.data import plane_bins
 
 FEW = 20  # photos in a bin of the affect plane, below which they count for less than a whole bin
@@ -33,7 +33,7 @@ def fit(motion: Motion, landmarks: torch.Tensor, shown: torch.Tensor, affect: to
     both = torch.cat([level, as_complex(mirrored(torch.view_as_real(level)))])
     pose = poses(both)
     spread = torch.stack([pose.mean(0), pose.std(0).clamp(min=1e-6)])
-    pose = ((pose - spread[0]) / spread[1]).clamp(-MOST_TURNED, MOST_TURNED)
+    pose = deviations(pose, spread)
     everyone = affect.repeat(2, 1)
     aside, up = pose.unbind(1)
     # Where poses move landmarks at any affect, the squares tell too; no change of affect has them.
