@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.nn import functional
 
 from faceedit.face import TEMPLATE, FaceDetector, alignment, crop_face
 from faceedit.image import read_photo
@@ -7,7 +8,7 @@ from faceedit.model.landmarks import IRISES, LIPS, LOWER_LIP, NOSE_TIP, POINTS, 
 from faceedit.model.lips import GRID, LOWER, UPPER, bare, between, brightness, opening, state
 from faceedit.model.motion import DEEP, Motion, depth, kept_edge
 from faceedit.model.palette import palette
-from faceedit.train.geometry import fit, parting
+from faceedit.train.geometry import fit, outside, parting
 from faceedit.weights import load_weights
 from tests.conftest import ASTRONAUT
 
@@ -240,20 +241,42 @@ def test_lips_that_have_closed_leave_a_dark_line(mean, teeth):
         assert deep.max() < 0.5
 
 
-def test_beside_its_edge_a_lip_moves_as_it_does_further_away(mean):
+def test_at_its_edge_a_lip_moves_as_it_does_further_away(mean):
     after = mean[None].clone()
     after[:, LOWER[1:-1], 1] = after[:, UPPER[1:-1], 1]  # closed, at 0.7
-    *_, places_seen = Motion().mouths(
-        mean[None], after, torch.zeros(1), torch.zeros(1, 2), 100, slice(60, 80), slice(0, 100)
-    )
-    rows = (places_seen[0, ..., 1] + 1) * 50 - 60
+    across, down = ((torch.arange(100) + 0.5) / 50 - 1).expand(100, -1), (torch.arange(60, 80) + 0.5)[:, None]
+    heights = torch.stack([across, across.T])[None]  # a flow that tells where it is seen
+    *_, lips = Motion().mouths(mean[None], after, torch.zeros(1), torch.zeros(1, 2), 100, slice(60, 80), slice(0, 100))
+    columns, rows = lips.moved(heights, torch.zeros(1, 1, 1, 1))[0]
+    rows = (rows + 1) * 50
     middle = rows[:, 50]
     still = [*range(8), *range(12, 20)]
-    torch.testing.assert_close(middle[still], torch.arange(20.0)[still] + 0.5, atol=1e-4, rtol=0)
-    torch.testing.assert_close(middle[8:12], torch.tensor([7.6, 7.6, 12.4, 12.4]), atol=1e-2, rtol=0)
-    for beside in (rows[:, 30], rows[:, 70]):  # where no mouth is
-        torch.testing.assert_close(beside, torch.arange(20.0) + 0.5, atol=1e-4, rtol=0)
-    torch.testing.assert_close(places_seen[0, ..., 0], ((torch.arange(100) + 0.5) / 50 - 1).expand(20, -1))
+    torch.testing.assert_close(middle[still], down[still, 0], atol=1e-3, rtol=0)
+    torch.testing.assert_close(middle[8:12], torch.tensor([67.6, 67.6, 72.4, 72.4]), atol=1e-2, rtol=0)
+    for beside in (30, 70):  # where no mouth is
+        torch.testing.assert_close(rows[:, beside], down[:, 0], atol=1e-3, rtol=0)
+    torch.testing.assert_close(columns, across[60:80], atol=1e-4, rtol=0)
+
+
+def test_lips_lie_where_they_shall_whatever_the_networks_draw(geometry):
+    moves, faces, affect, _ = geometry
+    before, source, target = faces[:8], affect[:8], affect[:8].flip(0)
+    after = moves(before, source, target)
+    *_, lips = moves.mouths(before, after, torch.zeros(8), target, 96, slice(0, 96), slice(0, 96))
+    drawn = functional.interpolate(torch.randn(8, 2, 3, 3) * 0.02, (96, 96), mode="bilinear")
+    flow = lips.moved(drawn, torch.ones(8, 1, 1, 1))
+    edges = torch.tensor(UPPER[1:-1] + LOWER[1:-1])
+    places = (after + outside() / 96)[:, None, edges] * 2 - 1
+
+    def missed(flow):
+        seen = functional.grid_sample(flow, places, align_corners=False)[:, :, 0].transpose(1, 2)
+        return (48 * seen - 96 * (before - after)[:, edges]).norm(dim=2)
+
+    assert missed(drawn).median() > 1
+    assert missed(flow).median() < 0.1
+    far = torch.zeros(96, 96, dtype=torch.bool)
+    far[:40] = True
+    torch.testing.assert_close(flow[..., far], drawn[..., far])
 
 
 def test_lips_that_turn_back_on_themselves_give_numbers_still(geometry):

@@ -50,14 +50,16 @@ def corners(landmarks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def heights(lines: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """How high lines (N, C, P, 2) from the left to the right lie in columns (N, W): (N, C, 1, W)."""
-    x, y = lines.unbind(3)
+    """How high lines (N, C, P, 1 + V) from the left to the right, x, y and what else goes along with these, lie in
+    columns (N, W): (N, C, V, W)."""
+    x, *values = lines.unbind(3)
     # Rising, as it should be, and strictly: the network that finds landmarks errs in some photos.
     x = (x.cummax(dim=2).values + 1e-4 * torch.arange(x.shape[2], device=x.device)).contiguous()
     columns = columns[:, None].expand(-1, x.shape[1], -1).contiguous()
     right = torch.searchsorted(x, columns).clamp(1, x.shape[2] - 1)
-    (x0, x1), (y0, y1) = ((values.gather(2, right - 1), values.gather(2, right)) for values in (x, y))
-    return (y0 + (columns - x0) / (x1 - x0) * (y1 - y0))[:, :, None]
+    x0, x1 = x.gather(2, right - 1), x.gather(2, right)
+    share = (columns - x0) / (x1 - x0)
+    return torch.stack([y.gather(2, right - 1).lerp(y.gather(2, right), share) for y in values], dim=2)
 
 
 def between(images: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:

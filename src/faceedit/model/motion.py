@@ -3,6 +3,8 @@
 `landmarks` (N, K, 2) as `landmarks.Landmarker` finds them; `source` and `target` affect (N, 2) = valence, arousal.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -23,6 +25,7 @@ MOST_TURNED = 2.0  # standard deviations of the photos: what turned further move
 TEETH, TEETH_BELOW, SURE = 0.52, 0.14, 12.0
 LINE = 0.85  # pixels, from the middle of a line to its edge
 SLOPE = 0.024  # of the crop's side, from a lip's edge to where the flow is its own
+REACH = 0.12  # likewise, from a lip's edge to where what the flow misses there is no longer made up for
 DEEP = 4.0  # pixels, beyond which depths are alike
 # Averages added to one face may cross what opens and closes: of each opening, this share stays. And the few lips that
 # gape part the average ones, nearly closed: those that come so close, of the crop's side, close by the first of it.
@@ -93,10 +96,9 @@ class Motion(nn.Module):
         size: int,
         rows: slice,
         columns: slice,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor, "Lips"]:
         """What is to be drawn in mouths, for rows and columns of crops of a size: how deep each pixel lies in them, and
-        the logits of its being teeth, (N, 1, H, W) each; and the place, x and y in [-1, 1], whose flow each is to have,
-        (N, H, W, 2).
+        the logits of its being teeth, (N, 1, H, W) each; and how the lips move.
 
         before, after: landmarks. teeth: (N,), see `lips.bare`. Mouths are drawn below teeth that stay, without further
         ones.
@@ -104,8 +106,11 @@ class Motion(nn.Module):
         share = kept(before, teeth)
         down, across = ((torch.arange(x.start, x.stop, device=after.device) + 0.5) / size for x in (rows, columns))
         across = across.expand(len(after), -1)
-        upper, lower, reach = heights(torch.cat([curves(after), before[:, EDGES[1:]]], dim=1), across).unbind(1)
         ends = left, right = corners(after)
+        within = torch.minimum(torch.maximum(across, left), right)
+        lines = [torch.cat([points, before - after], dim=2)[:, EDGES] for points in (after, before)]
+        seen = heights(torch.cat(lines, dim=1), within)  # (N, 4, 3, W): y, and the way to where it was
+        upper, lower, _, reach = seen[:, :, :1].unbind(1)
         # Half a pixel lies on the edge, and closed lips have none. But where they have closed, the flow leads from one
         # to the other in a pixel, over what they showed: there a dark line is drawn, as lips have.
         was, gap = (size * opening(points) for points in (before, after))
@@ -114,14 +119,64 @@ class Motion(nn.Module):
         edge = torch.maximum(edge, LINE * shut)[:, None, None]
         lowest = torch.minimum(_reached(upper, reach, share[:, None, None]), lower)
         drawn = size * _inside(lowest, lower, ends, across, down) + edge
-        beside = _beside(upper, lower, ends, across, down, size)
+        lips = Lips(upper, lower, ends, across, down, size, 2 * seen[:, :2, 1:])
         shown = _mixed(powers(target), self.shown)[:, None]
         down = (down[:, None] - upper) / (lower - upper).clamp(min=0.5 / size)
         across = ((across - left) / (right - left))[:, None].expand_as(down)
         places = torch.stack([across, down], dim=3).clamp(0, 1) * 2 - 1
         shown = functional.grid_sample(shown, places, padding_mode="border", align_corners=False)
         least_shown = TEETH + TEETH_BELOW * down.clamp(0, 1).square() + torch.maximum(share, shut)[:, None, None]
-        return drawn[:, None], (shown - least_shown[:, None]) * SURE, beside
+        return drawn[:, None], (shown - least_shown[:, None]) * SURE, lips
+
+
+class Lips(NamedTuple):
+    """Where lips are to lie, in columns of crops of a size, and how to move them there.
+
+    upper, lower: (N, 1, W), their inner edges. ends: (N, 1) twice, how far to the right the corners lie. across: (N, W)
+    and down: (H,), columns and rows. moves: (N, 2, 2, W), the flow at the edges of the upper and the lower lip.
+    """
+
+    upper: torch.Tensor
+    lower: torch.Tensor
+    ends: tuple[torch.Tensor, torch.Tensor]
+    across: torch.Tensor
+    down: torch.Tensor
+    size: int
+    moves: torch.Tensor
+
+    def moved(self, flow: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
+        """A flow (N, 2, S, S) in these columns and rows, (N, 2, H, W), as lips move: at once where they part and meet,
+        and, by an amount (N, 1, 1, 1) from 0 to 1, to where they are to lie."""
+        left, right = self.ends
+        inwards = torch.minimum(self.across - left, right - self.across)
+        slope = inwards.clamp(0, SLOPE)[:, None]
+        beside = functional.grid_sample(flow, self._beside(slope), align_corners=False)
+        # What networks draw of the way of lips is up to a pixel short, and a pixel of crops is many of a photo.
+        edges = torch.cat([self.upper - slope, self.lower + slope], dim=1)
+        within = torch.minimum(torch.maximum(self.across, left), right)[:, None]
+        places = torch.stack([within.expand_as(edges), edges], dim=3) * 2 - 1
+        drawn = functional.grid_sample(flow, places, align_corners=False).float()
+        upper, lower = (self.moves - drawn.transpose(1, 2)).unsqueeze(3).unbind(1)  # (N, 2, 1, W) each
+        down = self.down[:, None]
+        of_upper = (self.size * ((self.upper + self.lower) / 2 - down) + 0.5).clamp(0, 1)
+        outside = torch.maximum(self.upper - down, down - self.lower).clamp(min=0)
+        far = (outside.square() + inwards.clamp(max=0).square()[:, None]) / REACH**2
+        near = (1 - far).clamp(min=0).square()[:, None]
+        return beside + amount * near * torch.lerp(lower, upper, of_upper[:, None])
+
+    def _beside(self, slope: torch.Tensor) -> torch.Tensor:
+        """The place, x and y in [-1, 1], whose flow each place is to have, (N, H, W, 2).
+
+        Lips part and meet at once, where networks draw a slope, in which they stretch or teeth still show. So at an
+        edge a lip moves as it does further away, by slope (N, 1, W), and one pixel, over what is drawn, leads to the
+        other lip.
+        """
+        inset = ((self.lower - self.upper) / 2).clamp(0, 1 / self.size)
+        slope, down = slope + inset, self.down[:, None]
+        outside = torch.stack([self.upper - down, down - self.lower]) + inset
+        rise = (self.size * outside + 0.5) * (slope - 0.5 / self.size).clamp(min=0)
+        up, further = torch.minimum(slope - outside, rise).clamp(min=0)
+        return torch.stack([self.across[:, None].expand_as(up), down + further - up], dim=3) * 2 - 1
 
 
 def as_complex(points: torch.Tensor) -> torch.Tensor:
@@ -201,28 +256,6 @@ def depth(landmarks: torch.Tensor, size: int) -> torch.Tensor:
     across = centres.expand(len(landmarks), -1)
     upper, lower = heights(curves(landmarks), across).unbind(1)
     return size * _inside(upper, lower, corners(landmarks), across, centres)
-
-
-def _beside(
-    upper: torch.Tensor,
-    lower: torch.Tensor,
-    ends: tuple[torch.Tensor, torch.Tensor],
-    across: torch.Tensor,
-    down: torch.Tensor,
-    size: int,
-) -> torch.Tensor:
-    """The place, x and y in [-1, 1], whose flow each place is to have, (N, H, W, 2); see `_inside`.
-
-    Lips part and meet at once, where networks draw a slope, in which they stretch or teeth still show. So at an edge a
-    lip moves as it does further away, and one pixel, over what is drawn, leads to the other lip.
-    """
-    left, right = ends
-    inset = ((lower - upper) / 2).clamp(0, 1 / size)
-    slope = torch.minimum(across - left, right - across).clamp(0, SLOPE)[:, None] + inset
-    outside = torch.stack([upper - down[:, None], down[:, None] - lower]) + inset
-    rise = (size * outside + 0.5) * (slope - 0.5 / size).clamp(min=0)
-    up, further = torch.minimum(slope - outside, rise).clamp(min=0)
-    return torch.stack([across[:, None].expand_as(up), down[:, None] + further - up], dim=3) * 2 - 1
 
 
 def _inside(

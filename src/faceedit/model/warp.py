@@ -133,8 +133,8 @@ class Decoder(nn.Module):
 
     def forward(self, encoded: Encoded, source: torch.Tensor, target: torch.Tensor) -> Edit:
         way = target - source
-        lips = state(encoded.landmarks, encoded.bare)
-        condition = self.condition(torch.cat([encoded.z, source, target, way, lips], dim=1))
+        lips_now = state(encoded.landmarks, encoded.bare)
+        condition = self.condition(torch.cat([encoded.z, source, target, way, lips_now], dim=1))
         *finer, x = encoded.maps
         x = self.bottom(x, condition)
         for narrow, step, skip in zip(self.narrow, self.steps, finer[::-1], strict=True):
@@ -156,10 +156,10 @@ class Decoder(nn.Module):
         before, after = encoded.landmarks, self.motion(encoded.landmarks, source, target)
         size = encoded.images.shape[-1]
         rows, columns = around_mouth(size)
-        depth, teeth, beside = self.motion.mouths(before, after, encoded.bare, target, size, rows, columns)
+        depth, teeth, lips = self.motion.mouths(before, after, encoded.bare, target, size, rows, columns)
         flow = _enlarged(flow)
-        sharper = functional.grid_sample(flow, beside, align_corners=False) - flow[..., rows, columns]
-        flow = flow + functional.pad(sharper, (columns.start, size - columns.stop, rows.start, size - rows.stop))
+        closer = lips.moved(flow, amount) - flow[..., rows, columns]
+        flow = flow + functional.pad(closer, (columns.start, size - columns.stop, rows.start, size - rows.stop))
         depth = torch.minimum(depth.clamp(-DEEP, DEEP), (DEEP + 1) * amount - 1)  # none at the source
         return Edit(flow, colour, torch.cat([depth, teeth], dim=1), encoded.palette)
 
