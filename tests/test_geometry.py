@@ -71,6 +71,17 @@ def test_landmarks_move_as_affect_moves_them_in_the_photos(geometry, mirror):
     torch.testing.assert_close(way[:, middle].imag, 0.08 * (target - affect[chosen])[:, 1], atol=2e-3, rtol=0)
 
 
+def test_few_mouths_that_gape_open_no_others(mean):
+    affect = torch.rand(1000, 2, generator=torch.Generator().manual_seed(1)) - 0.5
+    faces = mean.expand(1000, -1, -1).clone()
+    lower = torch.tensor([place for place in places(LOWER_LIP) if place not in places(UPPER_LIP)])
+    gaping = torch.rand(1000, generator=torch.Generator().manual_seed(2)) < 0.4 * (0.5 - affect[:, 0])
+    faces[gaping.nonzero(), lower, 1] += 0.1
+    before = mean[None]
+    after = fitted(faces, affect)(before, torch.tensor([[0.4, 0.0]]), torch.tensor([[-0.4, 0.0]]))
+    torch.testing.assert_close(opening(after), opening(before), atol=2e-3, rtol=0)
+
+
 def test_lips_close_and_do_not_cross(geometry):
     moves, faces, affect, _ = geometry
     chosen = affect[:, 1].argsort()[-4:]  # open mouths

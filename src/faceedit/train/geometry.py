@@ -15,11 +15,24 @@ from faceedit.model.landmarks import (
     places,
 )
 from faceedit.model.lips import LOWER, UPPER, opening
-from faceedit.model.motion import AT_REST, Motion, apart, as_complex, depth, deviations, poses, powers, turn_to, turned
+from faceedit.model.motion import (
+    AT_REST,
+    POWERS,
+    Motion,
+    apart,
+    as_complex,
+    depth,
+    deviations,
+    poses,
+    powers,
+    turn_to,
+    turned,
+)
 from faceedit.train.data import plane_bins
 
 FEW = 20  # photos in a bin of the affect plane, below which they count for less than a whole bin
 RIDGE = 1e-2  # beside some forty bins
+ROUNDS, NEAR = 50, 0.001  # of weighing anew; of the crop's side, within which all is as near
 LEAST_OPENING = 0.03  # of the crop's side, below which there is nothing to see
 
 
@@ -42,6 +55,9 @@ def fit(motion: Motion, landmarks: torch.Tensor, shown: torch.Tensor, affect: to
     # What else moves where lips are further apart than on average; in percent, beside which a ridge is small.
     rest = both - as_complex(mean) - terms.to(both.dtype) @ course
     parted = 100 * _fit(rest, 100 * apart(rest)[:, None], everyone)[0]
+    # How far lips part is the median's: a few that gape open an average mouth, which would show teeth in grief.
+    gap = _median(apart(both - as_complex(mean)), powers(everyone), everyone)
+    course[:POWERS] += (gap - apart(course[:POWERS]))[:, None] * parted
     open_ = opening(landmarks) > LEAST_OPENING
     shown = (shown + shown.flip(2))[open_].flatten(1) / 2
     shown = _fit(shown.double(), powers(affect[open_]), affect[open_]).view_as(motion.shown)
@@ -56,10 +72,22 @@ def fit(motion: Motion, landmarks: torch.Tensor, shown: torch.Tensor, affect: to
     )
 
 
-def _fit(values: torch.Tensor, terms: torch.Tensor, affect: torch.Tensor) -> torch.Tensor:
-    """The coefficients (T, P) of terms (M, T) that bring them closest to values (M, P), all bins of affect alike."""
+def _median(values: torch.Tensor, terms: torch.Tensor, affect: torch.Tensor) -> torch.Tensor:
+    """The coefficients (T,) of terms (M, T) that bring them closest to most values (M,), all bins of affect alike."""
+    worth = torch.ones_like(values)
+    for _ in range(ROUNDS):  # least squares, in which what lies far off counts less and less
+        found = _fit(values[:, None], terms, affect, worth / worth.mean())[:, 0]
+        worth = 1 / (values - terms @ found).abs().clamp(min=NEAR)
+    return found
+
+
+def _fit(
+    values: torch.Tensor, terms: torch.Tensor, affect: torch.Tensor, worth: torch.Tensor | float = 1.0
+) -> torch.Tensor:
+    """The coefficients (T, P) of terms (M, T) that bring them closest to values (M, P), all bins of affect alike, and
+    in each what is worth (M,) more."""
     bins, counts = torch.unique(plane_bins(affect), return_inverse=True, return_counts=True)[1:]
-    weight = (1 / counts.clamp(min=FEW)[bins]).double()[:, None]
+    weight = (worth / counts.clamp(min=FEW)[bins]).double()[:, None]
     normal = terms.T @ (weight * terms) + RIDGE * torch.eye(terms.shape[1], dtype=torch.float64)
     return torch.linalg.solve(normal.to(values.dtype), terms.T.to(values.dtype) @ (weight * values))
 
