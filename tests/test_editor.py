@@ -26,7 +26,7 @@ def editor(tiny_editor, photo):
 
 def test_an_edit_changes_the_chosen_face_and_nothing_else(editor, photo):
     image, _ = photo
-    large, small = np.s_[20:180, 10:170], np.s_[60:140, 220:300]
+    large, small = np.s_[20:212, 10:170], np.s_[60:156, 220:300]  # crops of 160 and 80 pixels, and jaws below them
     for face, changed, kept in ((1, large, small), ("largest", large, small), (2, small, large)):
         edited = editor.edit(image, 0.9, 0.9, face=face)
         assert edited.shape == image.shape
@@ -86,6 +86,19 @@ def test_grids_have_the_documented_sizes(editor, photo):
     assert sheet.shape == (7 * 32, 10 * 32, 3)
     crop = editor.edit_crop(encoded, Affect(0.5, 0.5))
     assert crop.shape == (32, 32, 3)
+
+
+def test_what_a_jaw_that_rises_reveals_is_the_photos(editor, photo, monkeypatch):
+    image, faces = photo
+    image = image.copy()
+    image[180:] = (200, 0, 0)  # right below the crop
+    size = editor.engine.size
+    flow, paint = np.zeros((size, size, 2), np.float32), np.zeros((size, size, 4), np.float32)
+    flow[size // 2 :, :, 1] = 2
+    monkeypatch.setattr(editor.engine, "edits", lambda code, targets: [(flow, paint)])
+    (cell,) = editor.crop_edits(image, editor.encode(image, faces[0]), np.zeros((1, 2)), 160)
+    assert cell.shape == (160, 160, 3)
+    assert (cell[-5:, 80] == (200, 0, 0)).all()
 
 
 def test_named_emotions_are_places(editor, photo):

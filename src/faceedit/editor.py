@@ -16,7 +16,7 @@ from faceedit.errors import UsageError
 from faceedit.estimate import AffectEstimator
 from faceedit.eyelids import Eye
 from faceedit.eyes import LandmarkFinder, find_eyes
-from faceedit.face import FINER, Face, FaceDetector, alignment, apply_edit, blur, crop_face, scaled
+from faceedit.face import FINER, Face, FaceDetector, alignment, apply_edit, blur, crop_face, rows_below, scaled
 from faceedit.request import Request, select_faces
 from faceedit.sheet import circumplex_grid, paper_sheet
 from faceedit.weights import Weights, load_weights
@@ -145,8 +145,9 @@ class FaceEditor:
     ) -> Iterator[np.ndarray]:
         """The aligned crop (side, side, 3) of an encoded face, cut from the image, at each target (N, 2) in turn."""
         scale = side / self.engine.size
-        crop = crop_face(image, scaled(encoded.matrix, scale), side)
-        return self._edits(crop, encoded, scaled(np.eye(2, 3), 1 / scale), targets)
+        crop = crop_face(image, scaled(encoded.matrix, scale), side, rows_below(side))  # what jaws that rise reveal
+        edits = self._edits(crop, encoded, scaled(np.eye(2, 3), 1 / scale), targets)
+        return (edit[:side] for edit in edits)
 
     def edit_crop(self, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The networks' own drawing of the face at the target, (S, S, 3) uint8, as in the paper."""

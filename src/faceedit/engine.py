@@ -16,7 +16,7 @@ import torch
 
 from faceedit.circumplex import Affect, Point
 from faceedit.device import as_images, in_batches
-from faceedit.face import FINER, feather_mask
+from faceedit.face import FINER, edit_masks
 from faceedit.model.caae import Caae
 from faceedit.model.warp import Edit, Encoded, WarpEditor, painted, rendered
 
@@ -125,10 +125,10 @@ class WarpEngine:
             yield from fields
 
     def drawings(self, code: WarpCode, targets: np.ndarray) -> np.ndarray:
-        mask = torch.from_numpy(feather_mask(self.size)).to(self.device)
+        masks = torch.from_numpy(edit_masks(self.size)).to(self.device)
 
         def draw(affect: torch.Tensor) -> np.ndarray:
-            drawn = rendered(*self._decoded(code, affect), mask)
+            drawn = rendered(*self._decoded(code, affect), masks)
             return _to_uint8(((drawn + 1) / 2).permute(0, 2, 3, 1).cpu().numpy())
 
         return np.concatenate(list(in_batches(draw, _floats(targets), BATCH)))

@@ -20,7 +20,7 @@ from faceedit.editor import EncodedFace, FaceEditor
 from faceedit.engine import CaaeEngine, Engine
 from faceedit.errors import UnreadableError
 from faceedit.estimate import AffectEstimator
-from faceedit.face import Face, FaceDetector, alignment, crop_face, feather_mask, paste_crop
+from faceedit.face import Face, FaceDetector, alignment, crop_face, feather_mask, paste_crop, rows_below
 from faceedit.identity import FaceEmbedder
 from faceedit.image import read_photo
 from faceedit.measures import Interval, agreement, bootstrap, psnr, sharpness, ssim
@@ -350,9 +350,9 @@ def _speed(
 
 
 def _change_outside(image: np.ndarray, edit: np.ndarray, matrix: np.ndarray) -> int:
-    """The largest change of a pixel that lies outside the crop's square."""
+    """The largest change of a pixel that lies outside the crop and the rows below it, where jaws drop to."""
     square = cv2.warpAffine(
-        np.ones((CROP_SIZE, CROP_SIZE), np.uint8),
+        np.ones((CROP_SIZE + rows_below(CROP_SIZE), CROP_SIZE), np.uint8),
         matrix,
         (image.shape[1], image.shape[0]),
         flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,

@@ -24,6 +24,7 @@ EDGES = 0.02  # of a face's pixels, the strongest edges
 SOBEL = 0.5  # squared pixels of blur that the filter itself brings
 LEAST_WEAKER = 0.2  # where further blurs hardly tell, a blur could be of any size
 ROUNDNESS = 2.5  # exponent of the superellipse that an edit fills: 2 is a circle, more is squarer
+BELOW = 0.2  # of the crop's side: how far below it a flow may reach, as chins lie at its border and jaws drop
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,25 +110,40 @@ def alignment(landmarks: np.ndarray, size: int) -> np.ndarray:
     return similarity(landmarks, TEMPLATE * size - 0.5)
 
 
-def crop_face(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
-    """The aligned crop (size, size, 3) uint8 of an image; what lies outside the frame is mirrored into it."""
+def crop_face(image: np.ndarray, matrix: np.ndarray, size: int, below: int = 0) -> np.ndarray:
+    """The aligned crop of an image, and rows below it, (size + below, size, 3) uint8; what lies outside the frame is
+    mirrored into it."""
     # Sampling a large face at `size` points would alias: sample it at its own resolution, then average.
     over = int(np.clip(np.ceil(1 / np.hypot(*matrix[0, :2]) - 1e-6), 1, 32))
     fine = scaled(matrix, over)
     crop = cv2.warpAffine(
-        image, fine, (size * over, size * over), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        image, fine, (size * over, (size + below) * over), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
-    return cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) if over > 1 else crop
+    return cv2.resize(crop, (size, size + below), interpolation=cv2.INTER_AREA) if over > 1 else crop
 
 
-def feather_mask(size: int) -> np.ndarray:
-    """Weights (size, size) float32 for an edit of a crop: 0 at its border and corners, 1 inside, a smooth rise between.
+def feather_mask(size: int, below: int = 0) -> np.ndarray:
+    """Weights (size + below, size) float32 for an edit of a crop, and for `below` rows below it: 0 at the border and
+    corners, 1 inside, a smooth rise between.
 
     Between a circle and a square, as a face is: the corners of a crop show hair, shoulders and background.
     """
-    axis = np.abs(np.linspace(-1, 1, size)) ** ROUNDNESS
-    radius = np.add.outer(axis, axis) ** (1 / ROUNDNESS)
+    across = np.linspace(-1, 1, size)
+    down = np.where(across > 0, across * size / (size + 2 * below), across)
+    down = np.concatenate([down, np.linspace(down[-1], 1, below + 1)[1:]])
+    radius = np.add.outer(np.abs(down) ** ROUNDNESS, np.abs(across) ** ROUNDNESS) ** (1 / ROUNDNESS)
     return smoothstep(1 - radius, 0, FEATHER).astype(np.float32)
+
+
+def rows_below(size: int) -> int:
+    """How many rows below a crop of a size a flow goes on."""
+    return round(BELOW * size)
+
+
+def edit_masks(size: int) -> np.ndarray:
+    """The weights of a flow and of a paint in crops of a size, (2, size, size) float32: jaws move beyond the crop, and
+    nothing is painted there."""
+    return np.stack([feather_mask(size, rows_below(size))[:size], feather_mask(size)])
 
 
 _kept_mask = cache(feather_mask)  # all edits of one model need the same
@@ -154,23 +170,24 @@ def blur(crop: np.ndarray) -> float:
 def apply_edit(
     image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, paint: np.ndarray, eyes: tuple[Eye, ...] = ()
 ) -> np.ndarray:
-    """The image with an edit of one face, (H, W, 3) uint8; pixels outside the crop's square keep their exact values.
+    """The image with an edit of one face, (H, W, 3) uint8; only the crop and `rows_below` it can change.
 
     matrix: (2, 3), photo to crop. flow: (S, S, 2) float32, for each crop pixel the xy step in crop pixels to where its
     content comes from. paint: (P, P, 4) float32 with P up to FINER times S, the colour that is then added, in units
-    of 255, and the share in [0, 1] of what it is added to that it hides. Both fade out at the crop's border. The
-    photo's own pixels are moved, at their own resolution. eyes: the crop's, which stay behind their moving lids.
+    of 255, and the share in [0, 1] of what it is added to that it hides. Both fade out at the crop's border, but the
+    flow below the crop, where jaws drop to. The photo's own pixels are moved, at their own resolution. eyes: the
+    crop's, which stay behind their moving lids.
     """
     # Straight from a coarse field to a large face, bilinear facets would show.
     size = flow.shape[0] * FINER
+    below = rows_below(size)
     fine, paint = (cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC) for field in (flow * FINER, paint))
     finer = scaled(matrix, FINER)
     inverse = cv2.invertAffineTransform(finer)
-    region = _region(inverse, size, image.shape)
+    region = _region(inverse, size, below, image.shape)
     if region is None:
         return image.copy()
     x0, y0, x1, y1 = region
-    mask = _kept_mask(size)[..., None]
     to_region = finer.copy()  # maps pixels of the region to the crop
     to_region[:, 2] += finer[:, :2] @ (x0, y0)
 
@@ -183,8 +200,9 @@ def apply_edit(
             borderValue=(0, 0, 0, 0),
         )
 
-    steps = spread(np.ascontiguousarray(fine * mask @ inverse[:, :2].T.astype(np.float32)))
-    painted = spread(np.ascontiguousarray(paint * mask))
+    fine = np.pad(fine, ((0, below), (0, 0), (0, 0)), mode="edge") * _kept_mask(size, below)[..., None]
+    steps = spread(np.ascontiguousarray(fine @ inverse[:, :2].T.astype(np.float32)))
+    painted = spread(np.ascontiguousarray(paint * _kept_mask(size)[..., None]))
     rows, columns = np.mgrid[y0:y1, x0:x1].astype(np.float32)
     moved = cv2.remap(
         image, columns + steps[..., 0], rows + steps[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
@@ -239,9 +257,10 @@ def scaled(matrix: np.ndarray, factor: float) -> np.ndarray:
     return larger
 
 
-def _region(inverse: np.ndarray, size: int, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
-    """The part of the frame (x0, y0, x1, y1) that the crop's square touches, or None."""
-    corners = np.array([(0, 0), (size, 0), (0, size), (size, size)]) - 0.5
+def _region(inverse: np.ndarray, size: int, below: int, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+    """The part of the frame (x0, y0, x1, y1) that the crop and the rows below it touch, or None."""
+    height = size + below
+    corners = np.array([(0, 0), (size, 0), (0, height), (size, height)]) - 0.5
     points = corners @ inverse[:, :2].T + inverse[:, 2]
     x0, y0 = np.maximum(np.floor(points.min(0)).astype(int), 0)
     x1, y1 = np.minimum(np.ceil(points.max(0)).astype(int) + 1, (shape[1], shape[0]))

@@ -336,7 +336,8 @@ def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
     return functional.pad(colour, (0, 0, 0, 0, 0, 1)) + more
 
 
-def rendered(images: torch.Tensor, edit: Edit, mask: torch.Tensor) -> torch.Tensor:
-    """The edited crops, as the edit of a photo would leave them; mask (S, S): the feathered weights of an edit."""
-    paint = painted(edit) * mask
-    return (warped(images, edit.flow * mask) * (1 - paint[:, 3:]) + paint[:, :3]).clamp(-1, 1)
+def rendered(images: torch.Tensor, edit: Edit, masks: torch.Tensor) -> torch.Tensor:
+    """The edited crops, as the edit of a photo would leave them; masks (2, S, S): see `face.edit_masks`."""
+    moves, paints = masks
+    paint = painted(edit) * paints
+    return (warped(images, edit.flow * moves) * (1 - paint[:, 3:]) + paint[:, :3]).clamp(-1, 1)

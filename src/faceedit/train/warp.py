@@ -13,7 +13,7 @@ from torch.nn import functional
 from faceedit.circumplex import affect_grid, grid_axis
 from faceedit.config import WarpConfig, WarpTraining
 from faceedit.errors import UsageError
-from faceedit.face import feather_mask
+from faceedit.face import edit_masks
 from faceedit.measures import agreement
 from faceedit.model.caae import LatentDiscriminator
 from faceedit.model.estimator import Estimator
@@ -72,9 +72,10 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         self.targets = BalancedSampler(bins, sampler.batch, training.seed + 1, power=training.balance, most=20)
         self.landmarker = landmarker
         self.landmarks = landmarks.to(device)
-        self.mask = torch.from_numpy(feather_mask(network.image_size)).to(device)
+        self.masks = torch.from_numpy(edit_masks(network.image_size)).to(device)
+        self.moves, paints = self.masks
         away = _away_from_mouth(network.image_size).to(device)
-        self.price = functional.avg_pool2d(((1 + 3 * away) * self.mask)[None, None], 4)
+        self.price = functional.avg_pool2d(((1 + 3 * away) * paints)[None, None], 4)
         self.landmark_worth, self.outside = worth().to(device), outside().to(device) / network.image_size
         self.worth = 1 + MOUTH_WORTH * (1 - away)  # of a pixel in the cycle
 
@@ -107,7 +108,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         with self.autocast():
             encoded = editor.encoder(images, before)
             edit = editor.decoder(encoded, source, target)
-            edited = rendered(images, edit, self.mask)
+            edited = rendered(images, edit, self.masks)
             drawn_maps = self.guide.maps(augment(edited, self.guide.config.image_size, self.draws(1)))
             shown = self.guide.read(drawn_maps[-1])[0].float()
             losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
@@ -117,12 +118,12 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             losses["adversarial"] = -image_critic(drawn_maps, target).float().mean()
             # Side by side with the prior's: alone, a batch norm would bring any latent to the prior's scale.
             losses["latent"] = bce(latent_critic(torch.cat([prior, encoded.z]))[len(prior) :], 1)
-            losses["bend"] = _bend(edit.flow, self.mask, 1 - parting(before, after, images.shape[-1]))
+            losses["bend"] = _bend(edit.flow, self.moves, 1 - parting(before, after, images.shape[-1]))
             losses["change"] = (self.price * edit.colour).abs().mean()
             # An edit and its photo are a pair: the way back from one ends at the other. No gradient flows to the edit,
             # or it would learn to hide there what the way back needs (Chu et al. 2017).
             start, shown = edited.detach(), shown.detach().clamp(-1, 1)
-            back = rendered(start, editor(start, after, shown, source), self.mask)
+            back = rendered(start, editor(start, after, shown, source), self.masks)
             losses["cycle"] = (self.worth * (back - images)).abs().mean()
         weights = {
             "affect": config.affect_weight,
@@ -163,7 +164,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         estimates = []
         for point in targets:
             target = torch.tensor([point], device=self.device).expand(len(images), -1)
-            edited = rendered(images, self.ema.decoder(encoded, source, target), self.mask)
+            edited = rendered(images, self.ema.decoder(encoded, source, target), self.masks)
             estimates.append(self.guide(edited)[0].float().cpu())
         shown = torch.stack(estimates).numpy()  # (targets, faces, 2)
         wanted = np.broadcast_to(np.array(targets)[:, None], shown.shape)
@@ -184,9 +185,9 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         """How far points (N, K, 2) lie from where they should: a smooth norm of pixels, means over those within the
         mask; worth is what each counts for, (N, K) or (K,), and outside (K, 2) how far beside it its flow is seen."""
         places = (after + outside)[:, None] * 2 - 1
-        moves = functional.grid_sample((flow * self.mask).float(), places, align_corners=False)[:, :, 0].transpose(1, 2)
-        mask = functional.grid_sample(self.mask.expand(len(after), 1, -1, -1), places, align_corners=False)[:, 0, 0]
-        miss = (moves - 2 * (before - after)) * (flow.shape[-1] / 2)
+        moved = functional.grid_sample((flow * self.moves).float(), places, align_corners=False)[:, :, 0]
+        mask = functional.grid_sample(self.moves.expand(len(after), 1, -1, -1), places, align_corners=False)[:, 0, 0]
+        miss = (moved.transpose(1, 2) - 2 * (before - after)) * (flow.shape[-1] / 2)
         cost = functional.smooth_l1_loss(miss, torch.zeros_like(miss), beta=0.5, reduction="none")
         return (cost * (worth * (mask > MASKED))[..., None]).mean()
 
@@ -208,7 +209,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         encoded = self.ema.encoder(images, self.landmarker(images))
         for point in targets:
             target = torch.tensor([point], dtype=torch.float32, device=self.device).expand(len(images), -1)
-            columns.append(to_pixels(rendered(images, self.ema.decoder(encoded, source, target), self.mask)))
+            columns.append(to_pixels(rendered(images, self.ema.decoder(encoded, source, target), self.masks)))
         return tile(np.stack(columns, axis=1))
 
 
