@@ -4,9 +4,20 @@ from torch.nn import functional
 
 from faceedit.face import TEMPLATE, FaceDetector, alignment, crop_face
 from faceedit.image import read_photo
-from faceedit.model.landmarks import IRISES, LIPS, LOWER_LIP, NOSE_TIP, POINTS, STILL, UPPER_LIP, mirrored, places
+from faceedit.model.landmarks import (
+    BROWS,
+    IRISES,
+    LIPS,
+    LOWER_LIP,
+    NOSE_TIP,
+    POINTS,
+    STILL,
+    UPPER_LIP,
+    mirrored,
+    places,
+)
 from faceedit.model.lips import GRID, LOWER, UPPER, bare, between, brightness, opening, state
-from faceedit.model.motion import DEEP, Motion, depth, kept_edge
+from faceedit.model.motion import DEEP, PLAINER, Motion, depth, kept_edge
 from faceedit.model.palette import palette
 from faceedit.train.geometry import fit, outside, parting
 from faceedit.weights import load_weights
@@ -69,6 +80,17 @@ def test_landmarks_move_as_affect_moves_them_in_the_photos(geometry, mirror):
     torch.testing.assert_close(way.abs()[:, places(STILL)], torch.zeros(4, len(STILL)), atol=2e-3, rtol=0)
     middle = places((14,))[0]
     torch.testing.assert_close(way[:, middle].imag, 0.08 * (target - affect[chosen])[:, 1], atol=2e-3, rtol=0)
+
+
+def test_brows_are_plainer_than_the_average(mean):
+    affect = torch.rand(1000, 2, generator=torch.Generator().manual_seed(1)) - 0.5
+    faces = mean.expand(1000, -1, -1).clone()
+    raised = torch.tensor(places(BROWS + LIPS))
+    faces[:, raised, 1] -= 0.02 * affect[:, 1:]
+    before, source, target = mean[None], torch.zeros(1, 2), torch.tensor([[0.0, 0.4]])
+    rise = (before - fitted(faces, affect)(before, source, target))[0, :, 1] / 0.4
+    for points, factor in ((BROWS, PLAINER), (LIPS, 1.0), (IRISES, 0.0)):
+        torch.testing.assert_close(rise[places(points)], torch.full((len(points),), 0.02 * factor), atol=1e-3, rtol=0)
 
 
 def test_few_mouths_that_gape_open_no_others(mean):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from faceedit.model.landmarks import LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, places
+from faceedit.model.landmarks import BROWS, LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, places
 from faceedit.model.lips import EDGES, GRID, LOWER, MIDDLE, UPPER, corners, curves, heights, kept, opening
 from faceedit.model.palette import risen
 
@@ -18,6 +18,10 @@ EXPONENTS = torch.tensor([[float(i), float(j)] for i in range(4) for j in range(
 POWERS = len(EXPONENTS)  # of affect
 HABIT = 0.3  # of how far lips are apart beyond the average stays after a way of FAR and more
 FAR = 0.5
+# Times what averages say of brows and lids, which photos of one affect differ in. In those that classifiers find plain,
+# with a probability above 0.6, lids have gone 1.9 times as far (surprise, fear, grief) and brows 1.6 times (surprise,
+# anger).
+PLAINER = 1.7
 OPEN_LIDS = 0.3  # of an eye's opening stays: averages know nothing of narrow eyes
 MOST_TURNED = 2.0  # standard deviations of the photos: what turned further moves alike
 # What is brighter than this, on average, is teeth, and near the lower lip, which is bright itself, that much more; how
@@ -30,6 +34,8 @@ DEEP = 4.0  # pixels, beyond which depths are alike
 # Averages added to one face may cross what opens and closes: of each opening, this share stays. And the few lips that
 # gape part the average ones, nearly closed: those that come so close, of the crop's side, close by the first of it.
 NEARLY = (0.012, 0.03)
+EMPHASIS = torch.ones(len(POINTS))
+EMPHASIS[places(BROWS + UPPER_LIDS + LOWER_LIDS)] = PLAINER
 OPEN_ABOVE = torch.tensor(UPPER[1:-1] + places(UPPER_LIDS))
 OPEN_BELOW = torch.tensor(LOWER[1:-1] + places(LOWER_LIDS))
 STAYS_OPEN = torch.tensor([0.0] * len(UPPER[1:-1]) + [OPEN_LIDS] * len(UPPER_LIDS))
@@ -42,9 +48,9 @@ class Motion(nn.Module):
     Each face is brought to the mean face by what no expression moves; there a cubic polynomial of affect, whose
     coefficients depend on how far a face is turned to the side and up, says where landmarks lie on average. People
     differ, but an average of thousands has no person in it: its change from one affect to another is the expression's,
-    as it looks from there. Only how far lips part is less a person's than a mood's, of which averages mix several: who
-    smiles with closed lips gapes in surprise like all others. What open mouths show is such a polynomial too, of affect
-    alone. Nothing of it is learnt by gradients: `train.geometry.fit` fits it.
+    as it looks from there, made plainer at brows and lids. Only how far lips part is less a person's than a mood's, of
+    which averages mix several: who smiles with closed lips gapes in surprise like all others. What open mouths show is
+    such a polynomial too, of affect alone. Nothing of it is learnt by gradients: `train.geometry.fit` fits it.
 
     mean: (K, 2). poses: (2, 2), the mean pose and its spread. course: (3 * POWERS, K, 2), the polynomial, by itself and
     with each number of the pose. parted: (K, 2), what moves with lips that part, for each unit. shown: (POWERS, *GRID),
@@ -72,7 +78,7 @@ class Motion(nn.Module):
         points = as_complex(before) * turn
         pose = deviations(poses(points), self.poses)
         here, there = powers(source), powers(target)
-        way = as_complex(_mixed(turned(there - here, pose), self.course))
+        way = EMPHASIS.to(before.device) * as_complex(_mixed(turned(there - here, pose), self.course))
         # Open mouths shift what tells how far a face is turned up: averages for such a turn would hardly part lips.
         parting = apart(as_complex(self.course[:POWERS]))
         beyond = apart(points) - apart(as_complex(self.mean)) - _mixed(here, parting)
