@@ -71,8 +71,9 @@ class Subject:
     """A face of the evaluation and what was measured of its edits to C targets.
 
     estimates: (C, 2). identity: (C,) cosines, or None without an embedder. change: (C,) mean absolute change of the
-    crop, of 255. sharpness: (C,) ratios to the input's. outside: largest change of a pixel outside the crop's square.
-    psnr, ssim: at target = source. smoothness: largest over median step between neighbours. cells: (C, S, S, 3).
+    crop, of 255. sharpness: (C,) ratios to the input's. outside: largest change of a pixel outside the crop and the
+    rows below it. psnr, ssim: at target = source. smoothness: largest over median step between neighbours. cells:
+    (C, S, S, 3).
     """
 
     label: Label
@@ -351,13 +352,13 @@ def _speed(
 
 def _change_outside(image: np.ndarray, edit: np.ndarray, matrix: np.ndarray) -> int:
     """The largest change of a pixel that lies outside the crop and the rows below it, where jaws drop to."""
-    square = cv2.warpAffine(
+    covered = cv2.warpAffine(
         np.ones((CROP_SIZE + rows_below(CROP_SIZE), CROP_SIZE), np.uint8),
         matrix,
         (image.shape[1], image.shape[0]),
         flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
     )
-    return int((np.abs(edit.astype(np.int16) - image).max(-1) * (square == 0)).max())
+    return int((np.abs(edit.astype(np.int16) - image).max(-1) * (covered == 0)).max())
 
 
 def _smoothness(crops: np.ndarray) -> float:
