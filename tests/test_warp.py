@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.nn import functional
 
 from faceedit.config import MODELS, EstimatorTraining, WarpTraining
 from faceedit.face import edit_masks
@@ -46,6 +47,22 @@ def test_an_edit_to_the_source_is_nothing_and_to_another_affect_is_something(ima
     assert edit.flow.abs().max() > 0
     near = [painted(model(images, landmarks, source, source + step)).abs().mean() for step in (0.001, 0.01, 0.1)]
     assert near[0] < near[1] < near[2]  # no jump at the source
+
+
+def test_lips_get_to_their_places_without_help_while_networks_learn(images):
+    torch.manual_seed(0)
+    model = WarpEditor(TINY_WARP)
+    torch.nn.init.normal_(model.decoder.to_edit.weight, std=0.1)
+    inner = places(UPPER_LIP[3:-3]) + places(LOWER_LIP[3:-3])
+    seen = LANDMARKS[:, None, inner] * 2 - 1
+    misses = []
+    for learns in (True, False):
+        flow = model.train(learns)(
+            images[:2], LANDMARKS.expand(2, -1, -1), torch.zeros(2, 2), torch.full((2, 2), 0.5)
+        ).flow
+        at_lips = functional.grid_sample(flow, seen.expand(2, -1, -1, -1), align_corners=False)  # the average stays
+        misses.append(at_lips.abs().mean())
+    assert misses[1] < 0.3 * misses[0]
 
 
 def test_encoding_once_serves_every_target(images):

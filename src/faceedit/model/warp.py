@@ -158,7 +158,8 @@ class Decoder(nn.Module):
         rows, columns = around_mouth(size)
         depth, teeth, lips = self.motion.mouths(before, after, encoded.bare, target, size, rows, columns)
         flow = _enlarged(flow)
-        closer = lips.moved(flow, amount) - flow[..., rows, columns]
+        # Networks that learn get no such help: inner lips would teach nothing then, and outer ones go astray.
+        closer = lips.moved(flow, 0 * amount if self.training else amount) - flow[..., rows, columns]
         flow = flow + functional.pad(closer, (columns.start, size - columns.stop, rows.start, size - rows.stop))
         depth = torch.minimum(depth.clamp(-DEEP, DEEP), (DEEP + 1) * amount - 1)  # none at the source
         return Edit(flow, colour, torch.cat([depth, teeth], dim=1), encoded.palette)
