@@ -150,13 +150,15 @@ class Lips(NamedTuple):
     size: int
     moves: torch.Tensor
 
-    def moved(self, flow: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
+    def moved(self, flow: torch.Tensor, amount: torch.Tensor | None) -> torch.Tensor:
         """A flow (N, 2, S, S) in these columns and rows, (N, 2, H, W), as lips move: at once where they part and meet,
-        and, by an amount (N, 1, 1, 1) from 0 to 1, to where they are to lie."""
+        and, by an amount (N, 1, 1, 1) from 0 to 1 where there is one, to where they are to lie."""
         left, right = self.ends
         inwards = torch.minimum(self.across - left, right - self.across)
         slope = inwards.clamp(0, SLOPE)[:, None]
         beside = functional.grid_sample(flow, self._beside(slope), align_corners=False)
+        if amount is None:
+            return beside
         # What networks draw of the way of lips is up to a pixel short, and a pixel of crops is many of a photo.
         edges = torch.cat([self.upper - slope, self.lower + slope], dim=1)
         within = torch.minimum(torch.maximum(self.across, left), right)[:, None]
