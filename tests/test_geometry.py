@@ -16,7 +16,7 @@ from faceedit.model.landmarks import (
     mirrored,
     places,
 )
-from faceedit.model.lips import GRID, LOWER, UPPER, bare, between, brightness, opening, state
+from faceedit.model.lips import GRID, LOWER, UPPER, bare, between, brightness, kept, opening, state
 from faceedit.model.motion import DEEP, PLAINER, Motion, depth, kept_edge
 from faceedit.model.palette import palette
 from faceedit.train.geometry import fit, outside, parting
@@ -42,7 +42,7 @@ def fitted(landmarks, affect, shown=None):
 
 def drawn(motion, before, after, target, teeth):
     """What `Motion.mouths` draws in whole crops of 96 pixels."""
-    return motion.mouths(before, after, teeth, target, 96, slice(0, 96), slice(0, 96))[:2]
+    return motion.mouths(before, after, kept(before, teeth), target, 96, slice(0, 96), slice(0, 96))[:2]
 
 
 @pytest.fixture(scope="module")

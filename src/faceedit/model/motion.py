@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.model.landmarks import BROWS, LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, places
-from faceedit.model.lips import EDGES, GRID, LOWER, MIDDLE, UPPER, corners, curves, heights, kept, opening
+from faceedit.model.lips import EDGES, GRID, LOWER, MIDDLE, UPPER, corners, curves, heights, kept, middles, opening
 from faceedit.model.palette import risen
 
 AT_REST, AT_TIP, AT_TEMPLES = (torch.tensor(places(points)) for points in (STILL, NOSE_TIP, TEMPLES))
@@ -77,13 +77,13 @@ class Motion(nn.Module):
         turn = turn_to(before, self.mean)[:, None]
         points = as_complex(before) * turn
         pose = deviations(poses(points), self.poses)
-        here, there = powers(source), powers(target)
-        way = EMPHASIS.to(before.device) * as_complex(_mixed(turned(there - here, pose), self.course))
+        here, there = powers(torch.cat([source, target])).chunk(2)
+        way = EMPHASIS.to(before.device) * as_complex(mixed(turned(there - here, pose), self.course))
         # Open mouths shift what tells how far a face is turned up: averages for such a turn would hardly part lips.
         parting = apart(as_complex(self.course[:POWERS]))
-        beyond = apart(points) - apart(as_complex(self.mean)) - _mixed(here, parting)
+        beyond = apart(points) - apart(as_complex(self.mean)) - mixed(here, parting)
         gone = (1 - HABIT) * risen((target - source).norm(dim=1), 0, FAR)
-        wider = _mixed(there - here, parting) - gone * beyond - apart(way)
+        wider = mixed(there - here, parting) - gone * beyond - apart(way)
         after = before + torch.view_as_real((way + wider[:, None] * as_complex(self.parted)) / turn)
         was, gap = (y[:, OPEN_BELOW] - y[:, OPEN_ABOVE] for y in (before[..., 1], after[..., 1]))
         was = was.clamp(min=0)
@@ -97,7 +97,7 @@ class Motion(nn.Module):
         self,
         before: torch.Tensor,
         after: torch.Tensor,
-        teeth: torch.Tensor,
+        share: torch.Tensor,
         target: torch.Tensor,
         size: int,
         rows: slice,
@@ -106,11 +106,10 @@ class Motion(nn.Module):
         """What is to be drawn in mouths, for rows and columns of crops of a size: how deep each pixel lies in them, and
         the logits of its being teeth, (N, 1, H, W) each; and how the lips move.
 
-        before, after: landmarks. teeth: (N,), see `lips.bare`. Mouths are drawn below teeth that stay, without further
+        before, after: landmarks. share: (N,), see `lips.kept`. Mouths are drawn below teeth that stay, without further
         ones.
         """
-        share = kept(before, teeth)
-        down, across = ((torch.arange(x.start, x.stop, device=after.device) + 0.5) / size for x in (rows, columns))
+        down, across = (middles(size, after.device)[part] for part in (rows, columns))
         across = across.expand(len(after), -1)
         ends = left, right = corners(after)
         within = torch.minimum(torch.maximum(across, left), right)
@@ -126,7 +125,7 @@ class Motion(nn.Module):
         lowest = torch.minimum(_reached(upper, reach, share[:, None, None]), lower)
         drawn = size * _inside(lowest, lower, ends, across, down) + edge
         lips = Lips(upper, lower, ends, across, down, size, 2 * seen[:, :2, 1:])
-        shown = _mixed(powers(target), self.shown)[:, None]
+        shown = mixed(powers(target), self.shown)[:, None]
         down = (down[:, None] - upper) / (lower - upper).clamp(min=0.5 / size)
         across = ((across - left) / (right - left))[:, None].expand_as(down)
         places = torch.stack([across, down], dim=3).clamp(0, 1) * 2 - 1
@@ -194,8 +193,9 @@ def as_complex(points: torch.Tensor) -> torch.Tensor:
 
 def turn_to(landmarks: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     """By which complex number (N,) landmarks are to be turned and scaled to lie as those of the mean face (K, 2)."""
-    here, there = as_complex(landmarks)[:, AT_REST], as_complex(mean)[AT_REST]
-    here, there = here - here.mean(1, keepdim=True), there - there.mean()
+    still = as_complex(torch.cat([landmarks, mean[None]]))[:, AT_REST]
+    *_, there = centred = still - still.mean(1, keepdim=True)
+    here = centred[:-1]
     return (here.conj() * there).sum(1) / here.abs().square().sum(1)
 
 
@@ -221,7 +221,7 @@ def turned(straight: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
     return torch.cat([straight, aside * straight, up * straight], dim=1)
 
 
-def _mixed(shares: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+def mixed(shares: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """Values (T, ...) mixed by shares (N, T): (N, ...). No matrix product, which autocast would make coarse."""
     return (shares.view(*shares.shape, *[1] * (values.dim() - 1)) * values).sum(1)
 
@@ -260,7 +260,7 @@ def _reached(upper: torch.Tensor, reach: torch.Tensor, share: torch.Tensor) -> t
 
 def depth(landmarks: torch.Tensor, size: int) -> torch.Tensor:
     """How far each pixel of crops of a size lies inside the opening of the mouth, (N, S, S) pixels, below 0 outside."""
-    centres = (torch.arange(size, device=landmarks.device) + 0.5) / size
+    centres = middles(size, landmarks.device)
     across = centres.expand(len(landmarks), -1)
     upper, lower = heights(curves(landmarks), across).unbind(1)
     return size * _inside(upper, lower, corners(landmarks), across, centres)

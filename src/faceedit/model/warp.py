@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.config import WarpConfig
-from faceedit.model.lips import bare, between, state
-from faceedit.model.motion import DEEP, Motion
+from faceedit.model.lips import bare, between, middles, state
+from faceedit.model.motion import DEEP, Motion, mixed
 from faceedit.model.palette import COLOURS, palette, risen, sides
 
 MOUTH_BOX = (1 / 6, 13 / 24, 5 / 6, 23 / 24)  # where mouths are drawn, as left, top, right, bottom of a crop's side
@@ -142,7 +142,7 @@ class Decoder(nn.Module):
         # To first order an edit is linear in the way; what the condition does to every step is the rest.
         length = way.norm(dim=1, keepdim=True)
         shares = torch.cat([torch.ones_like(length), length * 2, way * 2], dim=1)  # (N, 4)
-        fields = _mixed(self.to_edit(x), shares)
+        fields = _mixing(self.to_edit, x, shares).float()
         amount = (length / self.free_length).clamp(max=1)[:, :, None, None]
         flow = fields[:, :2] * self.flow_scale * amount
         moved = warped(functional.avg_pool2d(encoded.images.float(), 2), flow)
@@ -156,7 +156,7 @@ class Decoder(nn.Module):
         before, after = encoded.landmarks, self.motion(encoded.landmarks, source, target)
         size = encoded.images.shape[-1]
         rows, columns = around_mouth(size)
-        depth, teeth, lips = self.motion.mouths(before, after, encoded.bare, target, size, rows, columns)
+        depth, teeth, lips = self.motion.mouths(before, after, lips_now[:, 1], target, size, rows, columns)
         flow = _enlarged(flow)
         # Networks that learn get no such help: inner lips would teach nothing then, and outer ones go astray.
         closer = lips.moved(flow, None if self.training else amount) - flow[..., rows, columns]
@@ -165,9 +165,15 @@ class Decoder(nn.Module):
         return Edit(flow, colour, torch.cat([depth, teeth], dim=1), encoded.palette)
 
 
-def _mixed(x: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """Fields (N, C, H, W), of x (N, 4 C, H, W) their shares (N, 4)."""
-    return torch.einsum("nkchw,nk->nchw", x.float().unflatten(1, (4, -1)), shares)
+def _mixing(layer: nn.Conv2d, x: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """What a layer of four times C filters makes of x (N, D, H, W), these mixed by shares (N, 4): (N, C, H, W).
+
+    That takes half as long as to mix what all filters make of it; a single convolution in groups takes longer.
+    """
+    assert layer.bias is not None
+    weights, biases = (mixed(shares, part.unflatten(0, (4, -1))) for part in (layer.weight, layer.bias))
+    faces = zip(x.split(1), weights, biases, strict=True)
+    return torch.cat([functional.conv2d(face, weight, bias, padding=1) for face, weight, bias in faces])
 
 
 def _enlarged(x: torch.Tensor) -> torch.Tensor:
@@ -192,7 +198,7 @@ def _window(height: int, width: int, device: torch.device) -> torch.Tensor:
 @torch.inference_mode(False)
 def _centres(height: int, width: int, device: torch.device) -> torch.Tensor:
     """The xy of each pixel of images, in [-1, 1]: (H, W, 2)."""
-    y, x = ((2 * torch.arange(side, device=device) + 1) / side - 1 for side in (height, width))
+    y, x = (2 * middles(side, device) - 1 for side in (height, width))
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=2)
 
 
@@ -309,7 +315,7 @@ def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
     depth, teeth = mouth.float().split(1, dim=1)
     edge, sharp = min(scale, 1.5), min(scale, 3)
     hides = ((depth - 0.5) * edge + 0.5).clamp(0, 1) * _window(*depth.shape[2:], depth.device)
-    x = (torch.arange(columns.start, columns.stop, device=depth.device) + 0.5) / size
+    x = middles(size, depth.device)[columns]
     # From the middle of what shows; of a mouth that hardly opens, nothing tells.
     shown = hides.sum(dim=2, keepdim=True)
     x = x - ((shown * x).sum(3, keepdim=True) + scale**2) / (shown.sum(3, keepdim=True) + 2 * scale**2)
