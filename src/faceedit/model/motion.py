@@ -194,8 +194,8 @@ def as_complex(points: torch.Tensor) -> torch.Tensor:
 def turn_to(landmarks: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     """By which complex number (N,) landmarks are to be turned and scaled to lie as those of the mean face (K, 2)."""
     still = as_complex(torch.cat([landmarks, mean[None]]))[:, AT_REST]
-    *_, there = centred = still - still.mean(1, keepdim=True)
-    here = centred[:-1]
+    still = still - still.mean(1, keepdim=True)
+    here, there = still[:-1], still[-1]
     return (here.conj() * there).sum(1) / here.abs().square().sum(1)
 
 

@@ -156,7 +156,8 @@ class Decoder(nn.Module):
         before, after = encoded.landmarks, self.motion(encoded.landmarks, source, target)
         size = encoded.images.shape[-1]
         rows, columns = around_mouth(size)
-        depth, teeth, lips = self.motion.mouths(before, after, lips_now[:, 1], target, size, rows, columns)
+        _, kept = lips_now.unbind(1)
+        depth, teeth, lips = self.motion.mouths(before, after, kept, target, size, rows, columns)
         flow = _enlarged(flow)
         # Networks that learn get no such help: inner lips would teach nothing then, and outer ones go astray.
         closer = lips.moved(flow, None if self.training else amount) - flow[..., rows, columns]

@@ -18,7 +18,7 @@ from faceedit.measures import agreement
 from faceedit.model.caae import LatentDiscriminator
 from faceedit.model.estimator import Estimator
 from faceedit.model.landmarks import Landmarker, mirrored
-from faceedit.model.lips import LOWER, between, brightness
+from faceedit.model.lips import LOWER, between, brightness, middles
 from faceedit.model.motion import kept_edge
 from faceedit.model.palette import palette
 from faceedit.model.warp import ImageDiscriminator, WarpEditor, rendered
@@ -215,7 +215,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
 
 def _away_from_mouth(size: int) -> torch.Tensor:
     """(S, S) from 0 at the mouth of an aligned crop to 1 away from it."""
-    y, x = torch.meshgrid(*[(torch.arange(size) + 0.5) / size] * 2, indexing="ij")
+    y, x = torch.meshgrid(*[middles(size, torch.device("cpu"))] * 2, indexing="ij")
     far = ((x - 0.5) / 0.2) ** 2 + ((y - 0.69) / 0.14) ** 2
     return 1 - torch.exp(-(far**2))
 
