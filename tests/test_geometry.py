@@ -280,7 +280,7 @@ def test_at_its_edge_a_lip_moves_as_it_does_further_away(mean):
     across, down = ((torch.arange(100) + 0.5) / 50 - 1).expand(100, -1), (torch.arange(60, 80) + 0.5)[:, None]
     heights = torch.stack([across, across.T])[None]  # a flow that tells where it is seen
     *_, lips = Motion().mouths(mean[None], after, torch.zeros(1), torch.zeros(1, 2), 100, slice(60, 80), slice(0, 100))
-    columns, rows = lips.moved(heights, torch.zeros(1, 1, 1, 1))[0]
+    columns, rows = lips.parted(heights)[0]
     rows = (rows + 1) * 50
     middle = rows[:, 50]
     still = [*range(8), *range(12, 20)]
@@ -298,7 +298,7 @@ def test_lips_lie_where_they_shall_whatever_the_networks_draw(geometry):
     *_, lips = moves.mouths(before, after, torch.zeros(8), target, 96, slice(0, 96), slice(0, 96))
     drawn = torch.randn(8, 2, 3, 3, generator=torch.Generator().manual_seed(0)) * 0.04
     drawn = functional.interpolate(drawn, (96, 96), mode="bilinear")
-    flow = lips.moved(drawn, torch.ones(8, 1, 1, 1))
+    flow = lips.parted(drawn) + lips.missing(drawn)
     edges = torch.tensor(UPPER[1:-1] + LOWER[1:-1])
     places = (after + outside() / 96)[:, None, edges] * 2 - 1
 

@@ -149,16 +149,17 @@ class Lips(NamedTuple):
     size: int
     moves: torch.Tensor
 
-    def moved(self, flow: torch.Tensor, amount: torch.Tensor | None) -> torch.Tensor:
-        """A flow (N, 2, S, S) in these columns and rows, (N, 2, H, W), as lips move: at once where they part and meet,
-        and, by an amount (N, 1, 1, 1) from 0 to 1 where there is one, to where they are to lie."""
+    def parted(self, flow: torch.Tensor) -> torch.Tensor:
+        """A flow (N, 2, S, S) as lips part and meet, which is at once, in these columns and rows, (N, 2, H, W)."""
+        return functional.grid_sample(flow, self._beside(), align_corners=False)
+
+    def missing(self, flow: torch.Tensor) -> torch.Tensor:
+        """What a flow (N, 2, S, S) misses of the way of the lips, and less of it further from them, (N, 2, H, W).
+
+        What networks draw of that way is up to a pixel short, and a pixel of crops is many of a photo.
+        """
         left, right = self.ends
-        inwards = torch.minimum(self.across - left, right - self.across)
-        slope = inwards.clamp(0, SLOPE)[:, None]
-        beside = functional.grid_sample(flow, self._beside(slope), align_corners=False)
-        if amount is None:
-            return beside
-        # What networks draw of the way of lips is up to a pixel short, and a pixel of crops is many of a photo.
+        slope = self._slope()
         edges = torch.cat([self.upper - slope, self.lower + slope], dim=1)
         within = torch.minimum(torch.maximum(self.across, left), right)[:, None]
         places = torch.stack([within.expand_as(edges), edges], dim=3) * 2 - 1
@@ -167,19 +168,28 @@ class Lips(NamedTuple):
         down = self.down[:, None]
         of_upper = (self.size * ((self.upper + self.lower) / 2 - down) + 0.5).clamp(0, 1)
         outside = torch.maximum(self.upper - down, down - self.lower).clamp(min=0)
-        far = (outside.square() + inwards.clamp(max=0).square()[:, None]) / REACH**2
+        far = (outside.square() + self._inwards().clamp(max=0).square()[:, None]) / REACH**2
         near = (1 - far).clamp(min=0).square()[:, None]
-        return beside + amount * near * torch.lerp(lower, upper, of_upper[:, None])
+        return near * torch.lerp(lower, upper, of_upper[:, None])
 
-    def _beside(self, slope: torch.Tensor) -> torch.Tensor:
+    def _inwards(self) -> torch.Tensor:
+        """How far each column lies from the next corner, (N, W), below 0 beside the mouth."""
+        left, right = self.ends
+        return torch.minimum(self.across - left, right - self.across)
+
+    def _slope(self) -> torch.Tensor:
+        """How far from a lip's edge the flow is its own, (N, 1, W): at corners nothing parts."""
+        return self._inwards().clamp(0, SLOPE)[:, None]
+
+    def _beside(self) -> torch.Tensor:
         """The place, x and y in [-1, 1], whose flow each place is to have, (N, H, W, 2).
 
         Lips part and meet at once, where networks draw a slope, in which they stretch or teeth still show. So at an
-        edge a lip moves as it does further away, by slope (N, 1, W), and one pixel, over what is drawn, leads to the
+        edge a lip moves as it does further away, by its slope, and one pixel, over what is drawn, leads to the
         other lip.
         """
         inset = ((self.lower - self.upper) / 2).clamp(0, 1 / self.size)
-        slope, down = slope + inset, self.down[:, None]
+        slope, down = self._slope() + inset, self.down[:, None]
         outside = torch.stack([self.upper - down, down - self.lower]) + inset
         rise = (self.size * outside + 0.5) * (slope - 0.5 / self.size).clamp(min=0)
         up, further = torch.minimum(slope - outside, rise).clamp(min=0)

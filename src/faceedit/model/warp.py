@@ -159,8 +159,9 @@ class Decoder(nn.Module):
         _, kept = lips_now.unbind(1)
         depth, teeth, lips = self.motion.mouths(before, after, kept, target, size, rows, columns)
         flow = _enlarged(flow)
-        # Networks that learn get no such help: inner lips would teach nothing then, and outer ones go astray.
-        closer = lips.moved(flow, None if self.training else amount) - flow[..., rows, columns]
+        closer = lips.parted(flow) - flow[..., rows, columns]
+        if not self.training:  # networks that learn get no such help: inner lips would teach nothing then
+            closer = closer + amount * lips.missing(flow)
         flow = flow + functional.pad(closer, (columns.start, size - columns.stop, rows.start, size - rows.stop))
         depth = torch.minimum(depth.clamp(-DEEP, DEEP), (DEEP + 1) * amount - 1)  # none at the source
         return Edit(flow, colour, torch.cat([depth, teeth], dim=1), encoded.palette)
