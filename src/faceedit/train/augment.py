@@ -113,9 +113,12 @@ def _pressed(images: torch.Tensor, draws: Draws) -> torch.Tensor:
 def _hidden(images: torch.Tensor, draws: Draws) -> torch.Tensor:
     """A rectangle of one colour in front of a part."""
     size = images.shape[2]
-    images = images.clone()
-    for i, (width, height, x, y, *colour) in enumerate(draws.rand(7).tolist()):
-        width, height = round(size * (0.1 + 0.3 * width)), round(size * (0.1 + 0.3 * height))
-        x, y = round((size - width) * x), round((size - height) * y)
-        images[i, :, y : y + height, x : x + width] = images.new_tensor(colour).view(3, 1, 1) * 2 - 1
-    return images
+    width, height, x, y, *colour = draws.rand(7).to(images.device).unbind(1)
+    width, height = (torch.round(size * (0.1 + 0.3 * side)) for side in (width, height))
+    x, y = torch.round((size - width) * x), torch.round((size - height) * y)
+    places = torch.arange(size, device=images.device)
+    across, down = (
+        (places >= start[:, None]) & (places < (start + side)[:, None]) for start, side in ((x, width), (y, height))
+    )
+    hidden = (down[:, :, None] & across[:, None])[:, None]
+    return torch.where(hidden, torch.stack(colour, dim=1)[..., None, None] * 2 - 1, images)

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from faceedit.circumplex import Support
 from faceedit.config import NetworkConfig, TrainConfig, configs_to_json
@@ -113,8 +114,9 @@ class Trainer(Generic[Training_co, Network_co, Published_co]):
     @torch.no_grad()
     def update_ema(self) -> None:
         decay = min(self.training.ema_decay, (1 + self.step) / (10 + self.step))  # short runs want a short memory
-        for average, parameter in zip(self.ema.parameters(), self.published.parameters(), strict=True):
-            average.lerp_(parameter, 1 - decay)
+        averages, parameters = (list(net.parameters()) for net in (self.ema, self.published))
+        # All at once: on a GPU each call costs more than what it computes.
+        get_ema_multi_avg_fn(decay)(averages, parameters, None)
         for kept, buffer in zip(self.ema.buffers(), self.published.buffers(), strict=True):
             kept.copy_(buffer)
 
