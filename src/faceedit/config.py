@@ -47,7 +47,7 @@ class WarpConfig:
 
     image_size: int = 96  # pixels; divisible by 2 for each step of the encoder
     z_dim: int = 64
-    channels: tuple[int, ...] = (32, 64, 96, 128)  # at half size, then after each step
+    channels: tuple[int, ...] = (24, 64, 96, 128)  # at half size, then after each step
     condition_dim: int = 128
     discriminator_channels: tuple[int, ...] = (64, 128, 256)  # of the guide's stages whose maps it reads
     discriminator_hidden: int = 64
