@@ -267,6 +267,19 @@ def test_prepare_train_export_edit(run, prepared, tmp_path, photo):
     assert run("edit", photo, "--valence", 0, "--arousal", 0, "--weights", path)[0] == 0
 
 
+def test_a_gpu_gets_larger_batches_unless_told_otherwise(run, monkeypatch):
+    asked = []
+    monkeypatch.setattr("faceedit.device.resolve_device", lambda name: "cpu" if name == "cpu" else "cuda")
+    monkeypatch.setattr("faceedit.train.loop.train", lambda data, run, training, *others: asked.append(training))
+    for options in ((), ("--device", "cpu"), ("--batch", 16), ("--learning-rate", 1e-4)):
+        assert run("train", *options)[0] == 0
+    gpu, cpu, small, slow = asked
+    assert gpu.batch > cpu.batch
+    assert gpu.learning_rate > cpu.learning_rate
+    assert small == cpu
+    assert (slow.batch, slow.learning_rate) == (cpu.batch, 1e-4)
+
+
 def test_estimate_prints_a_table_json_and_a_plot(run, photo, tiny_judge, tmp_path):
     code, out, _ = run("estimate", photo, "--weights", tiny_judge)
     assert code == 0

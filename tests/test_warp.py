@@ -12,6 +12,7 @@ from faceedit.model.warp import (
     Edit,
     ImageDiscriminator,
     WarpEditor,
+    _mixing,
     around_mouth,
     painted,
     rendered,
@@ -256,6 +257,13 @@ def test_the_editor_trains_and_is_published(prepared, tiny_judge, tmp_path):
     weights = load_weights(str(tmp_path / "tiny.safetensors"))
     assert weights.model.config == TINY_WARP
     assert weights.training["guide"] == tiny_judge.name
+
+
+def test_filters_mixed_draw_what_mixtures_of_what_they_draw_are():
+    torch.manual_seed(0)
+    layer, x, shares = torch.nn.Conv2d(5, 4 * 3, 3, padding=1), torch.randn(2, 5, 8, 8), torch.rand(2, 4)
+    drawn = layer(x).unflatten(1, (4, 3))
+    torch.testing.assert_close(_mixing(layer, x, shares), torch.einsum("nk,nkchw->nchw", shares, drawn))
 
 
 def test_an_editor_without_a_guide_trains_one_first_and_keeps_it(prepared, tmp_path, monkeypatch):

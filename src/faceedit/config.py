@@ -1,7 +1,7 @@
 """Settings as frozen dataclasses; a field and the command-line option of it share one name and one default."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 DEFAULT_WEIGHTS = "warp-96"
@@ -132,12 +132,23 @@ MODELS: dict[str, tuple[NetworkConfig, TrainConfig]] = {
         EstimatorTraining(half=1, seed=1, perturbation=0.25),
     ),
 }
+# A GPU takes as long for a step of few crops as for one of many.
+ON_GPU: dict[str, dict[str, Any]] = {
+    "editor": {"batch": 256, "learning_rate": 1.5e-3},
+    "guide": {"batch": 128, "learning_rate": 2.5e-3},
+}
 KINDS: dict[str, tuple[type[NetworkConfig], type[TrainConfig]]] = {
     "caae": (CaaeConfig, CaaeTraining),
     "warp": (WarpConfig, WarpTraining),
     "estimator": (EstimatorConfig, EstimatorTraining),
     "landmarks": (LandmarkConfig, TrainConfig),
 }
+
+
+def defaults(model: str, device: str) -> tuple[NetworkConfig, TrainConfig]:
+    """The networks' sizes and the training settings of one of MODELS, for training on a device."""
+    network, training = MODELS[model]
+    return network, replace(training, **ON_GPU.get(model, {})) if device == "cuda" else training
 
 
 def kind_of(network: NetworkConfig) -> str:

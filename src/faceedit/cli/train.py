@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from faceedit.cli.app import Device, Overwrite, app, console, progress_bar, refuse_existing, say
-from faceedit.config import MODELS
+from faceedit.config import defaults
 from faceedit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def train(
     """Train a model on prepared crops; options not given are the model's own. Ctrl-C saves; --resume goes on."""
     from dataclasses import fields, replace
 
+    from faceedit.device import resolve_device
+
     speaks = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes that were launched on a host, one does
     console.quiet = not speaks
     given: dict[str, Any] = {  # each value of its field's type
@@ -100,7 +102,9 @@ def train(
     }
     given = {name: value for name, value in given.items() if value is not None}
     run = run or Path("runs") / model
-    network, training = MODELS[model]
+    chosen = resolve_device(device)
+    # A rate belongs to a batch: who chooses one of them has the other as it is everywhere.
+    network, training = defaults(model, "cpu" if given.keys() & {"batch", "learning_rate"} else chosen)
     if resume:
         from faceedit.train.checkpoint import load_configs
 
@@ -120,7 +124,6 @@ def train(
     from rich.live import Live
     from rich.text import Text
 
-    from faceedit.device import resolve_device
     from faceedit.train.checkpoint import has_state
     from faceedit.train.loop import GUIDE_FOLDER
     from faceedit.train.loop import train as run_train
@@ -139,7 +142,7 @@ def train(
     live = Live(Group(progress, losses), console=console, redirect_stdout=False)
     with live if console.is_terminal else nullcontext():
         try:
-            run_train(data, run, training, network, resolve_device(device), resume, show, say)
+            run_train(data, run, training, network, chosen, resume, show, say)
         except KeyboardInterrupt:
             if has_state(run):
                 say(f"interrupted; go on with --resume --run {run}")
