@@ -3,7 +3,8 @@
 `landmarks` (N, K, 2) as `landmarks.Landmarker` finds them; `source` and `target` affect (N, 2) = valence, arousal.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import nn
@@ -134,7 +135,8 @@ class Motion(nn.Module):
         return drawn[:, None], (shown - least_shown[:, None]) * SURE, lips
 
 
-class Lips(NamedTuple):
+@dataclass(frozen=True)
+class Lips:
     """Where lips are to lie, in columns of crops of a size, and how to move them there.
 
     upper, lower: (N, 1, W), their inner edges. ends: (N, 1) twice, how far to the right the corners lie. across: (N, W)
@@ -159,8 +161,7 @@ class Lips(NamedTuple):
         What networks draw of that way is up to a pixel short, and a pixel of crops is many of a photo.
         """
         left, right = self.ends
-        slope = self._slope()
-        edges = torch.cat([self.upper - slope, self.lower + slope], dim=1)
+        edges = torch.cat([self.upper - self._slope, self.lower + self._slope], dim=1)
         within = torch.minimum(torch.maximum(self.across, left), right)[:, None]
         places = torch.stack([within.expand_as(edges), edges], dim=3) * 2 - 1
         drawn = functional.grid_sample(flow, places, align_corners=False).float()
@@ -168,18 +169,20 @@ class Lips(NamedTuple):
         down = self.down[:, None]
         of_upper = (self.size * ((self.upper + self.lower) / 2 - down) + 0.5).clamp(0, 1)
         outside = torch.maximum(self.upper - down, down - self.lower).clamp(min=0)
-        far = (outside.square() + self._inwards().clamp(max=0).square()[:, None]) / REACH**2
+        far = (outside.square() + self._inwards.clamp(max=0).square()[:, None]) / REACH**2
         near = (1 - far).clamp(min=0).square()[:, None]
         return near * torch.lerp(lower, upper, of_upper[:, None])
 
+    @cached_property
     def _inwards(self) -> torch.Tensor:
         """How far each column lies from the next corner, (N, W), below 0 beside the mouth."""
         left, right = self.ends
         return torch.minimum(self.across - left, right - self.across)
 
+    @cached_property
     def _slope(self) -> torch.Tensor:
         """How far from a lip's edge the flow is its own, (N, 1, W): at corners nothing parts."""
-        return self._inwards().clamp(0, SLOPE)[:, None]
+        return self._inwards.clamp(0, SLOPE)[:, None]
 
     def _beside(self) -> torch.Tensor:
         """The place, x and y in [-1, 1], whose flow each place is to have, (N, H, W, 2).
@@ -189,7 +192,7 @@ class Lips(NamedTuple):
         other lip.
         """
         inset = ((self.lower - self.upper) / 2).clamp(0, 1 / self.size)
-        slope, down = self._slope() + inset, self.down[:, None]
+        slope, down = self._slope + inset, self.down[:, None]
         outside = torch.stack([self.upper - down, down - self.lower]) + inset
         rise = (self.size * outside + 0.5) * (slope - 0.5 / self.size).clamp(min=0)
         up, further = torch.minimum(slope - outside, rise).clamp(min=0)
