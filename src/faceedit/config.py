@@ -1,7 +1,7 @@
 """Settings as frozen dataclasses; a field and the command-line option of it share one name and one default."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 DEFAULT_WEIGHTS = "warp-96"
@@ -145,10 +145,9 @@ KINDS: dict[str, tuple[type[NetworkConfig], type[TrainConfig]]] = {
 }
 
 
-def defaults(model: str, device: str) -> tuple[NetworkConfig, TrainConfig]:
-    """The networks' sizes and the training settings of one of MODELS, for training on a device."""
-    network, training = MODELS[model]
-    return network, replace(training, **ON_GPU.get(model, {})) if device == "cuda" else training
+def on_device(model: str, device: str) -> dict[str, Any]:
+    """The settings, by name, in which training one of MODELS on a device differs from them."""
+    return ON_GPU.get(model, {}) if device == "cuda" else {}
 
 
 def kind_of(network: NetworkConfig) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from faceedit.cli.app import Device, Overwrite, app, console, progress_bar, refuse_existing, say
-from faceedit.config import defaults
+from faceedit.config import MODELS, on_device
 from faceedit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -85,8 +85,6 @@ def train(
     """Train a model on prepared crops; options not given are the model's own. Ctrl-C saves; --resume goes on."""
     from dataclasses import fields, replace
 
-    from faceedit.device import resolve_device
-
     speaks = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes that were launched on a host, one does
     console.quiet = not speaks
     given: dict[str, Any] = {  # each value of its field's type
@@ -102,9 +100,7 @@ def train(
     }
     given = {name: value for name, value in given.items() if value is not None}
     run = run or Path("runs") / model
-    chosen = resolve_device(device)
-    # A rate belongs to a batch: who chooses one of them has the other as it is everywhere.
-    network, training = defaults(model, "cpu" if given.keys() & {"batch", "learning_rate"} else chosen)
+    network, training = MODELS[model]
     if resume:
         from faceedit.train.checkpoint import load_configs
 
@@ -119,6 +115,12 @@ def train(
         raise UsageError(f"--{_hyphened(min(foreign))} means nothing for --model {model}")
     if epochs is not None and minutes is None:
         given["minutes"] = None  # of a run that was measured in minutes
+    from faceedit.device import resolve_device
+
+    chosen = resolve_device(device)
+    # A rate belongs to a batch: who chooses one of them has the other as it is everywhere.
+    if not resume and not given.keys() & {"batch", "learning_rate"}:
+        given |= on_device(model, chosen)
     training = replace(training, **given)
     from rich.console import Group
     from rich.live import Live

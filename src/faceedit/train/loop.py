@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from faceedit.config import NetworkConfig, TrainConfig, WarpTraining, defaults, kind_of
+from faceedit.config import MODELS, NetworkConfig, TrainConfig, WarpTraining, kind_of, on_device
 from faceedit.errors import FaceEditError, UsageError, WeightsError
 from faceedit.files import write_atomically
 from faceedit.image import Photo, encode_photo
@@ -69,7 +69,7 @@ def train(
 ) -> None:
     """Train on a prepared folder until the epochs or minutes are over, keeping all state in the folder `run`.
 
-    data: a folder with `train` and, for sheets and figures, `validation`. training, network: one of config.defaults,
+    data: a folder with `train` and, for sheets and figures, `validation`. training, network: one of config.MODELS,
     changed as wished. resume: go on with the state in `run`, whose settings hold except for the epochs and minutes; on
     the CPU the end is bitwise that of a run that was not interrupted. Interrupting (KeyboardInterrupt) saves first.
     tell: hears when the newest state was damaged, and the one before it is used.
@@ -149,10 +149,10 @@ def _train_guide(
 ) -> tuple[Path, float]:
     """A guide trained in the editor's run, or begun there and gone on with: its weights, and the seconds it took."""
     folder, weights = run / GUIDE_FOLDER, run / f"{GUIDE_FOLDER}.safetensors"
-    network, guide = defaults("guide", device)
+    network, guide = MODELS["guide"]
     if training.minutes is not None:
         guide = replace(guide, minutes=training.minutes * GUIDE_SHARE)
-    guide = replace(guide, save_minutes=training.save_minutes)
+    guide = replace(guide, save_minutes=training.save_minutes, **on_device("guide", device))
     trained, begun = team.first_does(lambda: (weights.exists(), has_state(folder)))
     if not trained:
         train(data, folder, guide, network, device, begun, report, tell)
