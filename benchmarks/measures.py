@@ -22,9 +22,9 @@ from faceedit.circumplex import Affect, Support, named_emotion
 from faceedit.config import MODELS
 from faceedit.editor import FaceEditor
 from faceedit.face import DETECTION_SIDE, TEMPLATE, alignment, apply_edit, crop_face
-from faceedit.image import Photo, read_photo, write_photo
+from faceedit.media.image import Photo, read_photo, write_photo
+from faceedit.media.provenance import COMPOSITE, declared
 from faceedit.model.warp import rendered
-from faceedit.provenance import COMPOSITE, declared
 from faceedit.train.data import load_crops
 from faceedit.train.labels import TRAIN, Label, write_labels
 from faceedit.train.loop import train

@@ -14,7 +14,7 @@ from faceedit.config import CaaeConfig, EstimatorConfig, WarpConfig
 from faceedit.editor import FaceEditor
 from faceedit.estimate import AffectEstimator
 from faceedit.face import TEMPLATE, Face
-from faceedit.image import Photo, write_photo
+from faceedit.media.image import Photo, write_photo
 from faceedit.model.caae import Caae, he_init
 from faceedit.model.estimator import Estimator
 from faceedit.weights import load_weights, save_weights

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from faceedit import __version__
-from faceedit.provenance import COMPOSITE, DRAWN
+from faceedit.media.provenance import COMPOSITE, DRAWN
 from faceedit.video import open_video, write_video
 from tests.conftest import ASTRONAUT
 

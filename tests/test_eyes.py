@@ -5,7 +5,7 @@ import pytest
 from faceedit.eyelids import Eye, eyeballs
 from faceedit.eyes import LandmarkFinder, find_eyes
 from faceedit.face import FINER, FaceDetector, alignment, apply_edit, crop_face, scaled
-from faceedit.image import read_photo
+from faceedit.media.image import read_photo
 from tests.conftest import ASTRONAUT
 
 SIZE, LARGER = 96, 6  # of the crop, and of the drawn photo's pixels

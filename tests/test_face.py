@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from faceedit.face import TEMPLATE, FaceDetector, alignment, apply_edit, blur, crop_face, similarity
-from faceedit.image import read_photo
+from faceedit.media.image import read_photo
 from tests.conftest import ASTRONAUT, draw_face, face_at
 
 

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 
 from faceedit.face import TEMPLATE, FaceDetector, alignment, crop_face
-from faceedit.image import read_photo
+from faceedit.media.image import read_photo
 from faceedit.model.landmarks import (
     BROWS,
     IRISES,

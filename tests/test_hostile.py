@@ -25,7 +25,7 @@ from faceedit.cli.edit import info
 from faceedit.editor import FaceEditor
 from faceedit.errors import FaceEditError, UnreadableError, WeightsError
 from faceedit.identity import load_mobilefacenet
-from faceedit.image import Photo, encode_photo, read_photo
+from faceedit.media.image import Photo, encode_photo, read_photo
 from faceedit.train.checkpoint import STATE_FILE, load_state
 from faceedit.weights import load_weights
 from tests.conftest import FakeDetector, draw_face, face_at
@@ -132,7 +132,7 @@ def test_bombs_are_refused_within_little_memory(bomb, tmp_path):
         "import sys\n"
         "from pathlib import Path\n"
         "from faceedit.errors import UnreadableError\n"
-        "from faceedit.image import read_photo\n"
+        "from faceedit.media.image import read_photo\n"
         "try:\n    read_photo(Path(sys.argv[1]))\n"
         "except UnreadableError as error:\n    print(error)\n"
         "else:\n    print('it was read')\n"

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from faceedit.editor import FaceEditor
-from faceedit.image import read_photo
+from faceedit.media.image import read_photo
 from tests.conftest import ASTRONAUT
 
 KEPT = Path(__file__).parent / "fixtures" / "kept"

@@ -14,10 +14,10 @@ ROOMS = (
     {"train"},
     {"animate", "batch", "editor"},
     {"engine", "estimate", "eyes", "identity", "video"},
-    {"provenance"},
+    {"media"},
     {"weights"},
     {"model"},
-    {"face", "hub", "image", "measures", "request", "sheet"},
+    {"face", "hub", "measures", "request"},
     {"circumplex", "device", "eyelids", "files"},
     {"config", "errors"},
 )

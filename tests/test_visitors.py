@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faceedit.image import Photo, encode_photo, read_photo
+from faceedit.media.image import Photo, encode_photo, read_photo
 
 httpx = pytest.importorskip("httpx", reason="it comes with Gradio: faceedit[web]")
 EDITS = 1000 if "FACEEDIT_FUZZ" in os.environ else 40

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from faceedit.circumplex import Affect
-from faceedit.image import Photo, read_photo, write_photo
-from faceedit.provenance import COMPOSITE, from_xmp
+from faceedit.media.image import Photo, read_photo, write_photo
+from faceedit.media.provenance import COMPOSITE, from_xmp
 from tests.conftest import ByShape
 
 gr = pytest.importorskip("gradio", reason="the page needs Gradio: faceedit[web]")

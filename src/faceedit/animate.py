@@ -15,8 +15,8 @@ from faceedit.circumplex import Affect, named_emotion
 from faceedit.errors import UnreadableError, UsageError
 from faceedit.eyelids import smoothstep
 from faceedit.files import write_atomically
-from faceedit.image import Photo, encode_photo
-from faceedit.provenance import embedded
+from faceedit.media.image import Photo, encode_photo
+from faceedit.media.provenance import embedded
 from faceedit.video import write_video
 
 CIRCLE = "circle"

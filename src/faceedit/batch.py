@@ -13,7 +13,7 @@ from typing import TypeVar
 import cv2
 
 from faceedit.errors import FaceEditError, MemoryExhaustedError, UnreadableError, UsageError, is_out_of_memory
-from faceedit.image import WRITE_FORMATS, Photo, format_of, read_photo, write_photo
+from faceedit.media.image import WRITE_FORMATS, Photo, format_of, read_photo, write_photo
 
 TAGS = ("edited", "crop", "grid", "animated")  # what results are named with
 UNEXPECTED = (MemoryError, RuntimeError, OverflowError, cv2.error)  # of one photo, and not of the others

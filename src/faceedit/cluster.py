@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # only workers load networks
     from ray.actor import ActorProxy
 
     from faceedit.editor import FaceEditor
-    from faceedit.image import Photo
+    from faceedit.media.image import Photo
 
 # Ray reads both when it is imported. Under `uv run` it would build its workers an environment of their own.
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")

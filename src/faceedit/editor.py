@@ -17,8 +17,8 @@ from faceedit.estimate import AffectEstimator
 from faceedit.eyelids import Eye
 from faceedit.eyes import LandmarkFinder, find_eyes
 from faceedit.face import FINER, Face, FaceDetector, alignment, apply_edit, blur, crop_face, rows_below, scaled
+from faceedit.media.sheet import circumplex_grid, paper_sheet
 from faceedit.request import Request, select_faces
-from faceedit.sheet import circumplex_grid, paper_sheet
 from faceedit.weights import Weights, load_weights
 
 GRID_CELL = 160  # pixels

@@ -22,11 +22,11 @@ from faceedit.errors import UnreadableError
 from faceedit.estimate import AffectEstimator
 from faceedit.face import Face, FaceDetector, alignment, crop_face, feather_mask, paste_crop, rows_below
 from faceedit.identity import FaceEmbedder
-from faceedit.image import read_photo
 from faceedit.measures import Interval, agreement, bootstrap, psnr, sharpness, ssim
+from faceedit.media.image import read_photo
+from faceedit.media.sheet import tile
 from faceedit.model.caae import Caae
 from faceedit.model.estimator import CROP_SIZE
-from faceedit.sheet import tile
 from faceedit.train.labels import VALIDATION, Label, photos_folder, read_labels
 
 AXES = ("valence", "arousal")

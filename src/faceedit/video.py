@@ -21,7 +21,7 @@ from faceedit.circumplex import Affect
 from faceedit.errors import NoFaceError, UnreadableError
 from faceedit.face import Face, alignment, apply_edit
 from faceedit.files import write_atomically
-from faceedit.provenance import embedded
+from faceedit.media.provenance import embedded
 from faceedit.request import Request, select_faces
 
 if TYPE_CHECKING:  # paths and outputs of animations are checked before torch is loaded

@@ -13,7 +13,7 @@ import numpy as np
 
 with atheris.instrument_imports(include=["faceedit", "PIL"]):
     from faceedit.errors import UnreadableError
-    from faceedit.image import READ_FORMATS, Photo, encode_photo, read_photo
+    from faceedit.media.image import READ_FORMATS, Photo, encode_photo, read_photo
 
 
 def read_and_write(data: bytes) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from faceedit.circumplex import Affect
     from faceedit.editor import FaceEditor
     from faceedit.face import Face
-    from faceedit.image import Photo
+    from faceedit.media.image import Photo
     from faceedit.request import Request
 
     Work = Callable[[FaceEditor, Photo], tuple[Photo, "Outcome"]]
@@ -142,8 +142,8 @@ def edit(
         return
 
     def work(editor: "FaceEditor", source: "Photo") -> tuple["Photo", Outcome]:
-        from faceedit.image import Photo
-        from faceedit.provenance import COMPOSITE, DRAWN, declared
+        from faceedit.media.image import Photo
+        from faceedit.media.provenance import COMPOSITE, DRAWN, declared
 
         faces = editor.detect(source.pixels)
         chosen = choose_faces(faces, parsed)
@@ -198,8 +198,8 @@ def grid(
         raise UsageError("a grid shows one face: name it with --face")
 
     def work(editor: "FaceEditor", source: "Photo") -> tuple["Photo", Outcome]:
-        from faceedit.image import Photo
-        from faceedit.provenance import DRAWN, declared
+        from faceedit.media.image import Photo
+        from faceedit.media.provenance import DRAWN, declared
         from faceedit.request import select_faces
 
         faces = editor.detect(source.pixels)
@@ -255,8 +255,8 @@ def animate(
     if face == "all":
         raise UsageError("an animation moves one face: name it with --face")
     from faceedit.editor import FaceEditor
-    from faceedit.image import read_photo
-    from faceedit.provenance import COMPOSITE, DRAWN, declared
+    from faceedit.media.image import read_photo
+    from faceedit.media.provenance import COMPOSITE, DRAWN, declared
     from faceedit.request import select_faces
 
     source = read_photo(photo)
@@ -278,8 +278,8 @@ def info(
 ) -> None:
     """Read back what an edited file says of itself; without a file, tell versions, devices and weights."""
     if file is not None:
-        from faceedit.image import read_photo
-        from faceedit.provenance import from_xmp, read_embedded
+        from faceedit.media.image import read_photo
+        from faceedit.media.provenance import from_xmp, read_embedded
 
         if not file.is_file():  # a pipe would make us wait for ever
             raise UnreadableError(f"there is no file {file}")
@@ -323,7 +323,7 @@ def _edit_video(
     video = open_video(path)
     from faceedit.circumplex import Affect
     from faceedit.editor import FaceEditor
-    from faceedit.provenance import COMPOSITE, declaration
+    from faceedit.media.provenance import COMPOSITE, declaration
 
     editor = FaceEditor.from_pretrained(weights, device)
     with progress_bar("frames") as progress:
@@ -412,7 +412,7 @@ def _process_standard(
     photos: list[str], naming: Naming, weights: str, device: str, as_json: bool, work: "Work"
 ) -> None:
     """One photo from standard input or to standard output, as bytes."""
-    from faceedit.image import WRITE_FORMATS, encode_photo, format_of, read_photo, write_photo
+    from faceedit.media.image import WRITE_FORMATS, encode_photo, format_of, read_photo, write_photo
 
     output = None if naming["output"] == Path(STANDARD) else naming["output"]
     if len(photos) != 1:

@@ -46,7 +46,7 @@ def estimate(
     This describes how a face looks in a photo, not what the person feels.
     """
     from faceedit.batch import find_photos
-    from faceedit.image import format_of, read_photo, write_photo
+    from faceedit.media.image import format_of, read_photo, write_photo
 
     paths = [photo.path for photo in find_photos(photos, recursive)]
     if plot is not None:
@@ -81,8 +81,8 @@ def estimate(
     if not as_json:
         _print_estimates(results)
     if plot is not None:
-        from faceedit.image import Photo
-        from faceedit.sheet import estimates_sheet
+        from faceedit.media.image import Photo
+        from faceedit.media.sheet import estimates_sheet
 
         points = [(e.face.box, e.affect.valence, e.affect.arousal) for e in estimates]
         write_photo(plot, Photo(estimates_sheet(image, points)))
@@ -124,7 +124,7 @@ def evaluate(
     from faceedit.editor import FaceEditor
     from faceedit.files import write_atomically
     from faceedit.identity import FaceEmbedder
-    from faceedit.image import Photo, format_of, write_photo
+    from faceedit.media.image import Photo, format_of, write_photo
 
     if sheet is not None:
         format_of(sheet)

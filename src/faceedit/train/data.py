@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from faceedit.errors import UnreadableError
-from faceedit.image import read_photo
+from faceedit.media.image import read_photo
 from faceedit.model.estimator import EXPRESSIONS
 from faceedit.train.labels import LABELS_FILE, Label, read_labels
 

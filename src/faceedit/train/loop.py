@@ -15,7 +15,7 @@ import torch
 from faceedit.config import MODELS, NetworkConfig, TrainConfig, WarpTraining, kind_of, on_device
 from faceedit.errors import FaceEditError, UsageError, WeightsError
 from faceedit.files import write_atomically
-from faceedit.image import Photo, encode_photo
+from faceedit.media.image import Photo, encode_photo
 from faceedit.model.estimator import CROP_SIZE
 from faceedit.train.caae import CaaeTrainer
 from faceedit.train.checkpoint import (

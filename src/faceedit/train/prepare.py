@@ -19,7 +19,7 @@ import cv2
 from faceedit.errors import FaceEditError, MemoryExhaustedError, UsageError
 from faceedit.face import FaceDetector, alignment, crop_face
 from faceedit.files import write_atomically
-from faceedit.image import Photo, encode_photo, read_photo
+from faceedit.media.image import Photo, encode_photo, read_photo
 from faceedit.train.labels import TRAIN, VALIDATION, VALIDATION_SHARE, Label, photos_folder, read_labels, write_labels
 
 if TYPE_CHECKING:

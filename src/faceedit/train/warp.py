@@ -15,6 +15,7 @@ from faceedit.config import WarpConfig, WarpTraining
 from faceedit.errors import UsageError
 from faceedit.face import edit_masks
 from faceedit.measures import agreement
+from faceedit.media.sheet import tile
 from faceedit.model.caae import LatentDiscriminator
 from faceedit.model.estimator import Estimator
 from faceedit.model.landmarks import Landmarker, mirrored
@@ -22,7 +23,6 @@ from faceedit.model.lips import LOWER, between, brightness, middles
 from faceedit.model.motion import kept_edge
 from faceedit.model.palette import palette
 from faceedit.model.warp import ImageDiscriminator, WarpEditor, rendered
-from faceedit.sheet import tile
 from faceedit.train.augment import affinities, augment, recolour, replaced, resampled
 from faceedit.train.data import BalancedSampler, Crops, plane_bins, to_pixels
 from faceedit.train.geometry import fit, outside, parting, worth

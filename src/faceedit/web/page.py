@@ -17,9 +17,9 @@ from faceedit.circumplex import EMOTIONS, Affect, grid_axis
 from faceedit.editor import EncodedFace, FaceEditor
 from faceedit.errors import FaceEditError, NoFaceError, UsageError, is_out_of_memory
 from faceedit.estimate import FaceEstimate
-from faceedit.image import WRITE_FORMATS, Photo, read_photo, write_photo
-from faceedit.provenance import COMPOSITE, DRAWN, declared
-from faceedit.sheet import estimates_sheet
+from faceedit.media.image import WRITE_FORMATS, Photo, read_photo, write_photo
+from faceedit.media.provenance import COMPOSITE, DRAWN, declared
+from faceedit.media.sheet import estimates_sheet
 
 PREVIEW_SIDE = 1024  # pixels: what is shown; the download has the photo's own size
 # Named on the circumplex, where there is room.

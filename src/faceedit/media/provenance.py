@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from faceedit import __version__
 
 if TYPE_CHECKING:  # reading a file's own words back takes no networks
-    from faceedit.image import Photo
+    from faceedit.media.image import Photo
     from faceedit.weights import Weights
 
 MOST_XMP = 65_000  # bytes: what fits into one segment of a JPEG

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceedit.image import Photo
-from faceedit.provenance import COMPOSITE, DRAWN, Provenance, declared, embedded, from_xmp, read_embedded, to_xmp
+from faceedit.media.image import Photo
+from faceedit.media.provenance import COMPOSITE, DRAWN, Provenance, declared, embedded, from_xmp, read_embedded, to_xmp
 from faceedit.weights import load_weights
 
 EDIT = Provenance(COMPOSITE, "caae-96", "ab" * 32, "face at (1, 2)-(3, 4): valence +0.10 & <more>")

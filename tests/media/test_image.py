@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from faceedit.errors import UnreadableError, UsageError
-from faceedit.image import Photo, read_photo, write_photo
+from faceedit.media.image import Photo, read_photo, write_photo
 from tests.conftest import draw_face
 
 FORMATS = ("jpg", "png", "webp", "tiff", "bmp", "avif")

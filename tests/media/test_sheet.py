@@ -1,7 +1,7 @@
 import numpy as np
 
 from faceedit.circumplex import affect_grid, grid_axis
-from faceedit.sheet import circumplex_grid, paper_sheet, tile
+from faceedit.media.sheet import circumplex_grid, paper_sheet, tile
 
 
 def coloured_cells(side):
