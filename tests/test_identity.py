@@ -4,8 +4,8 @@ import torch
 from safetensors.torch import save_file
 
 from faceedit.errors import UnreadableError, UsageError, WeightsError
-from faceedit.identity import FaceEmbedder
-from faceedit.model.embedder import LANDMARKS, SIZE, TO_CROP, MobileFaceNet, realigned
+from faceedit.identity import TO_CROP, FaceEmbedder, realigned
+from faceedit.model.embedder import LANDMARKS, SIZE, MobileFaceNet
 from tests.conftest import draw_face, face_at
 
 

@@ -5,14 +5,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from faceedit.device import as_images, in_batches
 from faceedit.errors import UnreadableError, UsageError, WeightsError
-from faceedit.face import Face, crop_face, similarity
+from faceedit.face import TEMPLATE, Face, crop_face, similarity
 from faceedit.model.embedder import LANDMARKS, SIZE, MobileFaceNet
 
 STATE_SUFFIXES = (".safetensors", ".pt", ".pth")
 FACENET_SIZE = 160
+# From MobileFaceNet's alignment to the crop's, both from -1 to 1 across their image.
+TO_CROP = similarity(np.array(LANDMARKS) * (2 / SIZE) - 1, TEMPLATE * 2 - 1)
 BATCH = 64
 
 
@@ -84,3 +87,13 @@ def load_mobilefacenet(path: Path) -> MobileFaceNet:
     if odd:
         raise WeightsError(f"{path} does not hold a MobileFaceNet's weights: {odd[0]} does not fit")
     return network.eval().requires_grad_(False)
+
+
+def realigned(crops: torch.Tensor) -> torch.Tensor:
+    """The editor's crops (N, 3, S, S) moved to MobileFaceNet's alignment, (N, 3, 112, 112).
+
+    What the tighter crops do not show, mostly forehead, repeats their border: good enough to compare activations.
+    """
+    theta = crops.new_tensor(TO_CROP).expand(len(crops), -1, -1)
+    grid = functional.affine_grid(theta, [len(crops), 3, SIZE, SIZE], align_corners=False)
+    return functional.grid_sample(crops, grid, padding_mode="border", align_corners=False)

@@ -1,20 +1,14 @@
-"""MobileFaceNet (Chen et al. 2018), a face embedder of one million parameters, and the alignment that it expects.
+"""MobileFaceNet (Chen et al. 2018), a face embedder of one million parameters, and where it expects a face to lie.
 
 Tensors are named as in the published PyTorch weights (foamliu/MobileFaceNet).
 """
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
-
-from faceedit.face import TEMPLATE, similarity
 
 SIZE = 112
 # Where the network's own training put eyes, nose and mouth corners, in pixels of its 112×112 input.
 LANDMARKS = ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20))
-# From that alignment to the crop's, both from -1 to 1 across their image.
-TO_CROP = similarity(np.array(LANDMARKS) * (2 / SIZE) - 1, TEMPLATE * 2 - 1)
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STAGES = (
     (2, 64, 5, 2),
@@ -108,13 +102,3 @@ class MobileFaceNet(nn.Module):
             if i in (4, 11, 14):  # the last block of each size
                 kept.append(x)
         return kept
-
-
-def realigned(crops: torch.Tensor) -> torch.Tensor:
-    """The editor's crops (N, 3, S, S) moved to MobileFaceNet's alignment, (N, 3, 112, 112).
-
-    What the tighter crops do not show, mostly forehead, repeats their border: good enough to compare activations.
-    """
-    theta = crops.new_tensor(TO_CROP).expand(len(crops), -1, -1)
-    grid = functional.affine_grid(theta, [len(crops), 3, SIZE, SIZE], align_corners=False)
-    return functional.grid_sample(crops, grid, padding_mode="border", align_corners=False)
