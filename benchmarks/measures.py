@@ -20,8 +20,10 @@ from torch.nn import functional
 from faceedit import batch
 from faceedit.circumplex import Affect, Support, named_emotion
 from faceedit.config import MODELS
+from faceedit.editing.compositing import apply_edit
 from faceedit.editor import FaceEditor
-from faceedit.face import DETECTION_SIDE, TEMPLATE, alignment, apply_edit, crop_face
+from faceedit.faces.alignment import TEMPLATE, alignment, crop_face
+from faceedit.faces.detector import DETECTION_SIDE
 from faceedit.media.image import Photo, read_photo, write_photo
 from faceedit.media.provenance import COMPOSITE, declared
 from faceedit.model.warp import rendered

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from faceedit.face import TEMPLATE, FaceDetector, alignment, crop_face
+from faceedit.faces.alignment import TEMPLATE, alignment, crop_face
+from faceedit.faces.detector import FaceDetector
 from faceedit.media.image import read_photo
 from faceedit.model.landmarks import (
     BROWS,

@@ -14,10 +14,12 @@ ROOMS = (
     {"train"},
     {"animate", "batch", "editor"},
     {"engine", "estimate", "eyes", "identity", "video"},
+    {"editing"},
+    {"faces"},
     {"media"},
     {"weights"},
     {"model"},
-    {"face", "hub", "measures", "request"},
+    {"hub", "measures", "request"},
     {"circumplex", "device", "eyelids", "files"},
     {"config", "errors"},
 )

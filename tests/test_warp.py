@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 
 from faceedit.config import MODELS, EstimatorTraining, WarpTraining
-from faceedit.face import edit_masks
+from faceedit.editing.compositing import edit_masks
 from faceedit.model.landmarks import LOWER_LIP, POINTS, UPPER_LIP, places
 from faceedit.model.motion import DEEP
 from faceedit.model.palette import palette

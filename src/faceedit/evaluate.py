@@ -16,11 +16,13 @@ import numpy as np
 
 from faceedit.circumplex import Affect, Support, affect_grid, grid_axis
 from faceedit.config import CaaeConfig
+from faceedit.editing.compositing import rows_below
 from faceedit.editor import EncodedFace, FaceEditor
 from faceedit.engine import CaaeEngine, Engine
 from faceedit.errors import UnreadableError
 from faceedit.estimate import AffectEstimator
-from faceedit.face import Face, FaceDetector, alignment, crop_face, feather_mask, paste_crop, rows_below
+from faceedit.faces.alignment import alignment, crop_face, feather_mask, paste_crop
+from faceedit.faces.detector import Face, FaceDetector
 from faceedit.identity import FaceEmbedder
 from faceedit.measures import Interval, agreement, bootstrap, psnr, sharpness, ssim
 from faceedit.media.image import read_photo

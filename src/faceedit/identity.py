@@ -9,7 +9,8 @@ from torch.nn import functional
 
 from faceedit.device import as_images, in_batches
 from faceedit.errors import UnreadableError, UsageError, WeightsError
-from faceedit.face import TEMPLATE, Face, crop_face, similarity
+from faceedit.faces.alignment import TEMPLATE, crop_face, similarity
+from faceedit.faces.detector import Face
 from faceedit.model.embedder import LANDMARKS, SIZE, MobileFaceNet
 
 STATE_SUFFIXES = (".safetensors", ".pt", ".pth")

@@ -7,7 +7,7 @@ from faceedit.circumplex import Affect, named_emotion
 from faceedit.errors import NoFaceError, UsageError
 
 if TYPE_CHECKING:  # what was asked can be refused before OpenCV is loaded
-    from faceedit.face import Face
+    from faceedit.faces.detector import Face
 
 LARGEST, ALL = "largest", "all"
 

@@ -18,8 +18,10 @@ import cv2
 import numpy as np
 
 from faceedit.circumplex import Affect
+from faceedit.editing.compositing import apply_edit
 from faceedit.errors import NoFaceError, UnreadableError
-from faceedit.face import Face, alignment, apply_edit
+from faceedit.faces.alignment import alignment
+from faceedit.faces.detector import Face
 from faceedit.files import write_atomically
 from faceedit.media.provenance import embedded
 from faceedit.request import Request, select_faces

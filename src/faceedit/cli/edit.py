@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from faceedit.batch import Job
     from faceedit.circumplex import Affect
     from faceedit.editor import FaceEditor
-    from faceedit.face import Face
+    from faceedit.faces.detector import Face
     from faceedit.media.image import Photo
     from faceedit.request import Request
 

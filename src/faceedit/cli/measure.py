@@ -55,7 +55,7 @@ def estimate(
         format_of(plot)
         refuse_existing(plot, overwrite)
     from faceedit.estimate import AffectEstimator
-    from faceedit.face import FaceDetector
+    from faceedit.faces.detector import FaceDetector
 
     estimator = AffectEstimator.from_pretrained(weights, device)
     detector = FaceDetector(estimator.device)

@@ -349,7 +349,7 @@ def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
 
 
 def rendered(images: torch.Tensor, edit: Edit, masks: torch.Tensor) -> torch.Tensor:
-    """The edited crops, as the edit of a photo would leave them; masks (2, S, S): see `face.edit_masks`."""
+    """The edited crops, as the edit of a photo would leave them; masks (2, S, S): see `compositing.edit_masks`."""
     moves, paints = masks
     paint = painted(edit) * paints
     return (warped(images, edit.flow * moves) * (1 - paint[:, 3:]) + paint[:, :3]).clamp(-1, 1)

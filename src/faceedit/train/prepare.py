@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import cv2
 
 from faceedit.errors import FaceEditError, MemoryExhaustedError, UsageError
-from faceedit.face import FaceDetector, alignment, crop_face
+from faceedit.faces.alignment import alignment, crop_face
+from faceedit.faces.detector import FaceDetector
 from faceedit.files import write_atomically
 from faceedit.media.image import Photo, encode_photo, read_photo
 from faceedit.train.labels import TRAIN, VALIDATION, VALIDATION_SHARE, Label, photos_folder, read_labels, write_labels

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from faceedit.circumplex import affect_grid, grid_axis
 from faceedit.config import WarpConfig, WarpTraining
+from faceedit.editing.compositing import edit_masks
 from faceedit.errors import UsageError
-from faceedit.face import edit_masks
 from faceedit.measures import agreement
 from faceedit.media.sheet import tile
 from faceedit.model.caae import LatentDiscriminator

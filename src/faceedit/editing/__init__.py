@@ -1,0 +1,1 @@
+"""From a photo and a request to the edited photo."""

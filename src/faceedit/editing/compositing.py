@@ -1,0 +1,107 @@
+"""Laying the edit of one face over its photo, at the photo's own resolution.
+
+Pixel coordinates are xy with (0, 0) in the centre of the first pixel. A `matrix` (2, 3) maps photo to crop pixels.
+"""
+
+import cv2
+import numpy as np
+
+from faceedit.eyelids import EDGE, REACH, Eye, Eyeball, eyeballs
+from faceedit.faces.alignment import feather_mask, kept_mask, scaled
+
+FINER = 4  # how much finer an edit's fields are made before they are brought to the photo
+BELOW = 0.2  # of the crop's side: how far below it a flow may reach, as chins lie at its border and jaws drop
+
+
+def rows_below(size: int) -> int:
+    """How many rows below a crop of a size a flow goes on."""
+    return round(BELOW * size)
+
+
+def edit_masks(size: int) -> np.ndarray:
+    """The weights of a flow and of a paint in crops of a size, (2, size, size) float32: jaws move beyond the crop, and
+    nothing is painted there."""
+    return np.stack([feather_mask(size, rows_below(size))[:size], feather_mask(size)])
+
+
+def apply_edit(
+    image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, paint: np.ndarray, eyes: tuple[Eye, ...] = ()
+) -> np.ndarray:
+    """The image with an edit of one face, (H, W, 3) uint8; only the crop and `rows_below` it can change.
+
+    matrix: (2, 3), photo to crop. flow: (S, S, 2) float32, for each crop pixel the xy step in crop pixels to where its
+    content comes from. paint: (P, P, 4) float32 with P up to FINER times S, the colour that is then added, in units
+    of 255, and the share in [0, 1] of what it is added to that it hides. Both fade out at the crop's border, but the
+    flow below the crop, where jaws drop to. The photo's own pixels are moved, at their own resolution. eyes: the
+    crop's, which stay behind their moving lids.
+    """
+    # Straight from a coarse field to a large face, bilinear facets would show.
+    size = flow.shape[0] * FINER
+    below = rows_below(size)
+    fine, paint = (cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC) for field in (flow * FINER, paint))
+    finer = scaled(matrix, FINER)
+    inverse = cv2.invertAffineTransform(finer)
+    region = _region(inverse, size, below, image.shape)
+    if region is None:
+        return image.copy()
+    x0, y0, x1, y1 = region
+    to_region = finer.copy()  # maps pixels of the region to the crop
+    to_region[:, 2] += finer[:, :2] @ (x0, y0)
+
+    def spread(field: np.ndarray) -> np.ndarray:
+        return cv2.warpAffine(
+            field,
+            to_region,
+            (x1 - x0, y1 - y0),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderValue=(0, 0, 0, 0),
+        )
+
+    fine = np.pad(fine, ((0, below), (0, 0), (0, 0)), mode="edge") * kept_mask(size, below)[..., None]
+    steps = spread(np.ascontiguousarray(fine @ inverse[:, :2].T.astype(np.float32)))
+    painted = spread(np.ascontiguousarray(paint * kept_mask(size)[..., None]))
+    rows, columns = np.mgrid[y0:y1, x0:x1].astype(np.float32)
+    moved = cv2.remap(
+        image, columns + steps[..., 0], rows + steps[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
+    for eye in eyeballs(eyes, flow):
+        _show(eye, image, moved, (x0, y0), matrix)
+    edited = moved * (1 - painted[..., 3:]) + 255 * painted[..., :3]
+    result = image.copy()
+    result[y0:y1, x0:x1] = np.rint(edited).clip(0, 255)
+    return result
+
+
+def _show(eye: Eyeball, image: np.ndarray, moved: np.ndarray, origin: tuple[int, int], matrix: np.ndarray) -> None:
+    """Lay an eye of an image over the part that moved, (H, W, 3) uint8 from the origin xy, where lids leave it free.
+
+    matrix: (2, 3), photo to crop pixels.
+    """
+    inverse = cv2.invertAffineTransform(matrix)
+    centre = inverse[:, :2] @ (eye.iris + eye.shift) + inverse[:, 2] - origin
+    pixel = float(np.hypot(*matrix[0, :2]))  # of the photo, in pixels of the crop
+    reach = REACH * eye.radius / pixel
+    x0, y0 = np.floor(centre - reach).astype(int).clip(0)
+    x1, y1 = np.minimum(np.ceil(centre + reach).astype(int) + 1, moved.shape[1::-1])
+    if x0 >= x1 or y0 >= y1:
+        return
+    points = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), axis=-1) + origin
+    sources, right, seen = eye.shown(points @ matrix[:, :2].T + matrix[:, 2], max(EDGE, pixel))
+    sources = (sources @ inverse[:, :2].T + inverse[:, 2]).astype(np.float32)
+    left, other = (
+        cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT).astype(np.float32)
+        for x, y in np.moveaxis(sources, -1, 1)
+    )
+    window = moved[y0:y1, x0:x1]
+    shown = left + (other - left) * right[..., None]
+    window[:] = np.rint(window + (shown - window) * seen[..., None])
+
+
+def _region(inverse: np.ndarray, size: int, below: int, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+    """The part of the frame (x0, y0, x1, y1) that the crop and the rows below it touch, or None."""
+    height = size + below
+    corners = np.array([(0, 0), (size, 0), (0, height), (size, height)]) - 0.5
+    points = corners @ inverse[:, :2].T + inverse[:, 2]
+    x0, y0 = np.maximum(np.floor(points.min(0)).astype(int), 0)
+    x1, y1 = np.minimum(np.ceil(points.max(0)).astype(int) + 1, (shape[1], shape[0]))
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
