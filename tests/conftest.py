@@ -12,9 +12,9 @@ from faceedit import cli
 from faceedit.circumplex import Support
 from faceedit.config import CaaeConfig, EstimatorConfig, WarpConfig
 from faceedit.editor import FaceEditor
-from faceedit.estimate import AffectEstimator
 from faceedit.faces.alignment import TEMPLATE
 from faceedit.faces.detector import Face
+from faceedit.faces.estimate import AffectEstimator
 from faceedit.media.image import Photo, write_photo
 from faceedit.model.caae import Caae, he_init
 from faceedit.model.estimator import Estimator

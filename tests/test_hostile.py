@@ -24,7 +24,7 @@ from faceedit import cli
 from faceedit.cli.edit import info
 from faceedit.editor import FaceEditor
 from faceedit.errors import FaceEditError, UnreadableError, WeightsError
-from faceedit.identity import load_mobilefacenet
+from faceedit.faces.identity import load_mobilefacenet
 from faceedit.media.image import Photo, encode_photo, read_photo
 from faceedit.train.checkpoint import STATE_FILE, load_state
 from faceedit.weights import load_weights

@@ -13,14 +13,14 @@ ROOMS = (
     {"cluster", "evaluate"},
     {"train"},
     {"animate", "batch", "editor"},
-    {"engine", "estimate", "eyes", "identity", "video"},
+    {"engine", "video"},
     {"editing"},
     {"faces"},
     {"media"},
     {"weights"},
     {"model"},
     {"hub", "measures", "request"},
-    {"circumplex", "device", "eyelids", "files"},
+    {"circumplex", "device", "files"},
     {"config", "errors"},
 )
 NETWORKS_USE = {"collections", "dataclasses", "faceedit", "functools", "itertools", "math", "numpy", "torch", "typing"}

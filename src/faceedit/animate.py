@@ -13,7 +13,7 @@ from PIL import Image
 
 from faceedit.circumplex import Affect, named_emotion
 from faceedit.errors import UnreadableError, UsageError
-from faceedit.eyelids import smoothstep
+from faceedit.faces.eyelids import smoothstep
 from faceedit.files import write_atomically
 from faceedit.media.image import Photo, encode_photo
 from faceedit.media.provenance import embedded

@@ -14,12 +14,12 @@ from faceedit.device import resolve_device
 from faceedit.editing.compositing import FINER, apply_edit, rows_below
 from faceedit.engine import ENGINES, Engine
 from faceedit.errors import UsageError
-from faceedit.estimate import AffectEstimator
-from faceedit.eyelids import Eye
-from faceedit.eyes import LandmarkFinder, find_eyes
 from faceedit.faces.alignment import alignment, crop_face, scaled
 from faceedit.faces.blur import blur
 from faceedit.faces.detector import Face, FaceDetector
+from faceedit.faces.estimate import AffectEstimator
+from faceedit.faces.eyelids import Eye
+from faceedit.faces.eyes import LandmarkFinder, find_eyes
 from faceedit.media.sheet import circumplex_grid, paper_sheet
 from faceedit.request import Request, select_faces
 from faceedit.weights import Weights, load_weights

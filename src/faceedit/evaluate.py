@@ -20,10 +20,10 @@ from faceedit.editing.compositing import rows_below
 from faceedit.editor import EncodedFace, FaceEditor
 from faceedit.engine import CaaeEngine, Engine
 from faceedit.errors import UnreadableError
-from faceedit.estimate import AffectEstimator
 from faceedit.faces.alignment import alignment, crop_face, feather_mask, paste_crop
 from faceedit.faces.detector import Face, FaceDetector
-from faceedit.identity import FaceEmbedder
+from faceedit.faces.estimate import AffectEstimator
+from faceedit.faces.identity import FaceEmbedder
 from faceedit.measures import Interval, agreement, bootstrap, psnr, sharpness, ssim
 from faceedit.media.image import read_photo
 from faceedit.media.sheet import tile

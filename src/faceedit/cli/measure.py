@@ -23,8 +23,8 @@ from faceedit.config import DEFAULT_WEIGHTS, JUDGE_WEIGHTS
 from faceedit.errors import BatchError, FaceEditError, NoFaceError, UsageError
 
 if TYPE_CHECKING:
-    from faceedit.estimate import FaceEstimate
     from faceedit.evaluate import Group
+    from faceedit.faces.estimate import FaceEstimate
 
 SHOWN_EXPRESSIONS = 3
 
@@ -54,8 +54,8 @@ def estimate(
             raise UsageError(f"--plot draws one photo, not {len(paths)}")
         format_of(plot)
         refuse_existing(plot, overwrite)
-    from faceedit.estimate import AffectEstimator
     from faceedit.faces.detector import FaceDetector
+    from faceedit.faces.estimate import AffectEstimator
 
     estimator = AffectEstimator.from_pretrained(weights, device)
     detector = FaceDetector(estimator.device)
@@ -122,8 +122,8 @@ def evaluate(
     from faceedit import evaluate as library
     from faceedit.circumplex import affect_grid, grid_axis
     from faceedit.editor import FaceEditor
+    from faceedit.faces.identity import FaceEmbedder
     from faceedit.files import write_atomically
-    from faceedit.identity import FaceEmbedder
     from faceedit.media.image import Photo, format_of, write_photo
 
     if sheet is not None:

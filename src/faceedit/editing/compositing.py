@@ -6,8 +6,8 @@ Pixel coordinates are xy with (0, 0) in the centre of the first pixel. A `matrix
 import cv2
 import numpy as np
 
-from faceedit.eyelids import EDGE, REACH, Eye, Eyeball, eyeballs
 from faceedit.faces.alignment import feather_mask, kept_mask, scaled
+from faceedit.faces.eyelids import EDGE, REACH, Eye, Eyeball, eyeballs
 
 FINER = 4  # how much finer an edit's fields are made before they are brought to the photo
 BELOW = 0.2  # of the crop's side: how far below it a flow may reach, as chins lie at its border and jaws drop

@@ -8,7 +8,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from faceedit.eyelids import smoothstep
+from faceedit.faces.eyelids import smoothstep
 
 # Where eyes, nose and mouth corners lie in a crop, as shares of its side: brows and chin inside, little else.
 TEMPLATE = np.array([(0.305, 0.285), (0.695, 0.285), (0.5, 0.5), (0.325, 0.69), (0.675, 0.69)])

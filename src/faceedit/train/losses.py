@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.errors import UnreadableError, UsageError, WeightsError
-from faceedit.identity import STATE_SUFFIXES, load_facenet, load_mobilefacenet, realigned
+from faceedit.faces.identity import STATE_SUFFIXES, load_facenet, load_mobilefacenet, realigned
 from faceedit.model.embedder import MobileFaceNet
 
 VGG_FACE_MEAN = (129.1863, 104.7624, 93.5940)  # RGB, of 255

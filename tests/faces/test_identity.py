@@ -4,7 +4,7 @@ import torch
 from safetensors.torch import save_file
 
 from faceedit.errors import UnreadableError, UsageError, WeightsError
-from faceedit.identity import TO_CROP, FaceEmbedder, realigned
+from faceedit.faces.identity import TO_CROP, FaceEmbedder, realigned
 from faceedit.model.embedder import LANDMARKS, SIZE, MobileFaceNet
 from tests.conftest import draw_face, face_at
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from faceedit.device import as_images
-from faceedit.eyelids import Eye, sampled, smoothstep
+from faceedit.faces.eyelids import Eye, sampled, smoothstep
 from faceedit.model.landmarks import Landmarker, places
 from faceedit.weights import load_weights
 

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 
 from faceedit.editing.compositing import FINER, apply_edit
-from faceedit.eyelids import Eye, eyeballs
-from faceedit.eyes import LandmarkFinder, find_eyes
 from faceedit.faces.alignment import alignment, crop_face, scaled
 from faceedit.faces.detector import FaceDetector
+from faceedit.faces.eyelids import Eye, eyeballs
+from faceedit.faces.eyes import LandmarkFinder, find_eyes
 from faceedit.media.image import read_photo
 from tests.conftest import ASTRONAUT
 
