@@ -21,7 +21,7 @@ from faceedit import batch
 from faceedit.circumplex import Affect, Support, named_emotion
 from faceedit.config import MODELS
 from faceedit.editing.compositing import apply_edit
-from faceedit.editor import FaceEditor
+from faceedit.editing.editor import FaceEditor
 from faceedit.faces.alignment import TEMPLATE, alignment, crop_face
 from faceedit.faces.detector import DETECTION_SIDE
 from faceedit.media.image import Photo, read_photo, write_photo

@@ -206,7 +206,7 @@ def screenshot(photo: str) -> str:
     """A picture of the page in a browser, with a photo that was edited there. Needs Gradio, Playwright and chromium."""
     from playwright.sync_api import sync_playwright
 
-    from faceedit.editor import FaceEditor
+    from faceedit.editing.editor import FaceEditor
     from faceedit.web.page import launch
 
     blocks = launch(FaceEditor.from_pretrained(), Path.cwd(), "127.0.0.1", None)

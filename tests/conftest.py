@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from faceedit import cli
 from faceedit.circumplex import Support
 from faceedit.config import CaaeConfig, EstimatorConfig, WarpConfig
-from faceedit.editor import FaceEditor
+from faceedit.editing.editor import FaceEditor
 from faceedit.faces.alignment import TEMPLATE
 from faceedit.faces.detector import Face
 from faceedit.faces.estimate import AffectEstimator

@@ -17,7 +17,7 @@ from PIL import Image
 
 from faceedit import cli
 from faceedit.config import CaaeTraining
-from faceedit.editor import FaceEditor
+from faceedit.editing.editor import FaceEditor
 from faceedit.errors import FaceEditError, MemoryExhaustedError, UsageError, WeightsError
 from faceedit.train import prepare
 from faceedit.train.checkpoint import EARLIER_FILE, STATE_FILE, has_state, load_state, locked, save_state

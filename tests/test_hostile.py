@@ -22,7 +22,7 @@ from PIL import Image
 
 from faceedit import cli
 from faceedit.cli.edit import info
-from faceedit.editor import FaceEditor
+from faceedit.editing.editor import FaceEditor
 from faceedit.errors import FaceEditError, UnreadableError, WeightsError
 from faceedit.faces.identity import load_mobilefacenet
 from faceedit.media.image import Photo, encode_photo, read_photo
@@ -225,7 +225,7 @@ def test_of_several_pictures_the_first_is_edited_and_that_is_said(edit, tmp_path
         cv2.error("OpenCV(5.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 9 bytes"),
     ],
 )
-@pytest.mark.parametrize("place", ["faceedit.editor.FaceEditor.encode", "faceedit.batch.write_photo"])
+@pytest.mark.parametrize("place", ["faceedit.editing.editor.FaceEditor.encode", "faceedit.batch.write_photo"])
 def test_memory_that_runs_out_is_a_sentence(edit, tmp_path, monkeypatch, error, place):
     def full(*arguments):
         raise error

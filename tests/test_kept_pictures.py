@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceedit.editor import FaceEditor
+from faceedit.editing.editor import FaceEditor
 from faceedit.media.image import read_photo
 from tests.conftest import ASTRONAUT
 

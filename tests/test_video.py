@@ -9,9 +9,9 @@ import pytest
 
 from faceedit import video
 from faceedit.circumplex import Affect
+from faceedit.editing.request import Request
 from faceedit.errors import NoFaceError, UnreadableError
 from faceedit.media.provenance import COMPOSITE, Provenance, from_xmp, read_embedded, to_xmp
-from faceedit.request import Request
 from faceedit.video import edited_frames, follow, open_video, smooth_track, write_video
 from tests.conftest import draw_face, face_at
 

@@ -20,7 +20,7 @@ from faceedit.files import remove_leftovers
 if TYPE_CHECKING:  # only workers load networks
     from ray.actor import ActorProxy
 
-    from faceedit.editor import FaceEditor
+    from faceedit.editing.editor import FaceEditor
     from faceedit.media.image import Photo
 
 # Ray reads both when it is imported. Under `uv run` it would build its workers an environment of their own.
@@ -120,7 +120,7 @@ class Worker:
     def _outcomes(self, jobs: list[Job]) -> Iterator[tuple[Job, object] | Exception]:
         try:
             if self.editor is None:
-                from faceedit.editor import FaceEditor
+                from faceedit.editing.editor import FaceEditor
 
                 self.editor = FaceEditor.from_pretrained(*self.options)
             for job in jobs:  # one at a time, as there is a worker for each core

@@ -16,9 +16,9 @@ import numpy as np
 
 from faceedit.circumplex import Affect, Support, affect_grid, grid_axis
 from faceedit.config import CaaeConfig
+from faceedit.editing.backends import CaaeEngine, Engine
 from faceedit.editing.compositing import rows_below
-from faceedit.editor import EncodedFace, FaceEditor
-from faceedit.engine import CaaeEngine, Engine
+from faceedit.editing.editor import EncodedFace, FaceEditor
 from faceedit.errors import UnreadableError
 from faceedit.faces.alignment import alignment, crop_face, feather_mask, paste_crop
 from faceedit.faces.detector import Face, FaceDetector

@@ -19,15 +19,15 @@ import numpy as np
 
 from faceedit.circumplex import Affect
 from faceedit.editing.compositing import apply_edit
+from faceedit.editing.request import Request, select_faces
 from faceedit.errors import NoFaceError, UnreadableError
 from faceedit.faces.alignment import alignment
 from faceedit.faces.detector import Face
 from faceedit.files import write_atomically
 from faceedit.media.provenance import embedded
-from faceedit.request import Request, select_faces
 
 if TYPE_CHECKING:  # paths and outputs of animations are checked before torch is loaded
-    from faceedit.editor import FaceEditor
+    from faceedit.editing.editor import FaceEditor
 
 GAP_SECONDS = 0.5  # a face that was not found for this long is taken to have been there
 FADE_SECONDS = 0.25  # an edit comes and goes with the face over this time

@@ -30,10 +30,10 @@ from faceedit.files import VIDEO_SUFFIXES
 if TYPE_CHECKING:
     from faceedit.batch import Job
     from faceedit.circumplex import Affect
-    from faceedit.editor import FaceEditor
+    from faceedit.editing.editor import FaceEditor
+    from faceedit.editing.request import Request
     from faceedit.faces.detector import Face
     from faceedit.media.image import Photo
-    from faceedit.request import Request
 
     Work = Callable[[FaceEditor, Photo], tuple[Photo, "Outcome"]]
     Run = Callable[[list[Job], Work, str, str], Iterator[tuple[Job, "Outcome | FaceEditError"]]]
@@ -118,7 +118,7 @@ def edit(
     weights: Weights = DEFAULT_WEIGHTS,
 ) -> None:
     """Give faces in photos another expression, at the photos' full size; or one face through a video."""
-    from faceedit.request import LARGEST, Request, choose_faces, parse_choices
+    from faceedit.editing.request import LARGEST, Request, choose_faces, parse_choices
 
     if neutralise:
         if emotion is not None:
@@ -198,9 +198,9 @@ def grid(
         raise UsageError("a grid shows one face: name it with --face")
 
     def work(editor: "FaceEditor", source: "Photo") -> tuple["Photo", Outcome]:
+        from faceedit.editing.request import select_faces
         from faceedit.media.image import Photo
         from faceedit.media.provenance import DRAWN, declared
-        from faceedit.request import select_faces
 
         faces = editor.detect(source.pixels)
         (found,) = select_faces(faces, face)
@@ -254,10 +254,10 @@ def animate(
     refuse_existing(output, overwrite)
     if face == "all":
         raise UsageError("an animation moves one face: name it with --face")
-    from faceedit.editor import FaceEditor
+    from faceedit.editing.editor import FaceEditor
+    from faceedit.editing.request import select_faces
     from faceedit.media.image import read_photo
     from faceedit.media.provenance import COMPOSITE, DRAWN, declared
-    from faceedit.request import select_faces
 
     source = read_photo(photo)
     editor = FaceEditor.from_pretrained(weights, device)
@@ -322,7 +322,7 @@ def _edit_video(
     refuse_existing(output, overwrite)
     video = open_video(path)
     from faceedit.circumplex import Affect
-    from faceedit.editor import FaceEditor
+    from faceedit.editing.editor import FaceEditor
     from faceedit.media.provenance import COMPOSITE, declaration
 
     editor = FaceEditor.from_pretrained(weights, device)
@@ -392,7 +392,7 @@ def _run_here(
     jobs: list["Job"], work: "Work", weights: str, device: str
 ) -> Iterator[tuple["Job", Outcome | FaceEditError]]:
     from faceedit import batch
-    from faceedit.editor import FaceEditor
+    from faceedit.editing.editor import FaceEditor
 
     editor = FaceEditor.from_pretrained(weights, device)
     return batch.run(jobs, lambda photo: work(editor, photo))
@@ -423,7 +423,7 @@ def _process_standard(
         format_of(output)
         refuse_existing(output, naming["overwrite"])
     source = read_photo(sys.stdin.buffer.read() if photos[0] == STANDARD else Path(photos[0]))
-    from faceedit.editor import FaceEditor
+    from faceedit.editing.editor import FaceEditor
 
     result, facts = work(FaceEditor.from_pretrained(weights, device), source)
     for line in map(_face_line, facts["faces"]):

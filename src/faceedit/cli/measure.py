@@ -121,7 +121,7 @@ def evaluate(
 
     from faceedit import evaluate as library
     from faceedit.circumplex import affect_grid, grid_axis
-    from faceedit.editor import FaceEditor
+    from faceedit.editing.editor import FaceEditor
     from faceedit.faces.identity import FaceEmbedder
     from faceedit.files import write_atomically
     from faceedit.media.image import Photo, format_of, write_photo

@@ -32,7 +32,7 @@ def web(
             if error.name != "gradio":
                 raise
             raise UsageError("the page needs Gradio: install faceedit[web]") from error
-        from faceedit.editor import FaceEditor
+        from faceedit.editing.editor import FaceEditor
 
         blocks = launch(FaceEditor.from_pretrained(weights, device), Path(folder), host, port, not no_browser)
         say(f"the page is at {blocks.local_url}; Ctrl-C ends it")

@@ -14,7 +14,7 @@ import numpy as np
 
 from faceedit.animate import parse_path, path_targets, write_animation
 from faceedit.circumplex import EMOTIONS, Affect, grid_axis
-from faceedit.editor import EncodedFace, FaceEditor
+from faceedit.editing.editor import EncodedFace, FaceEditor
 from faceedit.errors import FaceEditError, NoFaceError, UsageError, is_out_of_memory
 from faceedit.faces.estimate import FaceEstimate
 from faceedit.media.image import WRITE_FORMATS, Photo, read_photo, write_photo

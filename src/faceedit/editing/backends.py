@@ -2,8 +2,8 @@
 
 An edit is a `flow` (S, S, 2) float32, for each pixel of the crop the xy step in pixels to where its content comes from,
 and a `paint` (P, P, 4) float32, the colour that is then added, in units of 255, and the share in [0, 1] of the moved
-photo that it hides, drawn as fine as the engine draws it: what `compositing.apply_edit` takes. Crops are (S, S, 3) uint8 RGB,
-targets (N, 2) = valence, arousal.
+photo that it hides, drawn as fine as the engine draws it: what `compositing.apply_edit` takes. Crops are (S, S, 3)
+uint8 RGB, targets (N, 2) = valence, arousal.
 """
 
 from collections.abc import Callable, Iterator

@@ -4,7 +4,7 @@ import pytest
 
 import faceedit
 from faceedit.circumplex import EMOTIONS, Affect
-from faceedit.editor import FaceEditor
+from faceedit.editing.editor import FaceEditor
 from faceedit.errors import UsageError
 from tests.conftest import FakeDetector, draw_face, face_at
 

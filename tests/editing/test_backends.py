@@ -5,8 +5,8 @@ import torch
 
 from faceedit.circumplex import Affect
 from faceedit.config import WarpConfig
+from faceedit.editing.backends import ENGINES, WarpEngine, difference
 from faceedit.editing.compositing import FINER
-from faceedit.engine import ENGINES, WarpEngine, difference
 from faceedit.model.caae import Caae
 from faceedit.model.landmarks import POINTS
 from faceedit.model.warp import WarpEditor

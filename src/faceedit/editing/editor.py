@@ -11,8 +11,9 @@ import numpy as np
 from faceedit.circumplex import Affect, affect_grid, grid_axis
 from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.device import resolve_device
+from faceedit.editing.backends import ENGINES, Engine
 from faceedit.editing.compositing import FINER, apply_edit, rows_below
-from faceedit.engine import ENGINES, Engine
+from faceedit.editing.request import Request, select_faces
 from faceedit.errors import UsageError
 from faceedit.faces.alignment import alignment, crop_face, scaled
 from faceedit.faces.blur import blur
@@ -21,7 +22,6 @@ from faceedit.faces.estimate import AffectEstimator
 from faceedit.faces.eyelids import Eye
 from faceedit.faces.eyes import LandmarkFinder, find_eyes
 from faceedit.media.sheet import circumplex_grid, paper_sheet
-from faceedit.request import Request, select_faces
 from faceedit.weights import Weights, load_weights
 
 GRID_CELL = 160  # pixels
@@ -128,7 +128,7 @@ class FaceEditor:
         return EncodedFace(matrix, crop, source, code, more, find_eyes(landmarks, fine))
 
     def fields(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The edit, flow and paint, of an encoded face to each target (N, 2) or the nearest learnt: see `engine`."""
+        """The edit, flow and paint, of an encoded face to each target (N, 2) or the nearest learnt: see `backends`."""
         for flow, paint in self.engine.edits(encoded.code, self._learnt(targets)):
             sigma = encoded.blur * len(paint) / self.engine.size
             yield flow, cv2.GaussianBlur(paint, (0, 0), sigma) if sigma > 0 else paint

@@ -1,8 +1,8 @@
 import pytest
 
 from faceedit.circumplex import EMOTIONS, Affect, named_emotion
+from faceedit.editing.request import Request, choose_faces, parse_choices, select_faces
 from faceedit.errors import NoFaceError, UsageError
-from faceedit.request import Request, choose_faces, parse_choices, select_faces
 
 SOURCE = Affect(0.2, -0.1)
 FACES = ["large", "middle", "small"]
