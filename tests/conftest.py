@@ -16,6 +16,7 @@ from faceedit.faces.alignment import TEMPLATE
 from faceedit.faces.detector import Face
 from faceedit.faces.estimate import AffectEstimator
 from faceedit.media.image import Photo, write_photo
+from faceedit.media.video import open_video, write_video
 from faceedit.model.caae import Caae, he_init
 from faceedit.model.estimator import Estimator
 from faceedit.weights import load_weights, save_weights
@@ -40,6 +41,7 @@ TINY_WARP = WarpConfig(
     latent_channels=(8, 8),
 )
 TINY_ESTIMATOR = EstimatorConfig(image_size=32, channels=(8, 16, 16), blocks=1)
+FILM_SIDE = 60  # pixels, of the face that is followed through a drawn film
 
 
 def draw_face(size: int = 64, valence: float = 0.0, tint: int = 0) -> np.ndarray:
@@ -61,6 +63,22 @@ def draw_face(size: int = 64, valence: float = 0.0, tint: int = 0) -> np.ndarray
 def face_at(x: float, y: float, side: float) -> Face:
     """A face whose crop is the square of this side at (x, y)."""
     return Face(np.array([x, y, x + side, y + side]), TEMPLATE * side + (x, y) - 0.5, 0.99)
+
+
+def film_place(index: int) -> tuple[int, int]:
+    return 20 + 2 * index, 30
+
+
+def film(count: int = 24) -> list[np.ndarray]:
+    """A drawn face that moves to the right, and another that stays."""
+    frames = []
+    for index in range(count):
+        frame = np.full((121, 221, 3), 90, np.uint8)
+        frame[50:90, 175:215] = draw_face(40, -0.5)
+        x, y = film_place(index)
+        frame[y : y + FILM_SIDE, x : x + FILM_SIDE] = draw_face(FILM_SIDE, 0.5)
+        frames.append(frame)
+    return frames
 
 
 class FakeDetector:
@@ -102,6 +120,12 @@ def judge(tiny_judge) -> AffectEstimator:
 @pytest.fixture
 def tiny_editor(tiny_weights, judge) -> FaceEditor:
     return FaceEditor(load_weights(str(tiny_weights)), judge)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    write_video(tmp_path / "clip.mp4", film(), 12.0)
+    return open_video(tmp_path / "clip.mp4")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from PIL import Image
 
 from faceedit import __version__
 from faceedit.media.provenance import COMPOSITE, DRAWN
-from faceedit.video import open_video, write_video
+from faceedit.media.video import open_video, write_video
 from tests.conftest import ASTRONAUT
 
 

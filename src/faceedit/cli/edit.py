@@ -243,7 +243,8 @@ def animate(
     weights: Weights = DEFAULT_WEIGHTS,
 ) -> None:
     """Let a face go along a path over the circumplex."""
-    from faceedit.animate import check_output, parse_path, path_targets, write_animation
+    from faceedit.editing.paths import parse_path, path_targets
+    from faceedit.media.animation import check_output, write_animation
 
     if not 0 < seconds <= 600:
         raise UsageError(f"seconds must lie above 0 and up to 600, not {seconds:g}")
@@ -313,7 +314,8 @@ def _edit_video(
     weights: str,
     device: str,
 ) -> None:
-    from faceedit.video import edited_frames, follow, open_video, write_video
+    from faceedit.editing.video import edited_frames, follow
+    from faceedit.media.video import open_video, write_video
 
     if output is None or output.is_dir():
         output = (output or path.parent) / f"{path.stem}-edited.mp4"

@@ -12,11 +12,12 @@ import cv2
 import gradio as gr
 import numpy as np
 
-from faceedit.animate import parse_path, path_targets, write_animation
 from faceedit.circumplex import EMOTIONS, Affect, grid_axis
 from faceedit.editing.editor import EncodedFace, FaceEditor
+from faceedit.editing.paths import parse_path, path_targets
 from faceedit.errors import FaceEditError, NoFaceError, UsageError, is_out_of_memory
 from faceedit.faces.estimate import FaceEstimate
+from faceedit.media.animation import write_animation
 from faceedit.media.image import WRITE_FORMATS, Photo, read_photo, write_photo
 from faceedit.media.provenance import COMPOSITE, DRAWN, declared
 from faceedit.media.sheet import estimates_sheet

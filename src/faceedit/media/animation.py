@@ -1,7 +1,6 @@
-"""Animations: paths over the circumplex, and writing their frames as GIF, WebP, MP4 or a folder of PNG."""
+"""Writing the frames of an animation as GIF, WebP, MP4 or a folder of PNG."""
 
 import io
-import math
 import os
 import shutil
 import tempfile
@@ -11,59 +10,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from faceedit.circumplex import Affect, named_emotion
 from faceedit.errors import UnreadableError, UsageError
-from faceedit.faces.eyelids import smoothstep
 from faceedit.files import write_atomically
 from faceedit.media.image import Photo, encode_photo
 from faceedit.media.provenance import embedded
-from faceedit.video import write_video
+from faceedit.media.video import write_video
 
-CIRCLE = "circle"
-CIRCLE_RADIUS = 0.6
 SUFFIXES = (".gif", ".webp", ".mp4")
-MOST_FRAMES = 2000
 MOST_GIF_FPS = 50  # viewers slow faster ones down
-
-
-def parse_path(text: str) -> list[Affect]:
-    """The points of a path: "circle", emotions as in "happy,surprised,neutral", or points as in "0,0 0.8,0.2".
-
-    Raises UsageError.
-    """
-    if text == CIRCLE:
-        return []
-    if any(character.isdigit() for character in text):
-        try:
-            points = [Affect(*map(float, point.split(","))) for point in text.split()]
-        except (TypeError, ValueError):
-            raise UsageError(f"a path of points reads like '0,0 0.8,0.2', not '{text}'") from None
-    else:
-        points = [named_emotion(name.strip()) for name in text.split(",")]
-    if len(points) < 2:
-        raise UsageError(f"a path needs two points or more, not '{text}'")
-    return points
-
-
-def path_targets(points: list[Affect], frames: int, loop: bool) -> np.ndarray:
-    """Where each of the frames lies, (frames, 2): along a circle where there are no points, else from point to point.
-
-    Each way begins and ends at rest, so that a point is seen and not passed. loop: the last way leads back, and the
-    frame after the last would be the first.
-    """
-    if not 2 <= frames <= MOST_FRAMES:
-        raise UsageError(f"an animation has 2 to {MOST_FRAMES} frames, not {frames}: change its seconds or its rate")
-    if not points:
-        angles = np.linspace(0, 2 * math.pi, frames, endpoint=not loop)
-        return CIRCLE_RADIUS * np.column_stack([np.cos(angles), np.sin(angles)])
-    stops = np.array([(point.valence, point.arousal) for point in points])
-    if loop:
-        stops = np.vstack([stops, stops[:1]])
-    place = np.linspace(0, len(stops) - 1, frames, endpoint=not loop)
-    start = np.minimum(place.astype(int), len(stops) - 2)
-    share = place - start
-    share = smoothstep(share, 0, 1)[:, None]
-    return stops[start] * (1 - share) + stops[start + 1] * share
 
 
 def check_output(path: Path, fps: float) -> None:
