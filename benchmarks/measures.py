@@ -26,7 +26,7 @@ from faceedit.faces.alignment import TEMPLATE, alignment, crop_face
 from faceedit.faces.detector import DETECTION_SIDE
 from faceedit.media.image import Photo, read_photo, write_photo
 from faceedit.media.provenance import COMPOSITE, declared
-from faceedit.model.warp import rendered
+from faceedit.models.editor import rendered
 from faceedit.train.data import load_crops
 from faceedit.train.labels import TRAIN, Label, write_labels
 from faceedit.train.loop import train

@@ -17,8 +17,8 @@ from faceedit.faces.detector import Face
 from faceedit.faces.estimate import AffectEstimator
 from faceedit.media.image import Photo, write_photo
 from faceedit.media.video import open_video, write_video
-from faceedit.model.caae import Caae, he_init
-from faceedit.model.estimator import Estimator
+from faceedit.models.caae import Caae, he_init
+from faceedit.models.estimator import Estimator
 from faceedit.weights import load_weights, save_weights
 
 ASTRONAUT = Path(__file__).parents[1] / "examples" / "astronaut.jpg"

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from faceedit.config import MODELS, EstimatorTraining
-from faceedit.model.estimator import Estimator
+from faceedit.models.estimator import Estimator
 from faceedit.train.checkpoint import export_weights, load_state
 from faceedit.train.data import load_crops
 from faceedit.train.estimator import EstimatorTrainer

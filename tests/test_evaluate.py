@@ -10,7 +10,7 @@ from faceedit.circumplex import Support, affect_grid, grid_axis
 from faceedit.evaluate import CopyEditor, SwapEditor, choose_labels, evaluate, summarise
 from faceedit.faces.alignment import alignment, crop_face, paste_crop
 from faceedit.faces.estimate import AffectEstimator
-from faceedit.model.estimator import CROP_SIZE
+from faceedit.models.estimator import CROP_SIZE
 from faceedit.weights import load_weights
 from tests.conftest import FakeDetector, draw_face, face_at
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "faceedit"
-# From the top. A module imports from the rooms below its own; one of a folder (cli, web, train, model) also from it.
+# From the top. A module imports from the rooms below its own; one of a folder (cli, web, train, models) also from it.
 ROOMS = (
     {"__main__"},
     {"cli"},
@@ -17,7 +17,7 @@ ROOMS = (
     {"faces"},
     {"media"},
     {"weights"},
-    {"model"},
+    {"models"},
     {"hub", "measures"},
     {"circumplex", "device", "files"},
     {"config", "errors"},
@@ -76,7 +76,7 @@ def test_imports_run_downwards():
 
 
 def test_networks_know_no_pictures_and_no_files():
-    trees = [tree for module, tree in TREES.items() if module[0] == "model"]
+    trees = [tree for module, tree in TREES.items() if module[0] == "models"]
     assert {name[0] for tree in trees for name in imported(ast.walk(tree))} <= NETWORKS_USE
     assert "open" not in {getattr(node, "id", None) for tree in trees for node in ast.walk(tree)}
 

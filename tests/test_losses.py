@@ -5,7 +5,7 @@ from safetensors.torch import save_file
 from scipy.io import savemat
 
 from faceedit.errors import UnreadableError, UsageError, WeightsError
-from faceedit.model.embedder import MobileFaceNet
+from faceedit.models.embedder import MobileFaceNet
 from faceedit.train.losses import VGG_FACE_BLOCKS, perceptual_loss
 
 

@@ -27,8 +27,8 @@ from faceedit.faces.identity import FaceEmbedder
 from faceedit.measures import Interval, agreement, bootstrap, psnr, sharpness, ssim
 from faceedit.media.image import read_photo
 from faceedit.media.sheet import tile
-from faceedit.model.caae import Caae
-from faceedit.model.estimator import CROP_SIZE
+from faceedit.models.caae import Caae
+from faceedit.models.estimator import CROP_SIZE
 from faceedit.train.labels import VALIDATION, Label, photos_folder, read_labels
 
 AXES = ("valence", "arousal")

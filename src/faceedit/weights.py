@@ -15,10 +15,10 @@ from faceedit.circumplex import Support
 from faceedit.config import KINDS, CaaeConfig, EstimatorConfig, NetworkConfig, WarpConfig, kind_of, network_config
 from faceedit.errors import WeightsError
 from faceedit.files import write_atomically
-from faceedit.model.caae import Caae
-from faceedit.model.estimator import Estimator
-from faceedit.model.landmarks import Landmarker
-from faceedit.model.warp import WarpEditor
+from faceedit.models.caae import Caae
+from faceedit.models.editor import WarpEditor
+from faceedit.models.estimator import Estimator
+from faceedit.models.landmarker import Landmarker
 
 Model = Caae | WarpEditor | Estimator | Landmarker
 

@@ -7,9 +7,9 @@ from faceedit.circumplex import Affect
 from faceedit.config import WarpConfig
 from faceedit.editing.backends import ENGINES, WarpEngine, difference
 from faceedit.editing.compositing import FINER
-from faceedit.model.caae import Caae
-from faceedit.model.landmarks import POINTS
-from faceedit.model.warp import WarpEditor
+from faceedit.models.caae import Caae
+from faceedit.models.editor import WarpEditor
+from faceedit.models.landmarker import POINTS
 from faceedit.weights import build
 from tests.conftest import TINY, TINY_WARP, draw_face
 

@@ -5,7 +5,7 @@ from safetensors.torch import save_file
 
 from faceedit.errors import UnreadableError, UsageError, WeightsError
 from faceedit.faces.identity import TO_CROP, FaceEmbedder, realigned
-from faceedit.model.embedder import LANDMARKS, SIZE, MobileFaceNet
+from faceedit.models.embedder import LANDMARKS, SIZE, MobileFaceNet
 from tests.conftest import draw_face, face_at
 
 

@@ -17,8 +17,8 @@ import torch
 from faceedit.circumplex import Affect, Point
 from faceedit.device import as_images, in_batches
 from faceedit.editing.compositing import FINER, edit_masks
-from faceedit.model.caae import Caae
-from faceedit.model.warp import Edit, Encoded, WarpEditor, painted, rendered
+from faceedit.models.caae import Caae
+from faceedit.models.editor import Edit, Encoded, WarpEditor, painted, rendered
 
 BATCH = 16  # targets decoded at a time, where memory suffices
 SMOOTHING = 0.01  # standard deviation of a blur, of the crop's side

@@ -10,7 +10,7 @@ from faceedit.config import JUDGE_WEIGHTS
 from faceedit.device import as_images, in_batches, resolve_device
 from faceedit.faces.alignment import alignment, crop_face
 from faceedit.faces.detector import Face
-from faceedit.model.estimator import CROP_SIZE, EXPRESSIONS
+from faceedit.models.estimator import CROP_SIZE, EXPRESSIONS
 from faceedit.weights import Weights, load_weights
 
 BATCH = 32

@@ -11,7 +11,7 @@ from faceedit.device import as_images, in_batches
 from faceedit.errors import UnreadableError, UsageError, WeightsError
 from faceedit.faces.alignment import TEMPLATE, crop_face, similarity
 from faceedit.faces.detector import Face
-from faceedit.model.embedder import LANDMARKS, SIZE, MobileFaceNet
+from faceedit.models.embedder import LANDMARKS, SIZE, MobileFaceNet
 
 STATE_SUFFIXES = (".safetensors", ".pt", ".pth")
 FACENET_SIZE = 160

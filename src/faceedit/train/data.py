@@ -11,7 +11,7 @@ import torch
 
 from faceedit.errors import UnreadableError
 from faceedit.media.image import read_photo
-from faceedit.model.estimator import EXPRESSIONS
+from faceedit.models.estimator import EXPRESSIONS
 from faceedit.train.labels import LABELS_FILE, Label, read_labels
 
 BIN = 0.25

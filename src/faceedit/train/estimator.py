@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from faceedit.config import EstimatorConfig, EstimatorTraining
 from faceedit.measures import agreement
-from faceedit.model.estimator import Estimator
+from faceedit.models.estimator import Estimator
 from faceedit.train.augment import augment
 from faceedit.train.data import BalancedSampler, Crops, plane_bins
 from faceedit.train.trainer import Trainer

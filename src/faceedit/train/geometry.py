@@ -2,20 +2,7 @@
 
 import torch
 
-from faceedit.model.landmarks import (
-    BROWS,
-    IRISES,
-    LIPS,
-    LOWER_LIDS,
-    LOWER_LIP,
-    POINTS,
-    UPPER_LIDS,
-    UPPER_LIP,
-    mirrored,
-    places,
-)
-from faceedit.model.lips import LOWER, UPPER, opening
-from faceedit.model.motion import (
+from faceedit.models.expression import (
     AT_REST,
     POWERS,
     Motion,
@@ -28,6 +15,19 @@ from faceedit.model.motion import (
     turn_to,
     turned,
 )
+from faceedit.models.landmarker import (
+    BROWS,
+    IRISES,
+    LIPS,
+    LOWER_LIDS,
+    LOWER_LIP,
+    POINTS,
+    UPPER_LIDS,
+    UPPER_LIP,
+    mirrored,
+    places,
+)
+from faceedit.models.lips import LOWER, UPPER, opening
 from faceedit.train.data import plane_bins
 
 FEW = 20  # photos in a bin of the affect plane, below which they count for less than a whole bin

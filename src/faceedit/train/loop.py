@@ -16,7 +16,7 @@ from faceedit.config import MODELS, NetworkConfig, TrainConfig, WarpTraining, ki
 from faceedit.errors import FaceEditError, UsageError, WeightsError
 from faceedit.files import write_atomically
 from faceedit.media.image import Photo, encode_photo
-from faceedit.model.estimator import CROP_SIZE
+from faceedit.models.estimator import CROP_SIZE
 from faceedit.train.caae import CaaeTrainer
 from faceedit.train.checkpoint import (
     State,

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from faceedit.errors import UnreadableError, UsageError, WeightsError
 from faceedit.faces.identity import STATE_SUFFIXES, load_facenet, load_mobilefacenet, realigned
-from faceedit.model.embedder import MobileFaceNet
+from faceedit.models.embedder import MobileFaceNet
 
 VGG_FACE_MEAN = (129.1863, 104.7624, 93.5940)  # RGB, of 255
 VGG_FACE_SIZE = 224

@@ -16,13 +16,13 @@ from faceedit.editing.compositing import edit_masks
 from faceedit.errors import UsageError
 from faceedit.measures import agreement
 from faceedit.media.sheet import tile
-from faceedit.model.caae import LatentDiscriminator
-from faceedit.model.estimator import Estimator
-from faceedit.model.landmarks import Landmarker, mirrored
-from faceedit.model.lips import LOWER, between, brightness, middles
-from faceedit.model.motion import kept_edge
-from faceedit.model.palette import palette
-from faceedit.model.warp import ImageDiscriminator, WarpEditor, rendered
+from faceedit.models.caae import LatentDiscriminator
+from faceedit.models.editor import ImageDiscriminator, WarpEditor, rendered
+from faceedit.models.estimator import Estimator
+from faceedit.models.expression import kept_edge
+from faceedit.models.landmarker import Landmarker, mirrored
+from faceedit.models.lips import LOWER, between, brightness, middles
+from faceedit.models.palette import palette
 from faceedit.train.augment import affinities, augment, recolour, replaced, resampled
 from faceedit.train.data import BalancedSampler, Crops, plane_bins, to_pixels
 from faceedit.train.geometry import fit, outside, parting, worth

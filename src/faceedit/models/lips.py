@@ -1,6 +1,6 @@
 """The lips of a face, by its landmarks: how far they are apart, and what shows between them.
 
-`images` (N, 3, S, S) in [-1, 1], aligned crops; `landmarks` (N, K, 2) as `landmarks.Landmarker` finds them.
+`images` (N, 3, S, S) in [-1, 1], aligned crops; `landmarks` (N, K, 2) as `landmarker.Landmarker` finds them.
 """
 
 from functools import cache
@@ -8,8 +8,8 @@ from functools import cache
 import torch
 from torch.nn import functional
 
-from faceedit.model.landmarks import LOWER_LIP, UPPER_LIP, places
-from faceedit.model.palette import risen
+from faceedit.models.landmarker import LOWER_LIP, UPPER_LIP, places
+from faceedit.models.palette import risen
 
 UPPER, LOWER = places(UPPER_LIP), places(LOWER_LIP)
 EDGES = torch.tensor([UPPER, LOWER])

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from faceedit.config import CaaeConfig
-from faceedit.model.caae import Caae, Encoder, Generator, ImageDiscriminator, LatentDiscriminator
+from faceedit.models.caae import Caae, Encoder, Generator, ImageDiscriminator, LatentDiscriminator
 from tests.conftest import TINY
 
 

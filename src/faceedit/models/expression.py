@@ -1,6 +1,6 @@
 """How landmarks move with affect, and what mouths that open show: averages of the training photos.
 
-`landmarks` (N, K, 2) as `landmarks.Landmarker` finds them; `source` and `target` affect (N, 2) = valence, arousal.
+`landmarks` (N, K, 2) as `landmarker.Landmarker` finds them; `source` and `target` affect (N, 2) = valence, arousal.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from faceedit.model.landmarks import BROWS, LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, places
-from faceedit.model.lips import EDGES, GRID, LOWER, MIDDLE, UPPER, corners, curves, heights, kept, middles, opening
-from faceedit.model.palette import risen
+from faceedit.models.landmarker import BROWS, LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, places
+from faceedit.models.lips import EDGES, GRID, LOWER, MIDDLE, UPPER, corners, curves, heights, kept, middles, opening
+from faceedit.models.palette import risen
 
 AT_REST, AT_TIP, AT_TEMPLES = (torch.tensor(places(points)) for points in (STILL, NOSE_TIP, TEMPLES))
 EXPONENTS = torch.tensor([[float(i), float(j)] for i in range(4) for j in range(4 - i)])  # of valence, arousal

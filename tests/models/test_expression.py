@@ -5,7 +5,8 @@ from torch.nn import functional
 from faceedit.faces.alignment import TEMPLATE, alignment, crop_face
 from faceedit.faces.detector import FaceDetector
 from faceedit.media.image import read_photo
-from faceedit.model.landmarks import (
+from faceedit.models.expression import DEEP, PLAINER, Motion, depth, kept_edge
+from faceedit.models.landmarker import (
     BROWS,
     IRISES,
     LIPS,
@@ -17,9 +18,8 @@ from faceedit.model.landmarks import (
     mirrored,
     places,
 )
-from faceedit.model.lips import GRID, LOWER, UPPER, bare, between, brightness, kept, opening, state
-from faceedit.model.motion import DEEP, PLAINER, Motion, depth, kept_edge
-from faceedit.model.palette import palette
+from faceedit.models.lips import GRID, LOWER, UPPER, bare, between, brightness, kept, opening, state
+from faceedit.models.palette import palette
 from faceedit.train.geometry import fit, outside, parting
 from faceedit.weights import load_weights
 from tests.conftest import ASTRONAUT

@@ -1,6 +1,6 @@
 """The editor's own networks: a conditional adversarial autoencoder whose decoder draws an edit, not a face.
 
-Throughout: `images` (N, 3, S, S) in [-1, 1], aligned crops; `landmarks` (N, K, 2) as `landmarks.Landmarker` finds
+Throughout: `images` (N, 3, S, S) in [-1, 1], aligned crops; `landmarks` (N, K, 2) as `landmarker.Landmarker` finds
 them; `source` and `target` affect (N, 2) = valence, arousal in [-1, 1]; `z` (N, z_dim) in (-1, 1). What an edit is
 made of is smooth enough to be enlarged, so that it edits a photo at any resolution.
 """
@@ -15,9 +15,9 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.config import WarpConfig
-from faceedit.model.lips import bare, between, middles, state
-from faceedit.model.motion import DEEP, Motion, mixed
-from faceedit.model.palette import COLOURS, palette, risen, sides
+from faceedit.models.expression import DEEP, Motion, mixed
+from faceedit.models.lips import bare, between, middles, state
+from faceedit.models.palette import COLOURS, palette, risen, sides
 
 MOUTH_BOX = (1 / 6, 13 / 24, 5 / 6, 23 / 24)  # where mouths are drawn, as left, top, right, bottom of a crop's side
 # From the middle to the gaps beside each tooth, shares of an aligned crop's side: a smile makes no tooth wider.

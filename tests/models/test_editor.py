@@ -4,10 +4,7 @@ from torch.nn import functional
 
 from faceedit.config import MODELS, EstimatorTraining, WarpTraining
 from faceedit.editing.compositing import edit_masks
-from faceedit.model.landmarks import LOWER_LIP, POINTS, UPPER_LIP, places
-from faceedit.model.motion import DEEP
-from faceedit.model.palette import palette
-from faceedit.model.warp import (
+from faceedit.models.editor import (
     Decoder,
     Edit,
     ImageDiscriminator,
@@ -18,6 +15,9 @@ from faceedit.model.warp import (
     rendered,
     warped,
 )
+from faceedit.models.expression import DEEP
+from faceedit.models.landmarker import LOWER_LIP, POINTS, UPPER_LIP, places
+from faceedit.models.palette import palette
 from faceedit.train.checkpoint import export_weights
 from faceedit.train.loop import train
 from faceedit.train.warp import _bend
