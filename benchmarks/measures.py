@@ -20,6 +20,9 @@ from torch.nn import functional
 from faceedit import batch
 from faceedit.circumplex import Affect, Support, named_emotion
 from faceedit.config import MODELS
+from faceedit.data.crops import load_crops
+from faceedit.data.labels import TRAIN, Label, write_labels
+from faceedit.data.prepare import prepare
 from faceedit.editing.compositing import apply_edit
 from faceedit.editing.editor import FaceEditor
 from faceedit.faces.alignment import TEMPLATE, alignment, crop_face
@@ -27,10 +30,7 @@ from faceedit.faces.detector import DETECTION_SIDE
 from faceedit.media.image import Photo, read_photo, write_photo
 from faceedit.media.provenance import COMPOSITE, declared
 from faceedit.models.editor import rendered
-from faceedit.train.data import load_crops
-from faceedit.train.labels import TRAIN, Label, write_labels
 from faceedit.train.loop import train
-from faceedit.train.prepare import prepare
 from faceedit.train.warp import WarpTrainer
 from faceedit.weights import build, save_weights
 

@@ -17,9 +17,9 @@ from PIL import Image
 
 from faceedit import cli
 from faceedit.config import CaaeTraining
+from faceedit.data import prepare
 from faceedit.editing.editor import FaceEditor
 from faceedit.errors import FaceEditError, MemoryExhaustedError, UsageError, WeightsError
-from faceedit.train import prepare
 from faceedit.train.checkpoint import EARLIER_FILE, STATE_FILE, has_state, load_state, locked, save_state
 from faceedit.train.loop import train
 from tests.conftest import TINY, FakeDetector, draw_face, face_at

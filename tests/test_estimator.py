@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from faceedit.config import MODELS, EstimatorTraining
+from faceedit.data.crops import load_crops
 from faceedit.models.estimator import Estimator
 from faceedit.train.checkpoint import export_weights, load_state
-from faceedit.train.data import load_crops
 from faceedit.train.estimator import EstimatorTrainer
 from faceedit.train.loop import train
 from faceedit.weights import load_weights

@@ -13,7 +13,7 @@ ROOMS = (
     {"cluster", "evaluate"},
     {"train"},
     {"batch"},
-    {"editing"},
+    {"data", "editing"},
     {"faces"},
     {"media"},
     {"weights"},

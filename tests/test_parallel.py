@@ -15,11 +15,11 @@ from torch import nn
 
 from faceedit.cli import main
 from faceedit.config import MODELS, CaaeTraining, EstimatorTraining, WarpTraining
+from faceedit.data.crops import Crops
 from faceedit.errors import FaceEditError
 from faceedit.train import loop
 from faceedit.train.caae import CaaeTrainer
 from faceedit.train.checkpoint import load_state
-from faceedit.train.data import Crops
 from faceedit.train.loop import train
 from faceedit.train.trainer import Trainer
 from faceedit.weights import load_weights

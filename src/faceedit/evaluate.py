@@ -16,6 +16,7 @@ import numpy as np
 
 from faceedit.circumplex import Affect, Support, affect_grid, grid_axis
 from faceedit.config import CaaeConfig
+from faceedit.data.labels import VALIDATION, Label, photos_folder, read_labels
 from faceedit.editing.backends import CaaeEngine, Engine
 from faceedit.editing.compositing import rows_below
 from faceedit.editing.editor import EncodedFace, FaceEditor
@@ -29,7 +30,6 @@ from faceedit.media.image import read_photo
 from faceedit.media.sheet import tile
 from faceedit.models.caae import Caae
 from faceedit.models.estimator import CROP_SIZE
-from faceedit.train.labels import VALIDATION, Label, photos_folder, read_labels
 
 AXES = ("valence", "arousal")
 IDENTITY_EXTENT = 0.5  # identity is judged where an edit need not change a face beyond recognition

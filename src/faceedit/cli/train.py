@@ -28,7 +28,7 @@ def prepare(
     AffectNet's annotation CSV, or from file names as {id}s{expression}s{1000·valence}s{1000·arousal}.jpg. Run again
     after an interruption, it goes on where it was.
     """
-    from faceedit.train.prepare import prepare as run_prepare
+    from faceedit.data.prepare import prepare as run_prepare
 
     with progress_bar("photos") as progress:
         task = progress.add_task("preparing", total=None)

@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from faceedit.circumplex import affect_grid, grid_axis
 from faceedit.config import CaaeConfig, CaaeTraining
+from faceedit.data.crops import BalancedSampler, Crops, to_pixels
 from faceedit.media.sheet import circumplex_grid, tile
 from faceedit.models.caae import Caae, ImageDiscriminator, LatentDiscriminator, he_init
-from faceedit.train.data import BalancedSampler, Crops, to_pixels
 from faceedit.train.losses import bce, perceptual_loss
 from faceedit.train.trainer import Trainer
 

@@ -8,10 +8,10 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.config import EstimatorConfig, EstimatorTraining
+from faceedit.data.crops import BalancedSampler, Crops, plane_bins
 from faceedit.measures import agreement
 from faceedit.models.estimator import Estimator
 from faceedit.train.augment import augment
-from faceedit.train.data import BalancedSampler, Crops, plane_bins
 from faceedit.train.trainer import Trainer
 
 WARM_UP = 0.03  # of the run

@@ -2,6 +2,7 @@
 
 import torch
 
+from faceedit.data.crops import plane_bins
 from faceedit.models.expression import (
     AT_REST,
     POWERS,
@@ -28,7 +29,6 @@ from faceedit.models.landmarker import (
     places,
 )
 from faceedit.models.lips import LOWER, UPPER, opening
-from faceedit.train.data import plane_bins
 
 FEW = 20  # photos in a bin of the affect plane, below which they count for less than a whole bin
 RIDGE = 1e-2  # beside some forty bins

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 
 from faceedit.config import MODELS, NetworkConfig, TrainConfig, WarpTraining, kind_of, on_device
+from faceedit.data.crops import Crops, load_crops
+from faceedit.data.labels import TRAIN, VALIDATION
 from faceedit.errors import FaceEditError, UsageError, WeightsError
 from faceedit.files import write_atomically
 from faceedit.media.image import Photo, encode_photo
@@ -28,9 +30,7 @@ from faceedit.train.checkpoint import (
     locked,
     save_state,
 )
-from faceedit.train.data import Crops, load_crops
 from faceedit.train.estimator import EstimatorTrainer
-from faceedit.train.labels import TRAIN, VALIDATION
 from faceedit.train.parallel import Processes, processes
 from faceedit.train.trainer import AnyTrainer
 from faceedit.train.warp import WarpTrainer

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from faceedit.circumplex import affect_grid, grid_axis
 from faceedit.config import WarpConfig, WarpTraining
+from faceedit.data.crops import BalancedSampler, Crops, plane_bins, to_pixels
 from faceedit.editing.compositing import edit_masks
 from faceedit.errors import UsageError
 from faceedit.measures import agreement
@@ -24,7 +25,6 @@ from faceedit.models.landmarker import Landmarker, mirrored
 from faceedit.models.lips import LOWER, between, brightness, middles
 from faceedit.models.palette import palette
 from faceedit.train.augment import affinities, augment, recolour, replaced, resampled
-from faceedit.train.data import BalancedSampler, Crops, plane_bins, to_pixels
 from faceedit.train.geometry import fit, outside, parting, worth
 from faceedit.train.losses import bce, total
 from faceedit.train.trainer import Trainer

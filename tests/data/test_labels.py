@@ -1,7 +1,7 @@
 import pytest
 
+from faceedit.data.labels import Label, read_labels, write_labels
 from faceedit.errors import UnreadableError
-from faceedit.train.labels import Label, read_labels, write_labels
 
 
 def test_labels_csv_carries_every_column_along(tmp_path):

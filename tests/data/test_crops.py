@@ -2,8 +2,8 @@ import pytest
 import torch
 from PIL import Image
 
+from faceedit.data.crops import BalancedSampler, load_crops
 from faceedit.errors import UnreadableError
-from faceedit.train.data import BalancedSampler, load_crops
 
 
 def test_crops_come_with_their_labels_in_the_documented_range(prepared):

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import cv2
 
+from faceedit.data.labels import TRAIN, VALIDATION, VALIDATION_SHARE, Label, photos_folder, read_labels, write_labels
 from faceedit.errors import FaceEditError, MemoryExhaustedError, UsageError
 from faceedit.faces.alignment import alignment, crop_face
 from faceedit.faces.detector import FaceDetector
 from faceedit.files import write_atomically
 from faceedit.media.image import Photo, encode_photo, read_photo
-from faceedit.train.labels import TRAIN, VALIDATION, VALIDATION_SHARE, Label, photos_folder, read_labels, write_labels
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event

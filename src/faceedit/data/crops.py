@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import torch
 
+from faceedit.data.labels import LABELS_FILE, Label, read_labels
 from faceedit.errors import UnreadableError
 from faceedit.media.image import read_photo
 from faceedit.models.estimator import EXPRESSIONS
-from faceedit.train.labels import LABELS_FILE, Label, read_labels
 
 BIN = 0.25
 

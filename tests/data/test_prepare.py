@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faceedit.data.prepare import prepare
 from faceedit.errors import UsageError
-from faceedit.train.prepare import prepare
 from tests.conftest import ASTRONAUT
 
 

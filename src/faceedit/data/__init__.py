@@ -1,0 +1,1 @@
+"""Labelled photos: reading their labels, cutting their faces, and serving the crops."""
