@@ -30,8 +30,8 @@ from faceedit.faces.detector import DETECTION_SIDE
 from faceedit.media.image import Photo, read_photo, write_photo
 from faceedit.media.provenance import COMPOSITE, declared
 from faceedit.models.editor import rendered
-from faceedit.train.loop import train
-from faceedit.train.warp import WarpTrainer
+from faceedit.training.editor import WarpTrainer
+from faceedit.training.loop import train
 from faceedit.weights import build, save_weights
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.jpg"

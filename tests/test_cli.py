@@ -270,7 +270,7 @@ def test_prepare_train_export_edit(run, prepared, tmp_path, photo):
 def test_a_gpu_gets_larger_batches_unless_told_otherwise(run, monkeypatch):
     asked = []
     monkeypatch.setattr("faceedit.device.resolve_device", lambda name: "cpu" if name == "cpu" else "cuda")
-    monkeypatch.setattr("faceedit.train.loop.train", lambda data, run, training, *others: asked.append(training))
+    monkeypatch.setattr("faceedit.training.loop.train", lambda data, run, training, *others: asked.append(training))
     for options in ((), ("--device", "cpu"), ("--batch", 16), ("--learning-rate", 1e-4)):
         assert run("train", *options)[0] == 0
     gpu, cpu, small, slow = asked

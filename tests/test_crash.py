@@ -20,10 +20,10 @@ from faceedit.config import CaaeTraining
 from faceedit.data import prepare
 from faceedit.editing.editor import FaceEditor
 from faceedit.errors import FaceEditError, MemoryExhaustedError, UsageError, WeightsError
-from faceedit.train.checkpoint import EARLIER_FILE, STATE_FILE, has_state, load_state, locked, save_state
-from faceedit.train.loop import train
+from faceedit.training.checkpoint import EARLIER_FILE, STATE_FILE, has_state, load_state, locked, save_state
+from faceedit.training.loop import train
 from tests.conftest import TINY, FakeDetector, draw_face, face_at
-from tests.test_train import same
+from tests.training.test_loop import same
 
 # Every step is saved, so that many of the kills hit a checkpoint that is being written.
 CONFIG = CaaeTraining(epochs=24, batch=4, perceptual="off", save_minutes=0)

@@ -26,7 +26,7 @@ from faceedit.editing.editor import FaceEditor
 from faceedit.errors import FaceEditError, UnreadableError, WeightsError
 from faceedit.faces.identity import load_mobilefacenet
 from faceedit.media.image import Photo, encode_photo, read_photo
-from faceedit.train.checkpoint import STATE_FILE, load_state
+from faceedit.training.checkpoint import STATE_FILE, load_state
 from faceedit.weights import load_weights
 from tests.conftest import FakeDetector, draw_face, face_at
 

@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "faceedit"
-# From the top. A module imports from the rooms below its own; one of a folder (cli, web, train, models) also from it.
+# From the top. A module imports from the rooms below its own; one of a folder also from it.
 ROOMS = (
     {"__main__"},
     {"cli"},
     {"web"},
     {"cluster", "evaluate"},
-    {"train"},
+    {"training"},
     {"batch"},
     {"data", "editing"},
     {"faces"},

@@ -18,9 +18,9 @@ from faceedit.models.editor import (
 from faceedit.models.expression import DEEP
 from faceedit.models.landmarker import LOWER_LIP, POINTS, UPPER_LIP, places
 from faceedit.models.palette import palette
-from faceedit.train.checkpoint import export_weights
-from faceedit.train.loop import train
-from faceedit.train.warp import _bend
+from faceedit.training.checkpoint import export_weights
+from faceedit.training.editor import _bend
+from faceedit.training.loop import train
 from faceedit.weights import load_weights
 from tests.conftest import TINY_ESTIMATOR, TINY_WARP
 

@@ -20,7 +20,7 @@ from faceedit.models.landmarker import (
 )
 from faceedit.models.lips import GRID, LOWER, UPPER, bare, between, brightness, kept, opening, state
 from faceedit.models.palette import palette
-from faceedit.train.geometry import fit, outside, parting
+from faceedit.training.expression import fit, outside, parting
 from faceedit.weights import load_weights
 from tests.conftest import ASTRONAUT
 

@@ -12,7 +12,7 @@ from faceedit.config import MODELS, on_device
 from faceedit.errors import UsageError
 
 if TYPE_CHECKING:
-    from faceedit.train.loop import Report
+    from faceedit.training.loop import Report
 
 
 @app.command()
@@ -102,7 +102,7 @@ def train(
     run = run or Path("runs") / model
     network, training = MODELS[model]
     if resume:
-        from faceedit.train.checkpoint import load_configs
+        from faceedit.training.checkpoint import load_configs
 
         network, training = load_configs(run)
         if fixed := given.keys() - {"epochs", "minutes", "save_minutes"}:
@@ -126,9 +126,9 @@ def train(
     from rich.live import Live
     from rich.text import Text
 
-    from faceedit.train.checkpoint import has_state
-    from faceedit.train.loop import GUIDE_FOLDER
-    from faceedit.train.loop import train as run_train
+    from faceedit.training.checkpoint import has_state
+    from faceedit.training.loop import GUIDE_FOLDER
+    from faceedit.training.loop import train as run_train
 
     progress, losses = progress_bar("steps"), Text()
     task = progress.add_task("training", total=None)
@@ -167,7 +167,7 @@ def export(
     if output.suffix != ".safetensors":
         raise UsageError(f"{output} must end in .safetensors")
     refuse_existing(output, overwrite)
-    from faceedit.train.checkpoint import export_weights
+    from faceedit.training.checkpoint import export_weights
 
     export_weights(run, output)
     print(output)

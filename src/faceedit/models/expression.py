@@ -51,7 +51,7 @@ class Motion(nn.Module):
     differ, but an average of thousands has no person in it: its change from one affect to another is the expression's,
     as it looks from there, made plainer at brows and lids. Only how far lips part is less a person's than a mood's, of
     which averages mix several: who smiles with closed lips gapes in surprise like all others. What open mouths show is
-    such a polynomial too, of affect alone. Nothing of it is learnt by gradients: `train.geometry.fit` fits it.
+    such a polynomial too, of affect alone. Nothing of it is learnt by gradients: `training.expression.fit` fits it.
 
     mean: (K, 2). poses: (2, 2), the mean pose and its spread. course: (3 * POWERS, K, 2), the polynomial, by itself and
     with each number of the pose. parted: (K, 2), what moves with lips that part, for each unit. shown: (POWERS, *GRID),

@@ -11,8 +11,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from faceedit.circumplex import Support
 from faceedit.config import NetworkConfig, TrainConfig, configs_to_json
 from faceedit.data.crops import BalancedSampler, Crops
-from faceedit.train.checkpoint import State
-from faceedit.train.parallel import ALONE, Draws, Processes, Share
+from faceedit.training.checkpoint import State
+from faceedit.training.distributed import ALONE, Draws, Processes, Share
 
 Training_co = TypeVar("Training_co", bound=TrainConfig, covariant=True)
 Network_co = TypeVar("Network_co", bound=NetworkConfig, covariant=True)

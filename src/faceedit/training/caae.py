@@ -12,8 +12,8 @@ from faceedit.config import CaaeConfig, CaaeTraining
 from faceedit.data.crops import BalancedSampler, Crops, to_pixels
 from faceedit.media.sheet import circumplex_grid, tile
 from faceedit.models.caae import Caae, ImageDiscriminator, LatentDiscriminator, he_init
-from faceedit.train.losses import bce, perceptual_loss
-from faceedit.train.trainer import Trainer
+from faceedit.training.losses import bce, perceptual_loss
+from faceedit.training.trainer import Trainer
 
 SHEET_FACES = 8
 VALIDATION_BATCH = 64

@@ -4,12 +4,12 @@ import torch
 from faceedit.config import MODELS, EstimatorTraining
 from faceedit.data.crops import load_crops
 from faceedit.models.estimator import Estimator
-from faceedit.train.checkpoint import export_weights, load_state
-from faceedit.train.estimator import EstimatorTrainer
-from faceedit.train.loop import train
+from faceedit.training.checkpoint import export_weights, load_state
+from faceedit.training.estimator import EstimatorTrainer
+from faceedit.training.loop import train
 from faceedit.weights import load_weights
 from tests.conftest import TINY_ESTIMATOR
-from tests.test_train import same
+from tests.training.test_loop import same
 
 
 @pytest.mark.parametrize("name", ["judge", "guide"])

@@ -8,7 +8,7 @@ import math
 import torch
 from torch.nn import functional
 
-from faceedit.train.parallel import Draws
+from faceedit.training.distributed import Draws
 
 SHIFT, LOG_SCALE, ANGLE = 0.12, 0.2, 0.25  # of the side; natural logarithm; radians: each at most
 # The luminance table of JPEG (ITU-T T.81, annex K), for quality 50.

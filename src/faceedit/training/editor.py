@@ -24,10 +24,10 @@ from faceedit.models.expression import kept_edge
 from faceedit.models.landmarker import Landmarker, mirrored
 from faceedit.models.lips import LOWER, between, brightness, middles
 from faceedit.models.palette import palette
-from faceedit.train.augment import affinities, augment, recolour, replaced, resampled
-from faceedit.train.geometry import fit, outside, parting, worth
-from faceedit.train.losses import bce, total
-from faceedit.train.trainer import Trainer
+from faceedit.training.augment import affinities, augment, recolour, replaced, resampled
+from faceedit.training.expression import fit, outside, parting, worth
+from faceedit.training.losses import bce, total
+from faceedit.training.trainer import Trainer
 from faceedit.weights import load_weights
 
 WARM_UP = 0.02  # of the run

@@ -11,9 +11,9 @@ import torch
 
 from faceedit.config import CaaeTraining
 from faceedit.errors import FaceEditError, UsageError, WeightsError
-from faceedit.train.caae import CaaeTrainer
-from faceedit.train.checkpoint import EARLIER_FILE, STATE_FILE, export_weights, load_state, save_state
-from faceedit.train.loop import train
+from faceedit.training.caae import CaaeTrainer
+from faceedit.training.checkpoint import EARLIER_FILE, STATE_FILE, export_weights, load_state, save_state
+from faceedit.training.loop import train
 from faceedit.weights import load_weights
 from tests.conftest import TINY
 
@@ -46,9 +46,9 @@ def test_training_learns_to_reconstruct_and_leaves_what_it_promises(prepared, tm
 def test_a_killed_run_resumes_to_the_bitwise_same_end(prepared, tmp_path):
     train(prepared, tmp_path / "whole", CONFIG, TINY)
     code = f"""
-from faceedit.train.loop import train
+from faceedit.training.loop import train
 from tests.conftest import TINY
-from tests.test_train import CONFIG
+from tests.training.test_loop import CONFIG
 import sys, time
 def report(r):
     print(r.step, flush=True)

@@ -19,8 +19,8 @@ from faceedit.errors import FaceEditError, UsageError, WeightsError
 from faceedit.files import write_atomically
 from faceedit.media.image import Photo, encode_photo
 from faceedit.models.estimator import CROP_SIZE
-from faceedit.train.caae import CaaeTrainer
-from faceedit.train.checkpoint import (
+from faceedit.training.caae import CaaeTrainer
+from faceedit.training.checkpoint import (
     State,
     check_networks,
     configs_of,
@@ -30,10 +30,10 @@ from faceedit.train.checkpoint import (
     locked,
     save_state,
 )
-from faceedit.train.estimator import EstimatorTrainer
-from faceedit.train.parallel import Processes, processes
-from faceedit.train.trainer import AnyTrainer
-from faceedit.train.warp import WarpTrainer
+from faceedit.training.distributed import Processes, processes
+from faceedit.training.editor import WarpTrainer
+from faceedit.training.estimator import EstimatorTrainer
+from faceedit.training.trainer import AnyTrainer
 
 if TYPE_CHECKING:  # it need not be installed
     from torch.utils.tensorboard import SummaryWriter

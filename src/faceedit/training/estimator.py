@@ -11,8 +11,8 @@ from faceedit.config import EstimatorConfig, EstimatorTraining
 from faceedit.data.crops import BalancedSampler, Crops, plane_bins
 from faceedit.measures import agreement
 from faceedit.models.estimator import Estimator
-from faceedit.train.augment import augment
-from faceedit.train.trainer import Trainer
+from faceedit.training.augment import augment
+from faceedit.training.trainer import Trainer
 
 WARM_UP = 0.03  # of the run
 RAMP = 0.4  # of the run, until perturbations are as long as they get: from the start, they stop all learning

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from faceedit.train.augment import affinities, augment, jpeg, recrop, replaced, resampled
-from faceedit.train.parallel import Processes, Share
+from faceedit.training.augment import affinities, augment, jpeg, recrop, replaced, resampled
+from faceedit.training.distributed import Processes, Share
 from tests.conftest import draw_face
 
 

@@ -17,11 +17,11 @@ from faceedit.cli import main
 from faceedit.config import MODELS, CaaeTraining, EstimatorTraining, WarpTraining
 from faceedit.data.crops import Crops
 from faceedit.errors import FaceEditError
-from faceedit.train import loop
-from faceedit.train.caae import CaaeTrainer
-from faceedit.train.checkpoint import load_state
-from faceedit.train.loop import train
-from faceedit.train.trainer import Trainer
+from faceedit.training import loop
+from faceedit.training.caae import CaaeTrainer
+from faceedit.training.checkpoint import load_state
+from faceedit.training.loop import train
+from faceedit.training.trainer import Trainer
 from faceedit.weights import load_weights
 from tests.conftest import TINY, TINY_ESTIMATOR, TINY_WARP, draw_faces
 
@@ -73,10 +73,10 @@ def together(out, tiny_judge):
     """What each of two processes wrote down, and what they printed."""
     train(out / "data", out / "uneven", replace(CAAE, epochs=1, batch=5), TINY)
     launch = "accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --main_process_port 0"
-    command = [sys.executable, "-m", *launch.split(), "-m", "tests.test_parallel", out, tiny_judge]
+    command = [sys.executable, "-m", *launch.split(), "-m", "tests.training.test_distributed", out, tiny_judge]
     # The launcher must not find anyone's own settings, which it keeps in HF_HOME.
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", "HF_HOME": str(out)}
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     return [json.loads((out / f"{rank}.json").read_text()) for rank in (0, 1)], done.stdout
