@@ -23,7 +23,7 @@ from faceedit.config import DEFAULT_WEIGHTS, JUDGE_WEIGHTS
 from faceedit.errors import BatchError, FaceEditError, NoFaceError, UsageError
 
 if TYPE_CHECKING:
-    from faceedit.evaluate import Group
+    from faceedit.evaluation.evaluate import Group
     from faceedit.faces.estimate import FaceEstimate
 
 SHOWN_EXPRESSIONS = 3
@@ -119,9 +119,9 @@ def evaluate(
             refuse_existing(path, overwrite)
     import numpy as np
 
-    from faceedit import evaluate as library
     from faceedit.circumplex import affect_grid, grid_axis
     from faceedit.editing.editor import FaceEditor
+    from faceedit.evaluation import evaluate as library
     from faceedit.faces.identity import FaceEmbedder
     from faceedit.files import write_atomically
     from faceedit.media.image import Photo, format_of, write_photo

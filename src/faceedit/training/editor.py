@@ -15,7 +15,7 @@ from faceedit.config import WarpConfig, WarpTraining
 from faceedit.data.crops import BalancedSampler, Crops, plane_bins, to_pixels
 from faceedit.editing.compositing import edit_masks
 from faceedit.errors import UsageError
-from faceedit.measures import agreement
+from faceedit.evaluation.metrics import agreement
 from faceedit.media.sheet import tile
 from faceedit.models.caae import LatentDiscriminator
 from faceedit.models.editor import ImageDiscriminator, WarpEditor, rendered

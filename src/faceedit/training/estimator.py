@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from faceedit.config import EstimatorConfig, EstimatorTraining
 from faceedit.data.crops import BalancedSampler, Crops, plane_bins
-from faceedit.measures import agreement
+from faceedit.evaluation.metrics import agreement
 from faceedit.models.estimator import Estimator
 from faceedit.training.augment import augment
 from faceedit.training.trainer import Trainer

@@ -21,11 +21,11 @@ from faceedit.editing.backends import CaaeEngine, Engine
 from faceedit.editing.compositing import rows_below
 from faceedit.editing.editor import EncodedFace, FaceEditor
 from faceedit.errors import UnreadableError
+from faceedit.evaluation.metrics import Interval, agreement, bootstrap, psnr, sharpness, ssim
 from faceedit.faces.alignment import alignment, crop_face, feather_mask, paste_crop
 from faceedit.faces.detector import Face, FaceDetector
 from faceedit.faces.estimate import AffectEstimator
 from faceedit.faces.identity import FaceEmbedder
-from faceedit.measures import Interval, agreement, bootstrap, psnr, sharpness, ssim
 from faceedit.media.image import read_photo
 from faceedit.media.sheet import tile
 from faceedit.models.caae import Caae

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from faceedit.measures import agreement
+from faceedit.evaluation.metrics import agreement
 
 
 def test_agreement_is_what_its_definitions_say():

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from faceedit.circumplex import Support, affect_grid, grid_axis
-from faceedit.evaluate import CopyEditor, SwapEditor, choose_labels, evaluate, summarise
+from faceedit.evaluation.evaluate import CopyEditor, SwapEditor, choose_labels, evaluate, summarise
 from faceedit.faces.alignment import alignment, crop_face, paste_crop
 from faceedit.faces.estimate import AffectEstimator
 from faceedit.models.estimator import CROP_SIZE
@@ -70,8 +70,8 @@ class PixelEmbedder:
 
 @pytest.fixture
 def run(photos, monkeypatch):
-    monkeypatch.setattr("faceedit.evaluate.GROUP_FACES", 3)
-    monkeypatch.setattr("faceedit.measures.RESAMPLES", 30)
+    monkeypatch.setattr("faceedit.evaluation.evaluate.GROUP_FACES", 3)
+    monkeypatch.setattr("faceedit.evaluation.metrics.RESAMPLES", 30)
     labels, _, folder = choose_labels(photos, 6, seed=1)
     detector = FakeDetector([face_at(20, 20, 160)])
     return lambda editor: evaluate(labels, folder, editor, ColourJudge(), detector, PixelEmbedder(), SUPPORT)

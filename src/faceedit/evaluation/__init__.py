@@ -1,0 +1,1 @@
+"""How good editors are, measured on labelled photos."""
