@@ -5,24 +5,23 @@ import sys
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "faceedit"
-# From the top. A module imports from the rooms below its own; one of a folder also from it.
-ROOMS = (
-    {"__main__"},
+# From the top. A module imports from the floors below its own; one of a folder also from it.
+FLOORS = (
     {"cli"},
     {"web"},
     {"cluster", "training"},
     {"evaluation"},
-    {"batch"},
-    {"data", "editing"},
-    {"faces"},
-    {"media"},
+    {"batch", "data", "editing"},
+    {"faces", "media"},
     {"weights"},
     {"models"},
-    {"hub"},
-    {"circumplex", "device", "files"},
+    {"circumplex", "device", "files", "hub"},
     {"config", "errors"},
 )
+ROOMS = set().union(*FLOORS)
+MOST_FLOORS, MOST_ROOMS = 10, 24
 NETWORKS_USE = {"collections", "dataclasses", "faceedit", "functools", "itertools", "math", "numpy", "torch", "typing"}
+NETWORKS_REACH = {"faceedit", "numpy", "torch", *sys.stdlib_module_names}
 STARTING_USES = {"faceedit", "rich", "typer", *sys.stdlib_module_names}
 
 
@@ -34,9 +33,17 @@ def at_run_time(tree: ast.Module) -> ast.Module:
     return tree
 
 
-# By place, such as ("cli", "edit"). The package's own __init__ is the door for programs, and imports what it hands out.
-PATHS = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
-TREES = {path.relative_to(SOURCE).with_suffix("").parts: at_run_time(ast.parse(path.read_text())) for path in PATHS}
+def place(path: Path) -> tuple[str, ...]:
+    """Where a module is, such as ("cli", "edit"); a folder's own, ("cli",)."""
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+# The package's own __init__ and __main__ are the doors for programs and for `python -m`: they import what they open.
+DOORS = {SOURCE / "__init__.py", SOURCE / "__main__.py"}
+TREES = {
+    place(path): at_run_time(ast.parse(path.read_text())) for path in sorted(SOURCE.rglob("*.py")) if path not in DOORS
+}
 
 
 def imported(nodes) -> set[tuple[str, ...]]:
@@ -47,7 +54,8 @@ def imported(nodes) -> set[tuple[str, ...]]:
             found |= {tuple(alias.name.split(".")) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             parts = tuple(node.module.split("."))
-            found |= {(*parts, alias.name) if parts == ("faceedit",) else parts for alias in node.names}
+            found.add(parts)
+            found |= {(*parts, alias.name) for alias in node.names if (*parts[1:], alias.name) in TREES}
     return found
 
 
@@ -58,35 +66,62 @@ def outside_functions(node):
             yield from outside_functions(child)
 
 
+def inner(names) -> set[tuple[str, ...]]:
+    """The names of our own modules among others, without the package's."""
+    return {name[1:] for name in names if name[0] == "faceedit" and len(name) > 1}
+
+
+def reached(rooms: set[str], nodes_of) -> dict[tuple[str, ...], set[tuple[str, ...]]]:
+    """What is imported, in the nodes of their trees, by all modules of some rooms, by what these import, and so on.
+
+    A module that is imported runs its folder's own first.
+    """
+    waiting, seen = [module for module in TREES if module[0] in rooms], {}
+    while waiting:
+        module = waiting.pop()
+        if module not in seen:
+            seen[module] = imported(nodes_of(TREES[module]))
+            waiting += {name[:count] for name in inner(seen[module]) for count in (1, 2) if name[:count] in TREES}
+    return seen
+
+
+def outside(found: dict[tuple[str, ...], set[tuple[str, ...]]], allowed: set[str]) -> list[str]:
+    """Who imports what is not allowed, in words."""
+    return [
+        f"{'/'.join(module)} imports {name[0]}"
+        for module in found
+        for name in found[module] - {("faceedit",)}
+        if name[0] not in allowed
+    ]
+
+
 def is_downwards(module: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    floor, other_floor = (next(i for i, room in enumerate(ROOMS) if name[0] in room) for name in (module, other))
-    return other_floor > floor or (len(module) > 1 and module[0] == other[0])
+    floor, other_floor = (next(i for i, rooms in enumerate(FLOORS) if name[0] in rooms) for name in (module, other))
+    return other_floor > floor or module[0] == other[0]
 
 
-def test_every_module_has_a_room():
-    assert {module[0] for module in TREES} == set().union(*ROOMS)
+def test_every_module_has_a_room_and_they_are_few():
+    assert {module[0] for module in TREES} == ROOMS
+    assert len(FLOORS) <= MOST_FLOORS
+    assert len(ROOMS) <= MOST_ROOMS
 
 
 def test_imports_run_downwards():
     wrong = []
     for module, tree in TREES.items():
-        inner = {name[1:] for name in imported(ast.walk(tree)) if name[0] == "faceedit"} - {("__version__",)}
-        wrong += [f"{'/'.join(module)} imports {'.'.join(name)}" for name in inner if not is_downwards(module, name)]
+        names = inner(imported(ast.walk(tree)))
+        wrong += [f"{'/'.join(module)} imports {'.'.join(name)}" for name in names if not is_downwards(module, name)]
     assert wrong == []
 
 
 def test_networks_know_no_pictures_and_no_files():
-    trees = [tree for module, tree in TREES.items() if module[0] == "models"]
-    assert {name[0] for tree in trees for name in imported(ast.walk(tree))} <= NETWORKS_USE
-    assert "open" not in {getattr(node, "id", None) for tree in trees for node in ast.walk(tree)}
+    """Nor does any module that they import, nor any that these do."""
+    networks = {module: tree for module, tree in TREES.items() if module[0] == "models"}
+    assert outside({module: imported(ast.walk(tree)) for module, tree in networks.items()}, NETWORKS_USE) == []
+    assert outside(reached({"models"}, ast.walk), NETWORKS_REACH) == []
+    assert "open" not in {getattr(node, "id", None) for tree in networks.values() for node in ast.walk(tree)}
 
 
 def test_the_command_line_starts_without_heavy_imports():
     """Neither at the top of cli's modules nor at the top of what these import there, and so on."""
-    waiting, seen = [module for module in TREES if module[0] == "cli"], set()
-    while waiting:
-        module = waiting.pop()
-        seen.add(module)
-        names = imported(outside_functions(TREES[module]))
-        assert {name[0] for name in names} <= STARTING_USES, f"at the top of {'/'.join(module)}"
-        waiting += [name[1:] for name in names if name[1:] in TREES and name[1:] not in seen]
+    assert outside(reached({"cli"}, outside_functions), STARTING_USES) == []
