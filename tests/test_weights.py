@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -99,3 +101,10 @@ def test_unknown_names_say_what_is_known():
         find_weights("nothing")
     with pytest.raises(WeightsError, match="no weights at"):
         find_weights("nowhere/x.safetensors")
+
+
+def test_loading_weights_does_not_import_the_compiler_of_torch():
+    code = "import sys; from faceedit.weights import load_weights; load_weights('warp-96'); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "torch" in loaded
+    assert not {"torch._dynamo", "sympy"} & set(loaded)

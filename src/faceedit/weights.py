@@ -1,14 +1,18 @@
 """Published weights: safetensors files whose header says what they are. Finding, loading and writing them."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from faceedit import hub
 from faceedit.circumplex import Support
@@ -41,6 +45,21 @@ class Weights:
     path: Path
     sha256: str
     training: dict[str, object]
+
+
+class _Unallocated(TorchFunctionMode):
+    """Gives new layers weights without memory and leaves them unfilled.
+
+    `torch.device("meta")` would do the same for everything, and import torch's compiler for some of it, for seconds.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs | {"device": "meta"} if func is torch.empty else kwargs))
 
 
 def build(config: NetworkConfig) -> Model:
@@ -93,7 +112,7 @@ def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(
             if kind not in kinds:
                 raise WeightsError(f"{path} holds weights of kind {kind}, where {' or '.join(kinds)} is needed")
             config = network_config(KINDS[kind][0], header["config"])
-            with torch.device("meta"):
+            with _Unallocated():
                 model = build(config)
             wanted = shapes(model.state_dict()) | {SUPPORT_TENSOR: tuple(Support.SHAPE)}
             check_shapes(path, wanted, {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()})  # noqa: SIM118
