@@ -1,0 +1,180 @@
+"""MTCNN's cascade (Zhang, Zhang, Li and Qiao 2016): the first network proposes windows, two more judge them.
+
+Boxes are (N, 4) xyxy pixels, as the networks learnt them: 0 is the edge of the frame, and the last pixel is inside.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from faceedit.models.mtcnn import OutputNetwork, ProposalNetwork, RefineNetwork, load_mtcnn
+
+FACTOR = 0.709  # between two sizes of windows, facenet-pytorch's: about half the area
+PROPOSED, REFINED, ACCEPTED = 0.6, 0.7, 0.7  # minimum probability after each network, facenet-pytorch's
+SAME_SIZE_OVERLAP, OVERLAP = 0.5, 0.7  # intersection over union, above which the less probable window is dropped
+MAX_WINDOWS = 512  # at a time: what bounds memory
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Faces, the most probable first.
+
+    boxes: (N, 4). probabilities: (N,) in [0, 1]. landmarks: (N, 5, 2) xy.
+    """
+
+    boxes: np.ndarray
+    probabilities: np.ndarray
+    landmarks: np.ndarray
+
+    def where(self, kept: np.ndarray) -> "Detections":
+        """Those that an index or a mask names."""
+        return Detections(self.boxes[kept], self.probabilities[kept], self.landmarks[kept])
+
+
+class Cascade:
+    """Finds faces in images (H, W, 3) uint8 RGB of up to about 2000 pixels a side."""
+
+    def __init__(self, device: str):
+        self._device = device
+        self._propose, self._refine, self._output = load_mtcnn(device)
+
+    def search(self, image: np.ndarray, min_side: float, min_probability: float) -> Detections:
+        """The faces in windows of at least min_side pixels."""
+        view = _View(image)
+        sizes = _window_sizes(min_side, min(view.height, view.width) + 1)
+        proposals = [self._proposals(view, size) for size in sizes]
+        if not proposals:
+            return Detections(np.empty((0, 4)), np.empty(0), np.empty((0, 5, 2)))
+        found = self._faces(view, np.concatenate(proposals))
+        return found.where(found.probabilities >= min_probability)
+
+    def _proposals(self, view: "_View", size: float) -> np.ndarray:
+        """Windows of a size that may hold a face: boxes, probabilities and offsets, (N, 9)."""
+        scale = ProposalNetwork.WINDOW / size
+        shape = int(view.height * scale + 1), int(view.width * scale + 1)
+        level = view.pooled(np.array([[0, 0, view.width, view.height]]), shape)
+        with torch.inference_mode():
+            probabilities, offsets = (x[0].cpu().numpy() for x in self._propose(_tensor(level, self._device)))
+        rows, columns = np.nonzero(probabilities >= PROPOSED)
+        if not len(rows):
+            return np.empty((0, 9))
+        start = np.stack([columns, rows], axis=1) * ProposalNetwork.STRIDE
+        boxes = np.hstack([(start + 1) / scale, (start + ProposalNetwork.WINDOW) / scale]) // 1
+        scores = probabilities[rows, columns]
+        proposals = np.hstack([boxes, scores[:, None], offsets[:, rows, columns].T])
+        return proposals[_suppress(boxes, scores, SAME_SIZE_OVERLAP)]
+
+    def _faces(self, view: "_View", proposals: np.ndarray) -> Detections:
+        """The faces in proposed windows (N, 9)."""
+        proposals = proposals[_suppress(proposals[:, :4], proposals[:, 4], OVERLAP)]
+        sides = proposals[:, 2:4] - proposals[:, :2]
+        boxes = _squared(proposals[:, :4] + proposals[:, 5:] * np.tile(sides, 2))
+        boxes, says = self._judge(self._refine, view, boxes, REFINED)
+        kept = _suppress(boxes, says[:, 0], OVERLAP)
+        boxes = _squared(_moved(boxes[kept], says[kept, 1:]))
+        boxes, says = self._judge(self._output, view, boxes, ACCEPTED)
+        sides = boxes[:, 2:] - boxes[:, :2] + 1
+        landmarks = boxes[:, None, :2] + says[:, 5:].reshape(-1, 2, 5).swapaxes(1, 2) * sides[:, None] - 1
+        boxes = _moved(boxes, says[:, 1:5])
+        return Detections(boxes, says[:, 0], landmarks).where(suppress_nested(boxes, says[:, 0]))
+
+    def _judge(
+        self, network: RefineNetwork | OutputNetwork, view: "_View", boxes: np.ndarray, min_probability: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The boxes that a network finds probable, and what it says of each."""
+        whole = boxes.astype(int)  # towards zero
+        windows = np.hstack([whole[:, :2].clip(1) - 1, np.minimum(whole[:, 2:], (view.width, view.height))])
+        inside = (windows[:, 2:] > windows[:, :2]).all(1)
+        boxes, keys = boxes[inside], [(network.WINDOW, *window) for window in windows[inside].tolist()]
+        new = [key for key in dict.fromkeys(keys) if key not in view.results]
+        for start in range(0, len(new), MAX_WINDOWS):
+            batch = new[start : start + MAX_WINDOWS]
+            pixels = view.pooled(np.array(batch)[:, 1:], (network.WINDOW, network.WINDOW))
+            with torch.inference_mode():
+                view.results |= zip(batch, network(_tensor(pixels, self._device)).double().cpu().numpy(), strict=True)
+        says = np.array([view.results[key] for key in keys]).reshape(len(keys), network.OUTPUTS)
+        probable = says[:, 0] > min_probability
+        return boxes[probable], says[probable]
+
+
+class _View:
+    """An image to look at in windows: their mean pixels, and what the networks said of them.
+
+    results: by the network's window and the window in the image, so that none is looked at twice.
+    """
+
+    def __init__(self, image: np.ndarray):
+        self.height, self.width = image.shape[:2]
+        self.results: dict[tuple[int, ...], np.ndarray] = {}
+        self._integral = cv2.integral(image)
+
+    def pooled(self, windows: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """The windows (N, 4), averaged to a shape, (N, *shape, 3) float32 in [-1, 1].
+
+        Each value is the mean of all pixels that it touches, as in torch's adaptive average pooling, which the
+        published weights are used with. A sum of pixels is a difference of four values of the integral image.
+        """
+        (x0, x1, across), (y0, y1, down) = (
+            _bins(windows[:, axis], windows[:, axis + 2], count) for axis, count in ((0, shape[1]), (1, shape[0]))
+        )
+        flat, width = self._integral.reshape(-1, 3), self._integral.shape[1]
+
+        def at(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+            return flat.take((y * width)[:, :, None] + x[:, None], axis=0)
+
+        sums = (at(y1, x1) - at(y0, x1) - at(y1, x0) + at(y0, x0)).astype(np.float32)
+        weights = (1 / 128 / (down[:, :, None] * across[:, None])).astype(np.float32)
+        return sums * weights[..., None] - np.float32(127.5 / 128)
+
+
+def suppress_nested(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Non-maximum suppression by the share of the smaller box, for faces inside faces: indices, best first."""
+    order, kept = np.argsort(-scores, kind="stable"), []
+    areas = (boxes[:, 2:] - boxes[:, :2] + 1).prod(1)
+    while len(order):
+        best, order = order[0], order[1:]
+        kept.append(best)
+        shared = np.minimum(boxes[order, 2:], boxes[best, 2:]) - np.maximum(boxes[order, :2], boxes[best, :2]) + 1
+        order = order[shared.clip(0).prod(1) <= OVERLAP * np.minimum(areas[order], areas[best])]
+    return np.array(kept, int)
+
+
+def _window_sizes(low: float, high: float) -> list[float]:
+    """Sizes from low to below high, the largest first."""
+    sizes = [low]
+    while sizes[-1] / FACTOR < high:
+        sizes.append(sizes[-1] / FACTOR)
+    return sizes[::-1] if low < high else []
+
+
+def _suppress(boxes: np.ndarray, scores: np.ndarray, overlap: float) -> np.ndarray:
+    """Non-maximum suppression: the indices of boxes that overlap none of a higher score by more, the best first."""
+    corners = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
+    kept = cv2.dnn.NMSBoxes(corners, scores, 0.0, overlap)  # type: ignore[arg-type] # its types leave out arrays
+    return np.array(kept, int).reshape(-1)
+
+
+def _squared(boxes: np.ndarray) -> np.ndarray:
+    """Squares around the boxes' middles with their longer sides."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    side = sides.max(1, keepdims=True)
+    start = boxes[:, :2] + (sides - side) / 2
+    return np.hstack([start, start + side])
+
+
+def _moved(boxes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    return boxes + offsets * np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
+
+
+def _bins(start: np.ndarray, end: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the pixels of each of `count` parts begin and end, and how many they are, each (N, count)."""
+    steps, length = np.arange(count), (end - start)[:, None]
+    low, high = steps * length // count, -(-(steps + 1) * length // count)
+    return start[:, None] + low, start[:, None] + high, high - low
+
+
+def _tensor(pixels: np.ndarray, device: str) -> torch.Tensor:
+    """(N, H, W, 3) as (N, 3, H, W), in the same order in memory."""
+    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
