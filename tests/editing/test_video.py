@@ -14,7 +14,7 @@ class FilmDetector:
     def __init__(self, hidden=()):
         self.index, self.hidden = -1, hidden
 
-    def detect(self, image):
+    def detect(self, image, largest=False):
         self.index += 1
         if self.index in self.hidden:
             return []

@@ -26,6 +26,8 @@ def crowd(sides, size=600, seed=0):
     for side in sides:
         if x + side > size:
             x, y, row = 0, y + row, 0
+        if y + side > size:
+            break
         canvas[y : y + side, x : x + side] = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
         x, row = x + side, max(row, side)
     return canvas
@@ -38,7 +40,7 @@ def test_faces_are_those_of_facenet_pytorch(cascade, sides):
     image = crowd(sides)
     mtcnn = MTCNN(keep_all=True, min_face_size=28, select_largest=False)  # the most probable first
     boxes, probabilities, landmarks = mtcnn.detect(image, landmarks=True)
-    found = cascade.search(image, 28, min_probability=0.0)
+    found = cascade.search(image, 28, 0.0)
     if boxes is None:
         assert not len(found.boxes)
         return
@@ -50,6 +52,22 @@ def test_faces_are_those_of_facenet_pytorch(cascade, sides):
     np.testing.assert_allclose(found.probabilities, probabilities.astype(float), atol=1e-3)
     assert (np.abs(found.landmarks - landmarks.astype(float)).max((1, 2)) < 0.01 * eyes).all()
     assert len(boxes) >= len(sides) / 2
+
+
+def same_face(found, other):
+    """Whether the largest faces of two searches agree within 1 % of the distance of the eyes."""
+    first, second = (faces.landmarks[faces.sides.argmax()] for faces in (found, other))
+    return np.abs(first - second).max() < 0.01 * np.hypot(*(first[1] - first[0]))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_largest_face_of_a_crowd_is_found_without_the_smallest(cascade, seed, monkeypatch):
+    image = crowd(np.random.default_rng(seed).integers(50, (120, 250, 400)[seed % 3], 12), 800, seed)
+    everything = cascade.search(image, 28, 0.9)
+    sizes, propose = [], cascade._proposals
+    monkeypatch.setattr(cascade, "_proposals", lambda view, size: sizes.append(size) or propose(view, size))
+    assert same_face(everything, cascade.search(image, 28, 0.9, largest=True))
+    assert min(sizes) > 28 or everything.sides.max() < 5 * 28
 
 
 def test_the_detector_imports_no_torchvision():

@@ -118,7 +118,7 @@ def edit(
     weights: Weights = DEFAULT_WEIGHTS,
 ) -> None:
     """Give faces in photos another expression, at the photos' full size; or one face through a video."""
-    from faceedit.editing.request import LARGEST, Request, choose_faces, parse_choices
+    from faceedit.editing.request import LARGEST, Request, choose_faces, is_largest, parse_choices
 
     if neutralise:
         if emotion is not None:
@@ -131,6 +131,7 @@ def edit(
     elif relative:
         raise UsageError("an emotion is a place, not a way: leave out --relative")
     parsed = parse_choices(choices, request, intensity, strength)
+    largest = all(is_largest(which) for which, _ in parsed)
     if videos := [name for name in photos if name.lower().endswith(VIDEO_SUFFIXES)]:
         if len(photos) > 1:
             raise UsageError(f"{videos[0]} is a video: edit it by itself")
@@ -145,7 +146,7 @@ def edit(
         from faceedit.media.image import Photo
         from faceedit.media.provenance import COMPOSITE, DRAWN, declared
 
-        faces = editor.detect(source.pixels)
+        faces = editor.detect(source.pixels, largest)
         chosen = choose_faces(faces, parsed)
         if crop and len(chosen) > 1:
             raise UsageError(f"--crop draws one face, not {len(chosen)}: name it with --face")
@@ -198,11 +199,11 @@ def grid(
         raise UsageError("a grid shows one face: name it with --face")
 
     def work(editor: "FaceEditor", source: "Photo") -> tuple["Photo", Outcome]:
-        from faceedit.editing.request import select_faces
+        from faceedit.editing.request import is_largest, select_faces
         from faceedit.media.image import Photo
         from faceedit.media.provenance import DRAWN, declared
 
-        faces = editor.detect(source.pixels)
+        faces = editor.detect(source.pixels, is_largest(face))
         (found,) = select_faces(faces, face)
         encoded = editor.encode(source.pixels, found)
         if layout == "paper":
@@ -256,13 +257,13 @@ def animate(
     if face == "all":
         raise UsageError("an animation moves one face: name it with --face")
     from faceedit.editing.editor import FaceEditor
-    from faceedit.editing.request import select_faces
+    from faceedit.editing.request import is_largest, select_faces
     from faceedit.media.image import read_photo
     from faceedit.media.provenance import COMPOSITE, DRAWN, declared
 
     source = read_photo(photo)
     editor = FaceEditor.from_pretrained(weights, device)
-    found = select_faces(editor.detect(source.pixels), face)[0]
+    found = select_faces(editor.detect(source.pixels, is_largest(face)), face)[0]
     encoded = editor.encode(source.pixels, found)
     say(f"face at {box_text(found.box)}: {encoded.source}, {len(targets)} frames")
     edits = editor.crop_edits if crop else editor.edits

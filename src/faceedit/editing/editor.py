@@ -13,7 +13,7 @@ from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.device import resolve_device
 from faceedit.editing.backends import ENGINES, Engine
 from faceedit.editing.compositing import FINER, apply_edit, rows_below
-from faceedit.editing.request import Request, select_faces
+from faceedit.editing.request import Request, is_largest, select_faces
 from faceedit.errors import UsageError
 from faceedit.faces.alignment import alignment, crop_face, scaled
 from faceedit.faces.blur import blur
@@ -81,9 +81,9 @@ class FaceEditor:
         """What finds the faces."""
         return FaceDetector(self.device)
 
-    def detect(self, image: np.ndarray) -> list[Face]:
-        """The faces of an image, the largest first."""
-        return self.detector.detect(_checked(image))
+    def detect(self, image: np.ndarray, largest: bool = False) -> list[Face]:
+        """The faces of an image, the largest first; or the largest alone, which is found sooner."""
+        return self.detector.detect(_checked(image), largest)
 
     def edit(
         self,
@@ -99,7 +99,7 @@ class FaceEditor:
         arousal), intensity, relative, strength, as `Request` explains them. Pixels outside the faces stay as they are.
         """
         wanted = Request(valence, arousal, **request)
-        for chosen in select_faces(self.detect(image), face):
+        for chosen in select_faces(self.detect(image, is_largest(face)), face):
             encoded = self.encode(image, chosen)
             image = self.edit_face(image, encoded, wanted.target(encoded.source))
         return image
@@ -107,7 +107,7 @@ class FaceEditor:
     def grid(self, image: np.ndarray, steps: int = 7, extent: float = 0.75, face: str | int = "largest") -> np.ndarray:
         """An image of one face edited over the plane: a labelled grid, valence left to right, arousal bottom to top."""
         axis = grid_axis(steps, extent)
-        encoded = self.encode(image, select_faces(self.detect(image), face)[0])
+        encoded = self.encode(image, select_faces(self.detect(image, is_largest(face)), face)[0])
         return self.draw_grid(image, encoded, axis)
 
     def encode(self, image: np.ndarray, face: Face, source: Affect | None = None) -> EncodedFace:

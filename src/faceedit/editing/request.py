@@ -83,6 +83,11 @@ def choose_faces(faces: list["Face"], parsed: list[tuple[str, Request]]) -> list
     return [(faces[index], chosen[index]) for index in sorted(chosen)]
 
 
+def is_largest(choice: str | int) -> bool:
+    """Whether a choice names the largest face, for which no other needs to be found. Raises UsageError."""
+    return _number(str(choice)) == 1
+
+
 def select_faces(faces: list["Face"], choice: str | int) -> list["Face"]:
     """The faces that "largest", "all" or a number from 1 names. Raises NoFaceError, UsageError."""
     return [faces[index] for index in _indices(str(choice), len(faces))]

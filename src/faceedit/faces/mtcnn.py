@@ -15,6 +15,7 @@ FACTOR = 0.709  # between two sizes of windows, facenet-pytorch's: about half th
 PROPOSED, REFINED, ACCEPTED = 0.6, 0.7, 0.7  # minimum probability after each network, facenet-pytorch's
 SAME_SIZE_OVERLAP, OVERLAP = 0.5, 0.7  # intersection over union, above which the less probable window is dropped
 MAX_WINDOWS = 512  # at a time: what bounds memory
+GROWTH = 2.5  # a face's side, as a multiple of the side of any window that has a say in it, is below
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Detections:
         """Those that an index or a mask names."""
         return Detections(self.boxes[kept], self.probabilities[kept], self.landmarks[kept])
 
+    @property
+    def sides(self) -> np.ndarray:
+        """The geometric means of the boxes' sides, (N,)."""
+        return np.sqrt((self.boxes[:, 2:] - self.boxes[:, :2]).clip(0).prod(1))
+
 
 class Cascade:
     """Finds faces in images (H, W, 3) uint8 RGB of up to about 2000 pixels a side."""
@@ -40,15 +46,23 @@ class Cascade:
         self._device = device
         self._propose, self._refine, self._output = load_mtcnn(device)
 
-    def search(self, image: np.ndarray, min_side: float, min_probability: float) -> Detections:
-        """The faces in windows of at least min_side pixels."""
+    def search(self, image: np.ndarray, min_side: float, min_probability: float, largest: bool = False) -> Detections:
+        """The faces in windows of at least min_side pixels.
+
+        largest: stop as soon as the largest face is known. Windows come from the largest to the smallest, and those
+        that are left would propose only faces that are smaller than what was found.
+        """
         view = _View(image)
         sizes = _window_sizes(min_side, min(view.height, view.width) + 1)
-        proposals = [self._proposals(view, size) for size in sizes]
-        if not proposals:
-            return Detections(np.empty((0, 4)), np.empty(0), np.empty((0, 5, 2)))
-        found = self._faces(view, np.concatenate(proposals))
-        return found.where(found.probabilities >= min_probability)
+        found, proposals = Detections(np.empty((0, 4)), np.empty(0), np.empty((0, 5, 2))), []
+        for index, size in enumerate(sizes):
+            proposals.append(self._proposals(view, size))
+            if index + 1 == len(sizes) or (largest and index % 2):
+                found = self._faces(view, np.concatenate(proposals))
+                found = found.where(found.probabilities >= min_probability)
+                if largest and found.sides.max(initial=0) >= GROWTH * size:
+                    break
+        return found
 
     def _proposals(self, view: "_View", size: float) -> np.ndarray:
         """Windows of a size that may hold a face: boxes, probabilities and offsets, (N, 9)."""
