@@ -44,3 +44,18 @@ def test_a_small_face_of_a_large_photo_is_found_at_full_size():
     faces = FaceDetector().detect(photo)
     assert faces
     assert np.abs(faces[0].landmarks.mean(0) - (1225, 925)).max() < 15
+
+
+def test_small_faces_of_a_large_photo_are_all_found_once_across_the_seams_of_tiles():
+    photo = np.full((1500, 2300, 3), 90, np.uint8)
+    face = cv2.resize(read_photo(ASTRONAUT).pixels[:220, 120:340], (64, 64), interpolation=cv2.INTER_AREA)
+    places = [(x, y) for x in range(30, 2200, 145) for y in (30, 600, 990, 1400)]
+    for x, y in places:
+        photo[y : y + 64, x : x + 64] = face
+    photo[200:556, 700:1056] = cv2.resize(face, (356, 356))  # the largest, which lies across a seam
+    found = FaceDetector().detect(photo)
+    middles = np.array([face.landmarks.mean(0) for face in found])
+    wanted = np.array([(878, 378), *((x + 32, y + 32) for x, y in places)])
+    assert len(found) == len(wanted)
+    assert (np.abs(middles[:, None] - wanted).max(2).min(0) < (40, *[12] * len(places))).all()
+    assert found[0].side > 2 * found[1].side

@@ -46,14 +46,21 @@ class Cascade:
         self._device = device
         self._propose, self._refine, self._output = load_mtcnn(device)
 
-    def search(self, image: np.ndarray, min_side: float, min_probability: float, largest: bool = False) -> Detections:
-        """The faces in windows of at least min_side pixels.
+    def search(
+        self,
+        image: np.ndarray,
+        min_side: float,
+        min_probability: float,
+        largest: bool = False,
+        max_side: float = np.inf,
+    ) -> Detections:
+        """The faces in windows of min_side to below max_side pixels.
 
         largest: stop as soon as the largest face is known. Windows come from the largest to the smallest, and those
         that are left would propose only faces that are smaller than what was found.
         """
         view = _View(image)
-        sizes = _window_sizes(min_side, min(view.height, view.width) + 1)
+        sizes = _window_sizes(min_side, min(max_side, view.height + 1, view.width + 1))
         found, proposals = Detections(np.empty((0, 4)), np.empty(0), np.empty((0, 5, 2))), []
         for index, size in enumerate(sizes):
             proposals.append(self._proposals(view, size))
