@@ -310,3 +310,19 @@ def test_version_and_help_do_without_the_heavy_imports():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     shown = subprocess.run([sys.executable, "-m", "faceedit", "--version"], capture_output=True, text=True, check=True)
     assert shown.stdout == f"faceedit {__version__}\n"
+
+
+@pytest.mark.parametrize("command", [["info"], ["info", "photo.jpg"], ["fetch"], ["--help"], ["edit", "--help"]])
+def test_commands_that_edit_nothing_import_no_torch(command, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.jpg")
+    code = (
+        "import sys; sys.argv = ['faceedit', *sys.argv[1:]]; from faceedit.cli import main\n"
+        "try: main()\nexcept SystemExit as end: assert not end.code\nassert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, *command], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_info_names_the_devices_that_torch_sees(run):
+    from faceedit.device import available_devices
+
+    assert f"devices: {', '.join(available_devices())}\n" in run("info")[1]

@@ -166,7 +166,7 @@ def test_push_uploads_the_weights_with_their_card(tiny_judge, tmp_path, monkeypa
 
 
 def test_weights_are_taken_by_reference(monkeypatch, tiny_judge):
-    from faceedit.weights import find_weights
+    from faceedit.hub import find_weights
 
     monkeypatch.setattr(hub, "fetch", lambda text: tiny_judge)
     assert find_weights("hub:me/faces@v1") == tiny_judge

@@ -9,7 +9,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from faceedit.errors import WeightsError
-from faceedit.weights import find_weights, load_weights
+from faceedit.hub import find_weights
+from faceedit.weights import load_weights
 from tests.conftest import TINY
 
 

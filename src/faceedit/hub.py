@@ -1,4 +1,6 @@
-"""Weights from a hub of Hugging Face's kind, and to one, through huggingface-hub: its cache, its offline switch."""
+"""Where weights are: those that come with the program, and those of a hub of Hugging Face's kind, through
+huggingface-hub with its cache and its offline switch. Without torch, which takes seconds to import.
+"""
 
 import re
 from dataclasses import dataclass
@@ -11,6 +13,8 @@ PREFIX = "hub:"
 DEFAULT_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 REFERENCE = re.compile(r"hub:([\w.-]+/[\w.-]+)(?:@([\w./-]+))?(?::([\w./-]+\.safetensors))?")
+# A wheel carries the published weights inside the package; a checkout and an editable install have them at the top.
+FOLDERS = (Path(__file__).parent / "weights", Path(__file__).parents[2] / "weights")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,31 @@ def parse(text: str) -> Reference:
         raise UsageError(f"weights on a hub are named hub:owner/name, with @revision and :file if need be, not {text}")
     repository, revision, file = match.groups()
     return Reference(repository, revision, file or DEFAULT_FILE)
+
+
+def find_weights(name: str) -> Path:
+    """The file of published weights by name (as in `weights/`, without its ending), by path, or on a hub.
+
+    Raises WeightsError, UsageError.
+    """
+    if name.startswith(PREFIX):
+        return fetch(name)
+    if Path(name).suffix == ".safetensors":
+        if Path(name).is_file():
+            return Path(name)
+        raise WeightsError(f"there are no weights at {name}")
+    candidates = [folder / f"{name}.safetensors" for folder in FOLDERS]
+    for path in candidates:
+        if path.is_file():
+            return path
+    known = sorted({path.stem for folder in FOLDERS for path in folder.glob("*.safetensors")})
+    raise WeightsError(f"there are no weights named {name}; known are {', '.join(known) or 'none'}, or give a path")
+
+
+def published() -> list[tuple[Path, str]]:
+    """The published weights that are here, each with its SHA-256, hexadecimal."""
+    paths = sorted(path for folder in FOLDERS for path in folder.glob("*.safetensors"))
+    return [(path, _sha256(path)) for path in paths]
 
 
 def fetch(text: str, digest: str | None = None) -> Path:

@@ -1,4 +1,4 @@
-"""Published weights: safetensors files whose header says what they are. Finding, loading and writing them."""
+"""Published weights: safetensors files whose header says what they are. Loading and writing them."""
 
 import json
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from safetensors.torch import save
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from faceedit import hub
 from faceedit.circumplex import Support
 from faceedit.config import KINDS, CaaeConfig, EstimatorConfig, NetworkConfig, WarpConfig, kind_of, network_config
 from faceedit.errors import WeightsError
 from faceedit.files import write_atomically
+from faceedit.hub import find_weights
 from faceedit.models.caae import Caae
 from faceedit.models.editor import WarpEditor
 from faceedit.models.estimator import Estimator
@@ -28,8 +28,6 @@ Model = Caae | WarpEditor | Estimator | Landmarker
 
 SUPPORT_TENSOR = "support"
 HEADER_KEY = "faceedit"
-# A wheel carries the published weights inside the package; a checkout and an editable install have them at the top.
-FOLDERS = (Path(__file__).parent / "weights", Path(__file__).parents[2] / "weights")
 
 
 @dataclass(frozen=True)
@@ -71,31 +69,6 @@ def build(config: NetworkConfig) -> Model:
     if isinstance(config, EstimatorConfig):
         return Estimator(config)
     return Landmarker(config)
-
-
-def find_weights(name: str) -> Path:
-    """The file of published weights by name (as in `weights/`, without its ending), by path, or on a hub.
-
-    Raises WeightsError, UsageError.
-    """
-    if name.startswith(hub.PREFIX):
-        return hub.fetch(name)
-    if Path(name).suffix == ".safetensors":
-        if Path(name).is_file():
-            return Path(name)
-        raise WeightsError(f"there are no weights at {name}")
-    candidates = [folder / f"{name}.safetensors" for folder in FOLDERS]
-    for path in candidates:
-        if path.is_file():
-            return path
-    known = sorted({path.stem for folder in FOLDERS for path in folder.glob("*.safetensors")})
-    raise WeightsError(f"there are no weights named {name}; known are {', '.join(known) or 'none'}, or give a path")
-
-
-def published() -> list[tuple[Path, str]]:
-    """The published weights that are here, each with its SHA-256, hexadecimal."""
-    paths = sorted(path for folder in FOLDERS for path in folder.glob("*.safetensors"))
-    return [(path, sha256(path.read_bytes()).hexdigest()) for path in paths]
 
 
 def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(KINDS)) -> Weights:

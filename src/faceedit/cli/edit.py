@@ -1,6 +1,8 @@
 """Commands that edit photos, and read back what edited files say."""
 
+import ctypes
 import json
+import platform
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
@@ -292,17 +294,28 @@ def info(
         for name, value in vars(found).items():
             print(f"{name.replace('_', ' ')}: {value}")
         return
-    import platform
     from importlib.metadata import version
 
-    from faceedit.device import available_devices
-    from faceedit.weights import published
+    from faceedit.hub import published
 
     print(f"faceedit {__version__}, Python {platform.python_version()}, {platform.platform()}")
     print(", ".join(f"{name} {version(name)}" for name in ("torch", "facenet-pytorch", "opencv-python", "pillow")))
-    print(f"devices: {', '.join(available_devices())}")
+    print(f"devices: {', '.join(_devices(version('torch')))}")
     for path, digest in published():
         print(f"weights {path.stem}: {path}, SHA-256 {digest}")
+
+
+def _devices(build: str) -> list[str]:
+    """The devices that a build of torch can use here, the fastest first. torch itself would take seconds to import."""
+    if sys.platform == "darwin":
+        return ["mps", "cpu"] if platform.machine() == "arm64" else ["cpu"]
+    try:
+        driver, count = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"), ctypes.c_int()
+        driver.cuInit(0)
+        driver.cuDeviceGetCount(ctypes.byref(count))
+    except OSError:
+        return ["cpu"]
+    return ["cuda", "cpu"] if count.value > 0 and "+cpu" not in build else ["cpu"]
 
 
 def _edit_video(

@@ -184,7 +184,7 @@ def fetch(
 ) -> None:
     """Fetch weights from a hub into its cache; without a name, tell the published ones, which come with the program."""
     if reference is None:
-        from faceedit.weights import published
+        from faceedit.hub import published
 
         for path, digest in published():
             print(f"{path} SHA-256 {digest}")
