@@ -16,6 +16,7 @@ from faceedit.errors import FaceEditError, MemoryExhaustedError, UnreadableError
 from faceedit.media.image import WRITE_FORMATS, Photo, format_of, read_photo, write_photo
 
 TAGS = ("edited", "crop", "grid", "animated")  # what results are named with
+RESULT_NAME = re.compile(rf"(.+)-({'|'.join(TAGS)})(-\d+)?")
 UNEXPECTED = (MemoryError, RuntimeError, OverflowError, cv2.error)  # of one photo, and not of the others
 MOST_AT_A_TIME = 4  # photos: what bounds memory
 Facts = TypeVar("Facts")
@@ -155,14 +156,13 @@ def _outcome(job: Job, done: Future[Facts]) -> Facts | FaceEditError:
 def _without_outputs(photos: list[Found], output: Path | None) -> list[Found]:
     """All but those found in a folder that lie below the output folder, or beside the photo that they were made of."""
     stems = {photo.path.with_suffix("") for photo in photos}
-    made = re.compile(rf"(.+)-({'|'.join(TAGS)})(-\d+)?")
 
     def is_output(photo: Found) -> bool:
         if photo.named:
             return False
         if output is not None and photo.path.resolve().is_relative_to(output.resolve()):
             return True
-        match = made.fullmatch(photo.path.stem)
+        match = RESULT_NAME.fullmatch(photo.path.stem)
         return match is not None and photo.path.with_name(match[1]) in stems
 
     return [photo for photo in photos if not is_output(photo)]

@@ -15,6 +15,7 @@ CARD_FILE = "README.md"
 REFERENCE = re.compile(r"hub:([\w.-]+/[\w.-]+)(?:@([\w./-]+))?(?::([\w./-]+\.safetensors))?")
 # A wheel carries the published weights inside the package; a checkout and an editable install have them at the top.
 FOLDERS = (Path(__file__).parent / "weights", Path(__file__).parents[2] / "weights")
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def fetch(text: str, digest: str | None = None) -> Path:
         raise WeightsError(f"fetching {text} failed: {_first_line(error)}") from error
     blob = path.resolve()
     wanted = digest.lower() if digest else blob.name  # the cache names a large file by its hash
-    if (digest or re.fullmatch("[0-9a-f]{64}", blob.name)) and _sha256(blob) != wanted:
+    if (digest or SHA256.fullmatch(blob.name)) and _sha256(blob) != wanted:
         blob.unlink(missing_ok=True)
         path.unlink(missing_ok=True)
         raise WeightsError(f"what came for {text} has another SHA-256 than {wanted}: it was removed from the cache")

@@ -18,6 +18,7 @@ VALIDATION_SHARE = 0.05
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 # {id}s{expression}s{1000 · valence}s{1000 · arousal}, as the paper's code names its crops.
 PAPER_NAME = re.compile(r".+?s(\d)s(-?\d+(?:\.\d+)?)s(-?\d+(?:\.\d+)?)$")
+MAX_COLUMNS = 1000  # a row has a value for each, so that a header could ask for any amount of memory
 AFFECTNET_PATH = "subDirectory_filePath"
 
 
@@ -128,7 +129,10 @@ def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restkey="", restval="")
-            missing = [name for name in required if name not in (reader.fieldnames or ())]
+            columns = reader.fieldnames or ()
+            if len(columns) > MAX_COLUMNS:
+                raise UnreadableError(f"{path} has {len(columns)} columns, more than the {MAX_COLUMNS} that are read")
+            missing = [name for name in required if name not in columns]
             if missing:
                 raise UnreadableError(f"{path} has no column {', '.join(missing)}")
             for row in reader:

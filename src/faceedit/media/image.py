@@ -36,6 +36,10 @@ WRITE_FORMATS = {
 ORIENTATION_TAG = 0x0112
 XMP_TAG = 700
 PNG_XMP = "XML:com.adobe.xmp"
+# Every repetition is bounded: what a file says would otherwise choose how long this takes.
+ORIENTATION = re.compile(
+    rb"""\s?tiff:Orientation\s{0,9}=\s{0,9}("[^"<]{0,99}"|'[^'<]{0,99}')|<tiff:Orientation>[^<]{0,99}</tiff:Orientation>"""
+)
 # TIFF tags that describe how the pixels of the source file are laid out, and would be wrong in another file.
 LAYOUT_TAGS = (*range(254, 260), 262, 266, 273, 277, 278, 279, 284, 317, 320, *range(322, 326), *range(330, 348))
 # ICC, IPTC and Photoshop blocks, which a TIFF keeps among its tags: the profile is carried by itself, and the others
@@ -230,7 +234,7 @@ def _exif_bytes(exif: Image.Exif) -> bytes | None:
 
 def _upright(xmp: bytes | None) -> bytes | None:
     """The packet without its orientation, which has been applied."""
-    return xmp and re.sub(rb"""\s*tiff:Orientation=(["']).*?\1|<tiff:Orientation>.*?</tiff:Orientation>""", b"", xmp)
+    return xmp and ORIENTATION.sub(b"", xmp)
 
 
 def _tiff_tags(photo: Photo) -> Image.Exif:

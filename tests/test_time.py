@@ -1,0 +1,116 @@
+"""What a file holds cannot cost more time than its length: a hostile megabyte takes less than a second."""
+
+import ast
+import contextlib
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from faceedit import batch, hub, image, provenance
+from faceedit.errors import UnreadableError
+from faceedit.image import Photo, encode_photo, read_photo
+from faceedit.provenance import from_xmp, read_embedded, to_xmp
+from faceedit.train import labels
+from tests.conftest import draw_face
+from tests.test_provenance import CAMERA, EDIT
+
+SOURCE = Path(image.__file__).parent
+MEGABYTE = 1 << 20
+PATTERNS = {  # as they are used
+    "ORIENTATION": partial(image.ORIENTATION.sub, b""),
+    "RESULT_NAME": batch.RESULT_NAME.fullmatch,
+    "REFERENCE": hub.REFERENCE.fullmatch,
+    "SHA256": hub.SHA256.fullmatch,
+    "PAPER_NAME": labels.PAPER_NAME.fullmatch,
+}
+PIECES = (
+    " ", "\n", "a", "1", "-", "s", "s1", "s1s", "s1s1", "s1s1.1s1", '"', "'", "<", ">", "@", "/", ".", "a/", "hub:a/",
+    "hub:a/b@", ".safetensors", "tiff:Orientation", "tiff:Orientation=", 'tiff:Orientation="', "tiff:Orientation='6",
+    ' tiff:Orientation="6 ', "<tiff:Orientation>", "<tiff:Orientation>6", "-edited", "a-edited-1", "-edited-1-grid",
+)  # fmt: skip
+
+
+def seconds(work, *arguments) -> float:
+    start = time.process_time()
+    work(*arguments)
+    return time.process_time() - start
+
+
+def test_every_pattern_of_the_source_is_tried_here():
+    compiled = set()
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Assign) and "compile" in ast.dump(node.value) and "'re'" in ast.dump(node.value):
+                compiled |= {name.id for name in node.targets}
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                where = node.func.value
+                used_at_once = isinstance(where, ast.Name) and where.id == "re" and node.func.attr != "compile"
+                assert not used_at_once, f"{path.name}, line {node.lineno}: name the pattern and try it here"
+    assert compiled == set(PATTERNS)
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+@pytest.mark.parametrize("piece", PIECES)
+def test_a_pattern_takes_time_as_its_text_is_long(name, piece):
+    hostile = piece * (MEGABYTE // len(piece))
+    for text in (hostile, piece + " " * MEGABYTE, hostile + "!"):
+        assert seconds(PATTERNS[name], text.encode() if name == "ORIENTATION" else text) < 1
+
+
+def description(inner: str, attributes: str = "") -> bytes:
+    return CAMERA.replace(b'"Ann"/>', f'"Ann" {attributes}>{inner}</rdf:Description>'.encode())
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        description(" " * MEGABYTE),
+        description("<xmp:CreatorTool/>" * (MEGABYTE // 18)),
+        description("<dc:a/>" * (MEGABYTE // 14) + "<xmp:CreatorTool/>" * (MEGABYTE // 36)),
+        description("", " ".join(f'dc:a{i}=""' for i in range(MEGABYTE // 12))),
+        description("", " ".join(f'xmlns:a{i}="b{i}"' for i in range(MEGABYTE // 20))),
+        CAMERA.replace(b"<rdf:RDF", b"<rdf:RDF " + b" ".join(b'a%d=""' % i for i in range(MEGABYTE // 12))),
+        CAMERA.replace(b"</rdf:RDF>", b"<rdf:Description/>" * (MEGABYTE // 18) + b"</rdf:RDF>"),
+        description("<a>" * (MEGABYTE // 8)),
+        description("&#32;" * (MEGABYTE // 5)),
+    ],
+)
+def test_a_packet_takes_time_as_it_is_long(packet):
+    assert seconds(from_xmp, packet) < 1
+    assert seconds(_declare, packet) < 1
+    data = encode_photo(Photo(draw_face(16), xmp=packet), "PNG")
+    assert seconds(_read, data) < 1
+
+
+def _declare(packet: bytes) -> None:
+    with contextlib.suppress(RecursionError):  # `declared` leaves such a packet out
+        to_xmp(EDIT, packet)
+
+
+def _read(data: bytes) -> None:
+    with contextlib.suppress(UnreadableError):
+        read_photo(data)
+
+
+def test_files_of_many_pieces_are_passed_over_quickly(tmp_path):
+    starts = (b"\0\0\0\x18ftypisom" + bytes(12), b"GIF89a" + bytes(7))
+    for start in starts:
+        for piece in (
+            b"\0\0\0\x08free",
+            provenance.GIF_XMP,
+            provenance.GIF_TRAILER[:-1],
+            b"\0\0\0\x01free" + bytes(7) + b"\x10",
+        ):
+            (tmp_path / "x").write_bytes(start + piece * (16 * MEGABYTE // len(piece)))
+            assert seconds(read_embedded, tmp_path / "x") < 1
+
+
+def test_a_table_of_labels_with_more_columns_than_sense_is_refused(tmp_path):
+    header = "file,valence,arousal," + ",".join(f"c{i}" for i in range(MEGABYTE // 12))
+    (tmp_path / labels.LABELS_FILE).write_text(header + "\n" + "a,0,0\n" * (MEGABYTE // 12))
+    start = time.process_time()
+    with pytest.raises(UnreadableError, match="columns"):
+        labels.read_labels(tmp_path)
+    assert time.process_time() - start < 1
