@@ -6,18 +6,18 @@ Arrays are HWC uint8 RGB, upright.
 import io
 import logging
 import re
-import struct
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile, ImageOps, JpegImagePlugin, PngImagePlugin
+from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps, JpegImagePlugin, PngImagePlugin
 
 from faceedit.errors import UnreadableError, UsageError
 from faceedit.files import write_atomically
 
+logger = logging.getLogger(__name__)
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says there, it raises too
 MAX_PIXELS = 150_000_000
 MAX_SIDE = 32_000  # what OpenCV warps
@@ -45,6 +45,16 @@ LAYOUT_TAGS = (*range(254, 260), 262, 266, 273, 277, 278, 279, 284, 317, 320, *r
 # ICC, IPTC and Photoshop blocks, which a TIFF keeps among its tags: the profile is carried by itself, and the others
 # are too long for the EXIF of a JPEG.
 BLOCK_TAGS = (33723, 34377, 34675)
+EXIF_FOLDERS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop)
+# What a photo is worth more than, in the order in which it is given up, and its names.
+OPTIONAL = {
+    "jpeg_options": "its own JPEG tables",
+    "dpi": "its resolution",
+    "exif": "its EXIF",
+    "icc": "its colour profile",
+    "xmp": "its XMP",
+}
+EXTRAS = ("jpeg_options", "dpi", "exif", "icc")  # all but what says that the photo was edited
 SAVE_OPTIONS: dict[str, dict[str, int | str]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95},
@@ -142,7 +152,33 @@ def format_of(path: str | Path) -> str:
 
 
 def encode_photo(photo: Photo, format: str) -> bytes:
-    """The bytes of a file of this format (Pillow's name) with the photo and what it carried."""
+    """The bytes of a file of this format (Pillow's name) with the photo and what it carried.
+
+    The headers and metadata are parsed again; what cannot be written so that it is read back is left out, which is
+    logged as a warning. Raises UnreadableError.
+    """
+    problem: Exception | None = None
+    for without in ((), *((name,) for name in OPTIONAL if getattr(photo, name)), EXTRAS):
+        try:
+            nothing: dict[str, Any] = dict.fromkeys(without)
+            kept = replace(photo, **nothing)
+            data = _encoded(kept, format)
+            _check_readable(data, kept, format)
+        except MemoryError:
+            raise
+        except Exception as error:  # what Pillow raises depends on what the photo carries
+            problem = problem or error
+            continue
+        if without:
+            names = " and ".join(OPTIONAL[name] for name in without if getattr(photo, name))
+            logger.warning("the photo cannot be written as %s with %s, which is left out", format, names)
+        return data
+    height, width = photo.pixels.shape[:2]
+    reason = _sentence(problem) if problem else "it does not say why"
+    raise UnreadableError(f"cannot write {width}x{height} pixels as {format}: {reason}") from problem
+
+
+def _encoded(photo: Photo, format: str) -> bytes:
     image = Image.fromarray(photo.pixels)
     if photo.grey:
         image = image.convert("L")
@@ -165,17 +201,32 @@ def encode_photo(photo: Photo, format: str) -> bytes:
         carried = {"dpi": photo.dpi}  # the format has no place for the rest
     options |= {key: value for key, value in carried.items() if value}
     buffer = io.BytesIO()
-    try:
-        image.save(buffer, format, **options)
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-        OverflowError,
-        struct.error,
-    ) as error:  # WebP, JPEG and AVIF have largest sizes
-        raise UnreadableError(f"cannot write {image.width}x{image.height} pixels as {format}: {error}") from error
+    image.save(buffer, format, **options)
     return buffer.getvalue()
+
+
+def _check_readable(data: bytes, photo: Photo, format: str) -> None:
+    """Raise where the file's headers and metadata do not say again what was written; the pixels are not decoded."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(data), formats=[format]) as file:
+            if file.size != photo.pixels.shape[1::-1]:
+                raise ValueError(f"its size would be read as {file.size}")
+            if format != "BMP" and file.info.get("icc_profile") != (photo.icc or None):
+                raise ValueError("its colour profile would be read as another")
+            exif = file.getexif()
+            if "exif" in file.info:  # of a JPEG, opening it has read what it could
+                exif = Image.Exif()
+                exif.load(file.info["exif"])
+            _check_exif(exif)
+
+
+def _check_exif(exif: Image.Exif) -> None:
+    """Raise where a tag, or a folder of tags, cannot be read."""
+    dict(exif)
+    for folder in EXIF_FOLDERS:
+        if folder in exif:
+            exif.get_ifd(folder)
 
 
 def _photo_from(file: ImageFile.ImageFile) -> Photo:
@@ -184,6 +235,7 @@ def _photo_from(file: ImageFile.ImageFile) -> Photo:
     if isinstance(file, JpegImagePlugin.JpegImageFile):
         jpeg_options = {"qtables": file.quantization, "subsampling": JpegImagePlugin.get_sampling(file)}
         format = "JPEG"  # also of an MPO, which has further pictures behind the first, as many phones write
+    _drop_unusable(file)
     icc = file.info.get("icc_profile")
     dpi = _resolution(file.info.get("dpi"))
     exif = file.getexif()  # before the pixels are turned: what Pillow turns may come without it
@@ -192,7 +244,8 @@ def _photo_from(file: ImageFile.ImageFile) -> Photo:
     image: Image.Image = file
     ImageOps.exif_transpose(image, in_place=True)  # a copy of the largest photo would take half a gigabyte
     for tag in (ORIENTATION_TAG, XMP_TAG, *BLOCK_TAGS, *LAYOUT_TAGS):
-        exif.pop(tag, None)
+        if tag in exif:
+            del exif[tag]  # where `pop` would parse it
     if image.mode == "CMYK":
         image, icc, jpeg_options = _from_cmyk(image, icc), None, None
     elif image.mode.startswith("I") or image.mode == "F":
@@ -224,12 +277,41 @@ def _resolution(dpi: tuple[float, float] | None) -> tuple[float, float] | None:
         return None
 
 
-def _exif_bytes(exif: Image.Exif) -> bytes | None:
-    """None also where a tag holds what its type does not allow: a photo is worth more than its EXIF."""
+def _drop_unusable(file: ImageFile.ImageFile) -> None:
+    """Take out of an open file the metadata that would keep Pillow from its pixels: a photo is worth more."""
+    for key, kinds in (("icc_profile", bytes), ("xmp", bytes), (PNG_XMP, str)):
+        value = file.info.get(key)
+        if isinstance(value, str) and kinds is bytes:  # a TIFF's tag may have the type of a text
+            file.info[key] = value.encode("utf-8", "replace")
+        elif not isinstance(value, kinds):
+            file.info.pop(key, None)
     try:
-        return exif.tobytes() if len(exif) else None
-    except (TypeError, ValueError, AttributeError, KeyError, struct.error, OverflowError):
+        exif = file.getexif()
+    except Exception:  # the parser raises whatever it meets
+        exif = file.getexif()  # as far as it came
+    for folder in EXIF_FOLDERS:
+        try:
+            if folder in exif:
+                exif.get_ifd(folder)
+        except Exception:
+            del exif[folder]
+
+
+def _exif_bytes(exif: Image.Exif) -> bytes | None:
+    """None also where it cannot be written so that it is read again: a photo is worth more than its EXIF."""
+    exif.bigtiff = False  # which only a TIFF can be
+    try:
+        if not len(exif):
+            return None
+        data = exif.tobytes()
+        again = Image.Exif()
+        again.load(data)
+        _check_exif(again)
+    except MemoryError:
+        raise
+    except Exception:
         return None
+    return data
 
 
 def _upright(xmp: bytes | None) -> bytes | None:
