@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from faceedit.errors import UnreadableError
-from faceedit.image import READ_FORMATS, Photo, encode_photo, read_photo
+from faceedit.media.image import READ_FORMATS, Photo, encode_photo, read_photo
 from tests.conftest import draw_face
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, DOUBLE = 1, 2, 3, 4, 5, 7, 12

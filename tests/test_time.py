@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from faceedit import batch, hub, image, provenance
+import faceedit
+from faceedit import batch, hub
+from faceedit.data import labels
 from faceedit.errors import UnreadableError
-from faceedit.image import Photo, encode_photo, read_photo
-from faceedit.provenance import from_xmp, read_embedded, to_xmp
-from faceedit.train import labels
+from faceedit.media import image, provenance
+from faceedit.media.image import Photo, encode_photo, read_photo
+from faceedit.media.provenance import from_xmp, read_embedded, to_xmp
 from tests.conftest import draw_face
-from tests.test_provenance import CAMERA, EDIT
+from tests.media.test_provenance import CAMERA, EDIT
 
-SOURCE = Path(image.__file__).parent
+SOURCE = Path(faceedit.__file__).parent
 MEGABYTE = 1 << 20
 PATTERNS = {  # as they are used
     "ORIENTATION": partial(image.ORIENTATION.sub, b""),

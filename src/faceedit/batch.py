@@ -10,14 +10,11 @@ from glob import glob
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
-
-from faceedit.errors import FaceEditError, MemoryExhaustedError, UnreadableError, UsageError, is_out_of_memory
+from faceedit.errors import FaceEditError, UnreadableError, UsageError, unexpected
 from faceedit.media.image import WRITE_FORMATS, Photo, format_of, read_photo, write_photo
 
 TAGS = ("edited", "crop", "grid", "animated")  # what results are named with
 RESULT_NAME = re.compile(rf"(.+)-({'|'.join(TAGS)})(-\d+)?")
-UNEXPECTED = (MemoryError, RuntimeError, OverflowError, cv2.error)  # of one photo, and not of the others
 MOST_AT_A_TIME = 4  # photos: what bounds memory
 Facts = TypeVar("Facts")
 
@@ -145,12 +142,10 @@ def _share_cores() -> None:
 def _outcome(job: Job, done: Future[Facts]) -> Facts | FaceEditError:
     try:
         return done.result()
-    except UsageError:
-        raise  # it holds for every photo
     except FaceEditError as error:
         return error
-    except UNEXPECTED as error:
-        return _failure(job, error)
+    except Exception as error:  # whatever a library raises for one photo must not end the others
+        return unexpected(f"{job.photo} could not be edited", error)
 
 
 def _without_outputs(photos: list[Found], output: Path | None) -> list[Found]:
@@ -166,12 +161,6 @@ def _without_outputs(photos: list[Found], output: Path | None) -> list[Found]:
         return match is not None and photo.path.with_name(match[1]) in stems
 
     return [photo for photo in photos if not is_output(photo)]
-
-
-def _failure(job: Job, error: Exception) -> FaceEditError:
-    if is_out_of_memory(error):
-        return MemoryExhaustedError(f"{job.photo} could not be edited: there is not enough memory for it")
-    return FaceEditError(f"{job.photo} could not be edited: {error}")
 
 
 def _single(photo: Found, output: Path, overwrite: bool, skip_existing: bool) -> Job:

@@ -1,5 +1,7 @@
 """The errors a user can meet. Each says in one sentence what was wrong, with which file, and what to do."""
 
+import traceback
+
 # What Python, torch and OpenCV say of memory that is full, where the kind of the exception does not.
 NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "Insufficient memory")
 
@@ -49,3 +51,16 @@ class MemoryExhaustedError(FaceEditError):
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an exception that is none of ours tells of too little memory."""
     return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
+
+
+def unexpected(subject: str, error: Exception) -> FaceEditError:
+    """What an exception that is none of ours means to a user, such as that `subject`, "a.png could not be edited".
+
+    Its traceback is a note of the error, which `--debug` prints; the error holds no frames, and so no photos.
+    """
+    if is_out_of_memory(error):
+        return MemoryExhaustedError(f"{subject}: there is not enough memory for it")
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    failure = FaceEditError(f"{subject}: {reason} (--debug shows where)")
+    failure.add_note("".join(traceback.format_exception(error)))
+    return failure

@@ -6,7 +6,7 @@ Results go to stdout, everything for a person to watch to stderr. Heavy imports 
 import sys
 
 from faceedit.cli import edit, measure, train, web  # noqa: F401 - each adds its commands
-from faceedit.cli.app import app, say
+from faceedit.cli.app import app, say_error
 from faceedit.errors import FaceEditError, MemoryExhaustedError, UnreadableError, is_out_of_memory
 
 
@@ -28,5 +28,5 @@ def main() -> None:
 
 
 def _fail(error: FaceEditError) -> None:
-    say(f"faceedit: {' '.join(str(error).split())}")
+    say_error(error)
     sys.exit(error.exit_code)

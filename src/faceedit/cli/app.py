@@ -1,5 +1,7 @@
 """The application that commands join, the options that they share, and how they speak to a person."""
 
+import logging
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -20,6 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+logger = logging.getLogger("faceedit")
 console = Console(stderr=True, highlight=False)
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
@@ -34,8 +37,20 @@ FaceChoice = Annotated[
 ]
 
 
+class Printer(logging.Handler):
+    """Prints what the library logs, a line each, on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"faceedit: {self.format(record)}")
+
+
 @app.callback(invoke_without_command=True)
-def _options(version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False) -> None:
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print the traceback of every error.")] = False,
+) -> None:
+    logger.handlers = [Printer()]
+    logger.setLevel(logging.DEBUG if debug else logging.WARNING)
     if version:
         print(f"faceedit {__version__}")
         raise typer.Exit
@@ -76,3 +91,10 @@ def progress_bar(unit: str, disable: bool = False) -> "Progress":
 def say(line: str) -> None:
     """One line for a person to read, on stderr."""
     console.print(line, markup=False, soft_wrap=True)
+
+
+def say_error(error: Exception) -> None:
+    """What went wrong, as one line; with --debug, also where."""
+    say(f"faceedit: {' '.join(str(error).split())}")
+    if logger.isEnabledFor(logging.DEBUG):
+        console.print("".join(traceback.format_exception(error)), markup=False, soft_wrap=True)

@@ -5,7 +5,7 @@ import json
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NotRequired, TextIO, TypedDict
 
@@ -24,9 +24,10 @@ from faceedit.cli.app import (
     progress_bar,
     refuse_existing,
     say,
+    say_error,
 )
 from faceedit.config import DEFAULT_WEIGHTS
-from faceedit.errors import BatchError, FaceEditError, UnreadableError, UsageError
+from faceedit.errors import BatchError, FaceEditError, UnreadableError, UsageError, unexpected
 from faceedit.files import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
@@ -141,7 +142,8 @@ def edit(
             raise UsageError("a video is edited on one machine: leave out --engine ray")
         if crop or as_json or skip_existing or len(parsed) > 1 or parsed[0][0] == "all":
             raise UsageError("in a video one face is edited: leave out --crop, --json, --skip-existing and --face all")
-        _edit_video(Path(videos[0]), output, overwrite, not no_source_metadata, *parsed[0], weights, device)
+        with failing_as(f"{videos[0]} could not be edited"):
+            _edit_video(Path(videos[0]), output, overwrite, not no_source_metadata, *parsed[0], weights, device)
         return
 
     def work(editor: "FaceEditor", source: "Photo") -> tuple["Photo", Outcome]:
@@ -263,16 +265,17 @@ def animate(
     from faceedit.media.image import read_photo
     from faceedit.media.provenance import COMPOSITE, DRAWN, declared
 
-    source = read_photo(photo)
-    editor = FaceEditor.from_pretrained(weights, device)
-    found = select_faces(editor.detect(source.pixels, is_largest(face)), face)[0]
-    encoded = editor.encode(source.pixels, found)
-    say(f"face at {box_text(found.box)}: {encoded.source}, {len(targets)} frames")
-    edits = editor.crop_edits if crop else editor.edits
-    like = declared(source.without_metadata(), DRAWN if crop else COMPOSITE, editor.weights, f"path {path}")
-    with progress_bar("frames") as progress:
-        frames = progress.track(edits(source.pixels, encoded, targets), len(targets), description="animating")
-        write_animation(output, frames, fps, loop, like)
+    with failing_as(f"{photo} could not be animated"):
+        source = read_photo(photo)
+        editor = FaceEditor.from_pretrained(weights, device)
+        found = select_faces(editor.detect(source.pixels, is_largest(face)), face)[0]
+        encoded = editor.encode(source.pixels, found)
+        say(f"face at {box_text(found.box)}: {encoded.source}, {len(targets)} frames")
+        edits = editor.crop_edits if crop else editor.edits
+        like = declared(source.without_metadata(), DRAWN if crop else COMPOSITE, editor.weights, f"path {path}")
+        with progress_bar("frames") as progress:
+            frames = progress.track(edits(source.pixels, encoded, targets), len(targets), description="animating")
+            write_animation(output, frames, fps, loop, like)
     print(output)
 
 
@@ -316,6 +319,17 @@ def _devices(build: str) -> list[str]:
     except OSError:
         return ["cpu"]
     return ["cuda", "cpu"] if count.value > 0 and "+cpu" not in build else ["cpu"]
+
+
+@contextmanager
+def failing_as(subject: str) -> Iterator[None]:
+    """Turn exceptions that are none of ours into an error that names what failed."""
+    try:
+        yield
+    except FaceEditError:
+        raise
+    except Exception as error:
+        raise unexpected(subject, error) from error
 
 
 def _edit_video(
@@ -454,7 +468,7 @@ def _process_standard(
 def _tell(job: "Job", outcome: Outcome | FaceEditError, as_json: bool, results: TextIO | None = None) -> None:
     """What became of a photo: its output or a JSON object to results (stdout), the rest for a person."""
     if isinstance(outcome, FaceEditError):
-        say(f"faceedit: {outcome}")
+        say_error(outcome)
         outcome = {"error": str(outcome)}
     elif "skipped" in outcome:
         say(f"{job.photo}: {outcome['skipped']}")

@@ -17,10 +17,10 @@ from faceedit.cli.app import (
     box_text,
     progress_bar,
     refuse_existing,
-    say,
+    say_error,
 )
 from faceedit.config import DEFAULT_WEIGHTS, JUDGE_WEIGHTS
-from faceedit.errors import BatchError, FaceEditError, NoFaceError, UsageError
+from faceedit.errors import BatchError, FaceEditError, NoFaceError, UsageError, unexpected
 
 if TYPE_CHECKING:
     from faceedit.evaluation.evaluate import Group
@@ -63,15 +63,16 @@ def estimate(
     for path in paths:
         try:
             image = read_photo(path).pixels
-        except FaceEditError as error:
+            estimates = estimator.estimate(image, detector.detect(image))
+        except Exception as error:  # whatever a library raises for one photo must not end the others
+            problem = error if isinstance(error, FaceEditError) else unexpected(f"{path} could not be estimated", error)
             if len(paths) == 1:
-                raise
+                raise problem from error
             failed.append(path)
-            say(f"faceedit: {error}")
+            say_error(problem)
             if as_json:
-                print(json.dumps({"photo": str(path), "error": str(error)}))
+                print(json.dumps({"photo": str(path), "error": str(problem)}))
             continue
-        estimates = estimator.estimate(image, detector.detect(image))
         if len(paths) == 1 and not estimates:
             raise NoFaceError(f"no face was found in {path}")
         if as_json:
@@ -87,7 +88,7 @@ def estimate(
         points = [(e.face.box, e.affect.valence, e.affect.arousal) for e in estimates]
         write_photo(plot, Photo(estimates_sheet(image, points)))
     if failed:
-        raise BatchError(f"{len(failed)} of {len(paths)} photos could not be read: {', '.join(map(str, failed))}")
+        raise BatchError(f"{len(failed)} of {len(paths)} photos failed: {', '.join(map(str, failed))}")
 
 
 @app.command()

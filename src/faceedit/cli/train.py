@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from faceedit.cli.app import Device, Overwrite, app, console, progress_bar, refuse_existing, say
+from faceedit.cli.app import Device, Overwrite, app, console, progress_bar, refuse_existing, say, say_error
 from faceedit.config import MODELS, on_device
-from faceedit.errors import UsageError
+from faceedit.errors import BatchError, UsageError
 
 if TYPE_CHECKING:
     from faceedit.training.loop import Report
@@ -44,8 +44,12 @@ def prepare(
             say(f"photos {what}: {len(files)}")
             for file in files:
                 say(f"  {file}")
+    for error in shown.failed:
+        say_error(error)
     say(f"{shown.train} training and {shown.validation} validation crops")
     print(out)
+    if shown.failed:
+        raise BatchError(f"{len(shown.failed)} photos failed")
 
 
 @app.command()

@@ -14,10 +14,8 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-import cv2
-
 from faceedit.data.labels import TRAIN, VALIDATION, VALIDATION_SHARE, Label, photos_folder, read_labels, write_labels
-from faceedit.errors import FaceEditError, MemoryExhaustedError, UsageError
+from faceedit.errors import FaceEditError, MemoryExhaustedError, UsageError, unexpected
 from faceedit.faces.alignment import alignment, crop_face
 from faceedit.faces.detector import FaceDetector
 from faceedit.files import write_atomically
@@ -29,6 +27,8 @@ if TYPE_CHECKING:
 SETTINGS_FILE = "prepare.json"
 CHUNK = 32  # photos a worker takes at a time
 
+Problem = str | FaceEditError | None
+
 # In a worker only, which starts by setting them.
 _detector: FaceDetector
 _size: int
@@ -37,12 +37,16 @@ _stop: "Event"
 
 @dataclass
 class Prepared:
-    """What became of the photos: how many crops there are in each split, and which photos gave none."""
+    """What became of the photos: how many crops there are in each split, and which photos gave none.
+
+    failed: the errors of those that met what was not expected, each with its traceback as a note.
+    """
 
     train: int = 0
     validation: int = 0
     no_face: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    failed: list[FaceEditError] = field(default_factory=list)
 
 
 def prepare(
@@ -67,7 +71,7 @@ def prepare(
     jobs = list(_jobs(source, out, labels))
     for folder in {target.parent for _, target, _ in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
-    outcomes: dict[Path, str | None] = {target: None for _, target, _ in jobs if target.exists()}
+    outcomes: dict[Path, Problem] = {target: None for _, target, _ in jobs if target.exists()}
     pending = [(path, target) for path, target, _ in jobs if target not in outcomes]
     progress(len(outcomes), len(jobs))
     with contextlib.closing(_in_processes(pending, size, workers)) as done:
@@ -77,7 +81,11 @@ def prepare(
     summary = Prepared()
     kept: dict[str, list[Label]] = {TRAIN: [], VALIDATION: []}
     for path, target, label in jobs:
-        if (problem := outcomes[target]) is not None:
+        problem = outcomes[target]
+        if isinstance(problem, FaceEditError):
+            summary.failed.append(problem)
+            continue
+        if problem is not None:
             getattr(summary, problem).append(str(path))
             continue
         assert label.split is not None  # as _jobs gives it
@@ -130,7 +138,7 @@ def _jobs(source: Path, out: Path, labels: list[Label]) -> Iterator[tuple[Path, 
 
 def _in_processes(
     pending: list[tuple[Path, Path]], size: int, workers: int
-) -> Generator[dict[Path, str | None], None, None]:
+) -> Generator[dict[Path, Problem], None, None]:
     chunks = [pending[i : i + CHUNK] for i in range(0, len(pending), CHUNK)]
     if not chunks:
         return
@@ -180,19 +188,22 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _cut_chunk(chunk: list[tuple[Path, Path]]) -> dict[Path, str | None]:
-    """For each crop to make: None when it was made, else the name of the list in Prepared."""
+def _cut_chunk(chunk: list[tuple[Path, Path]]) -> dict[Path, Problem]:
+    """For each crop to make: None when it was made, else the name of the list in Prepared, or an error for it."""
     return {target: _cut(path, target) for path, target in chunk if not _stop.is_set()}
 
 
-def _cut(path: Path, target: Path) -> str | None:
+def _cut(path: Path, target: Path) -> Problem:
+    """Raises UnreadableError where the crop cannot be written, as on a full disk: no other could be, either."""
     try:
         image = read_photo(path).pixels
         faces = _detector.detect(image)
         if not faces:
             return "no_face"
-        crop = crop_face(image, alignment(faces[0].landmarks, _size), _size)
-        write_atomically(target, encode_photo(Photo(crop), "JPEG"))
-    except (FaceEditError, MemoryError, RuntimeError, cv2.error):
+        crop = encode_photo(Photo(crop_face(image, alignment(faces[0].landmarks, _size), _size)), "JPEG")
+    except FaceEditError:
         return "unreadable"
+    except Exception as error:  # whatever a library raises for one photo must not end the others
+        return unexpected(f"{path} could not be cut", error)
+    write_atomically(target, crop)
     return None

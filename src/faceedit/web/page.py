@@ -1,5 +1,6 @@
 """The page: what it shows, and what happens when something on it is touched. Built on Gradio."""
 
+import logging
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from faceedit.media.image import WRITE_FORMATS, Photo, read_photo, write_photo
 from faceedit.media.provenance import COMPOSITE, DRAWN, declared
 from faceedit.media.sheet import estimates_sheet
 
+logger = logging.getLogger(__name__)
 PREVIEW_SIDE = 1024  # pixels: what is shown; the download has the photo's own size
 # Named on the circumplex, where there is room.
 PLACED = ("neutral", "happy", "sad", "surprised", "afraid", "disgusted", "angry", "excited", "bored", "tired", "calm")
@@ -75,12 +77,16 @@ def told(work: Callable[Given, Result]) -> Callable[Given, Result]:
     def telling(*arguments: Given.args, **named: Given.kwargs) -> Result:
         try:
             return work(*arguments, **named)
+        except gr.Error:
+            raise
         except FaceEditError as error:
             raise gr.Error(str(error), print_exception=False) from error
         except Exception as error:
             if is_out_of_memory(error):
                 raise gr.Error("There is not enough memory for this photo.", print_exception=False) from error
-            raise
+            logger.exception("the page failed")
+            message = f"This did not work ({type(error).__name__}). The log of the page says why."
+            raise gr.Error(message, print_exception=False) from error
 
     return telling
 
