@@ -5,13 +5,14 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from glob import glob
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from faceedit.errors import FaceEditError, UnreadableError, UsageError, unexpected
-from faceedit.media.image import WRITE_FORMATS, Photo, format_of, read_photo, write_photo
+from faceedit.errors import ExistsError, FaceEditError, UnreadableError, UsageError, unexpected
+from faceedit.files import remove_leftovers
+from faceedit.media.image import WRITE_FORMATS, Photo, encode_photo, format_of, read_photo, write_photo
 
 TAGS = ("edited", "crop", "grid", "animated")  # what results are named with
 RESULT_NAME = re.compile(rf"(.+)-({'|'.join(TAGS)})(-\d+)?")
@@ -30,11 +31,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Job:
-    """A photo, where its result goes, and whether that is there already and to be left."""
+    """A photo, where its result goes, and whether that is there already and to be left.
+
+    number: of the output among those of its name. if_taken: what to do where a file comes to lie there meanwhile.
+    """
 
     photo: Path
     output: Path
     done: bool = False
+    number: int = field(default=1, compare=False)
+    if_taken: Literal["number", "fail", "skip", "replace"] = field(default="number", compare=False)
 
 
 def find_photos(names: list[str], recursive: bool = False) -> list[Found]:
@@ -98,23 +104,27 @@ def plan(
     return jobs
 
 
-def run(jobs: list[Job], work: Callable[[Photo], tuple[Photo, Facts]]) -> Iterator[tuple[Job, Facts | FaceEditError]]:
+def run(
+    jobs: list[Job], work: Callable[[Photo], tuple[Photo, Facts]], again: bool = False
+) -> Iterator[tuple[Job, Facts | FaceEditError]]:
     """Read each photo, work on it, and write what `work` returns, each job yielded in turn when it is done.
 
-    work: gives the result and facts about it. Yields the facts, or the error that ended the job; further jobs go on.
+    work: gives the result and facts about it. again: a run that was killed may have written some of the results.
+    Yields each job, its output where it was written in the end, with the facts or the error that ended it; further
+    jobs go on. What killed processes left in the folders of the outputs is removed.
     Some photos are worked on at a time, each by a thread of its own: the networks are too small to keep several cores
     busy with one photo.
     """
 
-    def finish(job: Job) -> Facts:
+    def finish(job: Job) -> tuple[Job, Facts]:
         result, facts = work(read_photo(job.photo))
-        write_photo(job.output, result)
-        return facts
+        return _written(job, result, again), facts
 
+    remove_leftovers(job.output.parent for job in jobs)
     count = min(os.cpu_count() or 1, MOST_AT_A_TIME, max(len(jobs), 1))
     waiting = iter(jobs)
     with ThreadPoolExecutor(count, initializer=_share_cores if count > 1 else None) as pool:
-        begun: deque[tuple[Job, Future[Facts]]] = deque()
+        begun: deque[tuple[Job, Future[tuple[Job, Facts]]]] = deque()
 
         def begin() -> None:
             while len(begun) <= count and (job := next(waiting, None)) is not None:
@@ -127,7 +137,7 @@ def run(jobs: list[Job], work: Callable[[Photo], tuple[Photo, Facts]]) -> Iterat
                 begin()
                 outcome = _outcome(job, done)
                 del done  # and with its error the photo
-                yield job, outcome
+                yield outcome
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -139,13 +149,31 @@ def _share_cores() -> None:
     torch.set_num_threads(1)
 
 
-def _outcome(job: Job, done: Future[Facts]) -> Facts | FaceEditError:
+def _written(job: Job, result: Photo, again: bool) -> Job:
+    """The job, its output under the first free name from its own on, or done where another run made it meanwhile."""
+    while True:
+        try:
+            write_photo(job.output, result, job.if_taken == "replace")
+            return job
+        except ExistsError:
+            if again and job.output.read_bytes() == encode_photo(result, format_of(job.output)):
+                return job
+            if job.if_taken == "skip":
+                return replace(job, done=True)
+            if job.if_taken != "number":
+                raise
+            stem = job.output.stem.removesuffix("" if job.number == 1 else f"-{job.number}")
+            output = job.output.with_name(f"{stem}-{job.number + 1}{job.output.suffix}")
+            job = replace(job, output=output, number=job.number + 1)
+
+
+def _outcome(job: Job, done: Future[tuple[Job, Facts]]) -> tuple[Job, Facts | FaceEditError]:
     try:
         return done.result()
     except FaceEditError as error:
-        return error
+        return job, error
     except Exception as error:  # whatever a library raises for one photo must not end the others
-        return unexpected(f"{job.photo} could not be edited", error)
+        return job, unexpected(f"{job.photo} could not be edited", error)
 
 
 def _without_outputs(photos: list[Found], output: Path | None) -> list[Found]:
@@ -166,14 +194,16 @@ def _without_outputs(photos: list[Found], output: Path | None) -> list[Found]:
 def _single(photo: Found, output: Path, overwrite: bool, skip_existing: bool) -> Job:
     format_of(output)
     if output.exists() and not (overwrite or skip_existing):
-        raise UsageError(f"{output} exists: choose another name, or give --overwrite")
-    return Job(photo.path, output, done=output.exists() and skip_existing)
+        raise ExistsError(output)
+    if_taken: Literal["replace", "skip", "fail"] = "replace" if overwrite else "skip" if skip_existing else "fail"
+    return Job(photo.path, output, output.exists() and skip_existing, if_taken=if_taken)
 
 
 def _numbered(
     path: Path, folder: Path, tag: str, suffix: str | None, overwrite: bool, skip_existing: bool, taken: set[Path]
 ) -> Job:
     number = 1
+    if_taken: Literal["replace", "skip", "number"] = "replace" if overwrite else "skip" if skip_existing else "number"
     if suffix is None:  # what cannot be written under its own ending is written as PNG, if it can be read at all
         suffix = path.suffix if path.suffix.lower() in WRITE_FORMATS else ".png"
     while True:
@@ -183,5 +213,5 @@ def _numbered(
             if skip_existing and output.exists():
                 return Job(path, output, done=True)
             if overwrite or not output.exists():
-                return Job(path, output)
+                return Job(path, output, number=number, if_taken=if_taken)
         number += 1

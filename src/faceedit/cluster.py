@@ -6,6 +6,7 @@ import pickle
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -45,7 +46,7 @@ def run(
     at when it died is done again by another, under the same name; a photo that no worker survives is a failure like
     others. Raises UsageError, and what keeps an editor from being made.
     """
-    left = {Job(job.photo.absolute(), job.output.absolute()): job for job in jobs}
+    left = {replace(job, photo=job.photo.absolute(), output=job.output.absolute()): job for job in jobs}
     outputs = {job.output for job in left}
     if any(job.photo in outputs for job in left):
         raise UsageError("a result would replace a photo, which then could be edited twice: leave out --overwrite")
@@ -59,18 +60,19 @@ def run(
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
         for photos in sorted({size, 1}, reverse=True):  # those that a task lost are tried one by one
-            for told in _outcomes(list(left), photos, work, weights, device):
+            for told in _outcomes(list(left), photos, work, weights, device, photos < size):
                 if isinstance(told, Exception):
                     raise told
-                job, outcome = told
+                job, made, outcome = told
                 if job in left:
-                    yield left.pop(job), outcome
+                    mine = left.pop(job)
+                    yield replace(mine, output=mine.output.with_name(made.output.name), done=made.done), outcome
         for job in left.values():
             yield job, FaceEditError(f"{job.photo} could not be edited: the workers that tried it died")
     finally:
         if start:
             ray.shutdown()
-        remove_leftovers(outputs)
+        remove_leftovers(output.parent for output in outputs)
 
 
 @ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
@@ -82,10 +84,10 @@ class Attempts:
         self.begun: Counter[int] = Counter()
 
     @ray.method
-    def begin(self, task: int) -> bool:
-        """Whether the task may be tried once more."""
+    def begin(self, task: int) -> int:
+        """The number of this attempt at the task, from 1; 0 where it may not be tried once more."""
         self.begun[task] += 1
-        return self.begun[task] <= self.most
+        return self.begun[task] if self.begun[task] <= self.most else 0
 
     @ray.method
     def end(self, task: int) -> None:
@@ -112,19 +114,21 @@ class Worker:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, bytes]:
         # Ray itself would try a task for ever, one worker after another.
-        may = ray.get(self.attempts.begin.remote(row["task"]))
-        outcomes = list(self._outcomes(pickle.loads(row["jobs"]))) if may else []
+        attempt = ray.get(self.attempts.begin.remote(row["task"]))
+        again = row["again"] or attempt > 1
+        outcomes = list(self._outcomes(pickle.loads(row["jobs"]), again)) if attempt else []
         ray.get(self.attempts.end.remote(row["task"]))
         return {"outcomes": ray.cloudpickle.dumps(outcomes)}
 
-    def _outcomes(self, jobs: list[Job]) -> Iterator[tuple[Job, object] | Exception]:
+    def _outcomes(self, jobs: list[Job], again: bool = False) -> Iterator[tuple[Job, Job, object] | Exception]:
         try:
             if self.editor is None:
                 from faceedit.editing.editor import FaceEditor
 
                 self.editor = FaceEditor.from_pretrained(*self.options)
             for job in jobs:  # one at a time, as there is a worker for each core
-                yield from batch.run([job], partial(self.work, self.editor))
+                for made, outcome in batch.run([job], partial(self.work, self.editor), again):
+                    yield job, made, outcome
         except Exception as error:  # holds for all photos, and ends the run as it does on one machine
             yield error
 
@@ -146,9 +150,14 @@ def _outcomes(
     work: Callable[["FaceEditor", "Photo"], tuple["Photo", Facts]],
     weights: str,
     device: str,
-) -> Iterator[tuple[Job, Facts | FaceEditError] | Exception]:
-    """What became of each job but those whose workers died; an error by itself holds for all."""
-    rows = [{"task": i, "jobs": pickle.dumps(jobs[i : i + size])} for i in range(0, len(jobs), size)]
+    again: bool,
+) -> Iterator[tuple[Job, Job, Facts | FaceEditError] | Exception]:
+    """What became of each job but those whose workers died: (as it was given, as it was done, its facts).
+
+    An error by itself holds for all. again: the jobs were tried before.
+    """
+    tasks = range(0, len(jobs), size)
+    rows = [{"task": i, "again": again, "jobs": pickle.dumps(jobs[i : i + size])} for i in tasks]
     if not rows:
         return
     resources = ray.cluster_resources()

@@ -18,6 +18,17 @@ class UsageError(FaceEditError):
     exit_code = 2
 
 
+class ExistsError(UsageError):
+    """An output that is there already and was not to be replaced."""
+
+    def __init__(self, path: object):
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.path} exists: choose another name, or give --overwrite"
+
+
 class NoFaceError(FaceEditError):
     """No face, or not the asked one, was found in a photo."""
 

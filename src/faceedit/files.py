@@ -1,59 +1,147 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and removing what killed processes left behind.
+
+What is being written has a name of its own, such as `.a.jpg.faceedit-ab12cd34`, and is locked by its process. The
+system takes the lock away with the process: what has such a name and no lock belongs to nobody.
+"""
 
 import contextlib
 import os
+import re
+import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from faceedit.errors import UnreadableError
+from faceedit.errors import ExistsError, UnreadableError
+
+if sys.platform != "win32":
+    import fcntl
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
 # It can only be read by setting it, for the whole process: once, before there are threads.
 UMASK = os.umask(0)
 os.umask(UMASK)
-RANDOM = 8  # characters that tempfile puts behind the prefix
+TEMPORARY = re.compile(r"\..+\.faceedit-[a-z0-9_]{8}")  # the end is tempfile's
 
 
-def write_atomically(path: str | Path, data: bytes | Callable[[IO[bytes]], None], durable: bool = False) -> None:
-    """Put `data` at `path`, replacing what was there, so that a reader sees the old file or the new one, never a part.
+def write_atomically(
+    path: str | Path, data: bytes | Callable[[IO[bytes]], None], durable: bool = False, overwrite: bool = True
+) -> None:
+    """Put `data` at `path`, so that a reader sees the old file or the new one, never a part.
 
     data: the bytes, or a function that writes them to an open file. durable: wait until the disk has it, so that a
-    power cut cannot leave an empty file either. Raises UnreadableError when the file cannot be written.
+    power cut cannot leave an empty file either. overwrite: replace what is there. Raises ExistsError where something
+    is and may not be replaced, whenever it came, and UnreadableError when the file cannot be written.
     """
     path = Path(path)
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_prefix(path), delete=False) as file:
-            temporary = file.name
+        with _temporary_file(path) as file:
             if callable(data):
                 data(file)
             else:
                 file.write(data)
+            file.flush()
             if durable:
-                file.flush()
                 os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~UMASK)  # a temporary file is private; an output is an ordinary file
-        os.replace(temporary, path)
+            os.chmod(file.name, 0o666 & ~UMASK)  # a temporary file is private; an output is an ordinary file
+            if sys.platform == "win32":  # where an open file cannot be moved
+                file.close()
+            _place(file.name, path, overwrite)
     except OSError as error:
         raise UnreadableError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
 
 
-def remove_leftovers(paths: Iterable[Path]) -> None:
-    """Remove what processes left behind that were killed while they wrote these files; none may be at it now."""
-    paths = list(paths)
-    starts = {str(path.parent / _prefix(path)) for path in paths}
-    for folder in {path.parent for path in paths}:
+@contextlib.contextmanager
+def temporary_folder(name: str, parent: Path | None = None) -> Iterator[Path]:
+    """A private folder, in `parent` or where the system keeps such, that is removed at the end with what is in it.
+
+    What processes that were killed left there of theirs is removed first.
+    """
+    parent = parent or Path(tempfile.gettempdir())
+    remove_leftovers([parent])
+    with tempfile.TemporaryDirectory(dir=parent, prefix=_prefix(name), ignore_cleanup_errors=True) as folder:
+        handle = None if sys.platform == "win32" else os.open(folder, os.O_RDONLY)
+        try:
+            if handle is not None:
+                _lock(handle)
+            yield Path(folder)
+        finally:
+            if handle is not None:
+                os.close(handle)
+
+
+def remove_leftovers(folders: Iterable[Path]) -> None:
+    """Remove from these folders what processes left behind that were killed while they wrote there."""
+    for folder in set(folders):
+        names = []
         with contextlib.suppress(OSError):
-            for name in os.listdir(folder):
-                if str(folder / name)[:-RANDOM] in starts:
-                    (folder / name).unlink(missing_ok=True)
+            names = [name for name in os.listdir(folder) if TEMPORARY.fullmatch(name)]
+        for name in names:
+            with contextlib.suppress(OSError):  # it is somebody's, or gone
+                _remove_unowned(folder / name)
 
 
-def _prefix(path: Path) -> str:
-    return f".{path.name[:40]}."
+def _remove_unowned(path: Path) -> None:
+    """Raises OSError where its process is alive, or it is another user's."""
+    if sys.platform == "win32":  # where what is open cannot be removed
+        path.unlink()
+        return
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if os.fstat(handle).st_uid != os.geteuid():
+            return
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _temporary_file(path: Path) -> Iterator[IO[bytes]]:
+    """An open, locked file beside `path`, removed at the end if it is still there."""
+    while True:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_prefix(path.name), delete=False) as file:
+            try:
+                _lock(file.fileno())
+                if os.fstat(file.fileno()).st_nlink:  # else it was taken for a leftover before it was locked
+                    yield file
+                    return
+            finally:
+                with contextlib.suppress(OSError):
+                    os.unlink(file.name)
+
+
+def _lock(handle: int) -> None:
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):  # some file systems have no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def _place(temporary: str, path: Path, overwrite: bool) -> None:
+    """Give a file its name, in one step that another process cannot come into."""
+    if overwrite:
+        os.replace(temporary, path)
+        return
+    try:
+        os.link(temporary, path)
+    except FileExistsError as error:
+        raise ExistsError(path) from error
+    except OSError:  # a file system without links: claim the name first
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError as error:
+            raise ExistsError(path) from error
+        try:
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(path)
+            raise
+
+
+def _prefix(name: str) -> str:
+    return f".{name[:40]}.faceedit-"

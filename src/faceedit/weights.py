@@ -108,13 +108,15 @@ def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(
     return Weights(kind, model, support, path, digest, header.get("training", {}))
 
 
-def save_weights(path: str | Path, model: Model, support: Support, training: dict[str, object]) -> None:
+def save_weights(
+    path: str | Path, model: Model, support: Support, training: dict[str, object], overwrite: bool = True
+) -> None:
     """Write a model as published weights: float16 tensors, its configuration and training facts in the header."""
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
     tensors = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
     tensors[SUPPORT_TENSOR] = torch.from_numpy(support.counts.astype(np.int32))
     header = {"kind": kind_of(model.config), "config": asdict(model.config), "training": training}
-    write_atomically(path, save(tensors, {HEADER_KEY: json.dumps(header)}))
+    write_atomically(path, save(tensors, {HEADER_KEY: json.dumps(header)}), overwrite=overwrite)
 
 
 def shapes(state: dict[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:

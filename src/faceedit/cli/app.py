@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from faceedit import __version__
-from faceedit.errors import UsageError
+from faceedit.errors import ExistsError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -58,7 +58,7 @@ def _options(
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists: choose another name, or give --overwrite")
+        raise ExistsError(path)
 
 
 def box_text(box: Iterable[float]) -> str:

@@ -275,7 +275,7 @@ def animate(
         like = declared(source.without_metadata(), DRAWN if crop else COMPOSITE, editor.weights, f"path {path}")
         with progress_bar("frames") as progress:
             frames = progress.track(edits(source.pixels, encoded, targets), len(targets), description="animating")
-            write_animation(output, frames, fps, loop, like)
+            write_animation(output, frames, fps, loop, like, overwrite)
     print(output)
 
 
@@ -365,7 +365,7 @@ def _edit_video(
             edited_frames(editor, video, track, request), len(track.strength), description="editing"
         )
         xmp = declaration(COMPOSITE, editor.weights, f"one face: {way}")
-        if not write_video(output, frames, video.fps, xmp, path, metadata):
+        if not write_video(output, frames, video.fps, xmp, path, metadata, overwrite):
             say("there is no ffmpeg on the PATH: the sound is left out")
     print(output)
 
@@ -412,7 +412,7 @@ def _process(
                 if len(jobs) == 1:
                     raise outcome
                 failed.append(job.photo)
-            _tell(job, outcome, as_json, results)
+            _tell(job, {"skipped": "its output is there"} if job.done else outcome, as_json, results)
             progress.advance(task)
     if failed:
         raise BatchError(f"{len(failed)} of {len(jobs)} photos failed: {', '.join(map(str, failed))}")
@@ -452,6 +452,8 @@ def _process_standard(
     if output is not None:
         format_of(output)
         refuse_existing(output, naming["overwrite"])
+    if (output is None and sys.stdout is None) or (photos[0] == STANDARD and sys.stdin is None):
+        raise UsageError("- stands for a standard stream that is closed")
     source = read_photo(sys.stdin.buffer.read() if photos[0] == STANDARD else Path(photos[0]))
     from faceedit.editing.editor import FaceEditor
 
@@ -459,10 +461,15 @@ def _process_standard(
     for line in map(_face_line, facts["faces"]):
         say(line)
     if output is not None:
-        write_photo(output, result)
+        write_photo(output, result, naming["overwrite"])
         print(output)
     else:
-        sys.stdout.buffer.write(encode_photo(result, WRITE_FORMATS.get(naming["suffix"] or "", source.format)))
+        data = encode_photo(result, WRITE_FORMATS.get(naming["suffix"] or "", source.format))
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            raise UnreadableError(f"standard output: {error.strerror or error}") from error
 
 
 def _tell(job: "Job", outcome: Outcome | FaceEditError, as_json: bool, results: TextIO | None = None) -> None:

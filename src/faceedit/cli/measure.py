@@ -86,7 +86,7 @@ def estimate(
         from faceedit.media.sheet import estimates_sheet
 
         points = [(e.face.box, e.affect.valence, e.affect.arousal) for e in estimates]
-        write_photo(plot, Photo(estimates_sheet(image, points)))
+        write_photo(plot, Photo(estimates_sheet(image, points)), overwrite)
     if failed:
         raise BatchError(f"{len(failed)} of {len(paths)} photos failed: {', '.join(map(str, failed))}")
 
@@ -148,11 +148,11 @@ def evaluate(
     report = {"editor": weights if editor == "weights" else editor, "seed": seed, **figures}
     _print_figures(report, figures["groups"])
     if output is not None:
-        write_atomically(output, (json.dumps(report, indent=1) + "\n").encode())
+        write_atomically(output, (json.dumps(report, indent=1) + "\n").encode(), overwrite=overwrite)
     if sheet is not None:
         targets = affect_grid(grid_axis())
         supported = np.array([support.covers(*target) for target in targets.tolist()])
-        write_photo(sheet, Photo(library.worst_median_best(subjects, targets, supported)))
+        write_photo(sheet, Photo(library.worst_median_best(subjects, targets, supported)), overwrite)
 
 
 def _as_json(number: int, estimate: "FaceEstimate") -> dict[str, object]:

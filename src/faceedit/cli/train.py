@@ -173,7 +173,7 @@ def export(
     refuse_existing(output, overwrite)
     from faceedit.training.checkpoint import export_weights
 
-    export_weights(run, output)
+    export_weights(run, output, overwrite)
     print(output)
 
 
@@ -200,7 +200,7 @@ def fetch(
 
     path = fetch_from_hub(reference, sha256)
     if output is not None:
-        write_atomically(output, path.read_bytes())
+        write_atomically(output, path.read_bytes(), overwrite=overwrite)
         path = output
     print(path)
 

@@ -1,17 +1,16 @@
 """Writing the frames of an animation as GIF, WebP, MP4 or a folder of PNG."""
 
+import errno
 import io
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from faceedit.errors import UnreadableError, UsageError
-from faceedit.files import write_atomically
+from faceedit.errors import ExistsError, UnreadableError, UsageError
+from faceedit.files import UMASK, temporary_folder, write_atomically
 from faceedit.media.image import Photo, encode_photo
 from faceedit.media.provenance import embedded
 from faceedit.media.video import write_video
@@ -30,25 +29,32 @@ def check_output(path: Path, fps: float) -> None:
 
 
 def write_animation(
-    path: Path, frames: Iterable[np.ndarray], fps: float, loop: bool, like: Photo | None = None
+    path: Path,
+    frames: Iterable[np.ndarray],
+    fps: float,
+    loop: bool,
+    like: Photo | None = None,
+    overwrite: bool = True,
 ) -> None:
     """Write frames (H, W, 3) uint8 as .gif, .webp or .mp4 by the name, or as PNG files in a folder; whole or not.
 
     loop: GIF and WebP repeat for ever. like: a photo whose XMP the files carry, and whose colour profile WebP and PNG
-    do, which alone have a place for one. Raises UsageError, UnreadableError.
+    do, which alone have a place for one. overwrite: replace a file; a folder never is. Raises UsageError, ExistsError,
+    UnreadableError.
     """
     check_output(path, fps)
     like = like or Photo(np.zeros((1, 1, 3), np.uint8))
     suffix = path.suffix.lower()
     if suffix == ".mp4":
-        write_video(path, frames, fps, like.xmp)
+        write_video(path, frames, fps, like.xmp, overwrite=overwrite)
     elif suffix:
-        _write_pictures(path, iter(frames), fps, loop, like)
+        write_atomically(path, _encoded(path, iter(frames), fps, loop, like), overwrite=overwrite)
     else:
         _write_folder(path, frames, like)
 
 
-def _write_pictures(path: Path, frames: Iterator[np.ndarray], fps: float, loop: bool, like: Photo) -> None:
+def _encoded(path: Path, frames: Iterator[np.ndarray], fps: float, loop: bool, like: Photo) -> bytes:
+    """The bytes of a GIF or WebP."""
     first = Image.fromarray(next(frames))
     options = {"save_all": True, "append_images": map(Image.fromarray, frames), "duration": round(1000 / fps)}
     if path.suffix.lower() == ".webp":
@@ -62,22 +68,22 @@ def _write_pictures(path: Path, frames: Iterator[np.ndarray], fps: float, loop: 
     except (OSError, ValueError) as error:
         raise UnreadableError(f"cannot write {path}: {error}") from error
     data = buffer.getvalue()
-    write_atomically(path, embedded(data, like.xmp) if like.xmp and path.suffix.lower() == ".gif" else data)
+    return embedded(data, like.xmp) if like.xmp and path.suffix.lower() == ".gif" else data
 
 
 def _write_folder(path: Path, frames: Iterable[np.ndarray], like: Photo) -> None:
     if path.exists():
-        raise UsageError(f"{path} exists: choose another folder")
+        raise ExistsError(path)
     try:
-        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        with temporary_folder(path.name, path.parent) as folder:
+            for number, frame in enumerate(frames, 1):
+                picture = Photo(frame, icc=like.colour_profile, xmp=like.xmp)
+                (folder / f"{number:04d}.png").write_bytes(encode_photo(picture, "PNG"))
+            os.chmod(folder, 0o777 & ~UMASK)
+            os.rename(folder, path)
+    except FileExistsError as error:  # by now
+        raise ExistsError(path) from error
     except OSError as error:
-        raise UnreadableError(f"cannot write into {path.parent}: {error.strerror}") from error
-    try:
-        for number, frame in enumerate(frames, 1):
-            picture = Photo(frame, icc=like.colour_profile, xmp=like.xmp)
-            (folder / f"{number:04d}.png").write_bytes(encode_photo(picture, "PNG"))
-        os.chmod(folder, 0o755)
-        os.replace(folder, path)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        if error.errno in (errno.ENOTEMPTY, errno.ENOTDIR):
+            raise ExistsError(path) from error
+        raise UnreadableError(f"cannot write {path}: {error.strerror}") from error

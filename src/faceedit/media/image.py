@@ -135,12 +135,13 @@ def read_photo(source: str | Path | bytes) -> Photo:
         raise UnreadableError(f"cannot read {name}: {reason}") from error
 
 
-def write_photo(path: str | Path, photo: Photo) -> None:
+def write_photo(path: str | Path, photo: Photo, overwrite: bool = True) -> None:
     """Write a photo, whole or not at all, in the format that the name of `path` says.
 
-    Raises UsageError for an unknown ending, UnreadableError when it cannot be written.
+    Raises UsageError for an unknown ending, ExistsError for a file that is there and not to be overwritten,
+    UnreadableError when it cannot be written.
     """
-    write_atomically(path, encode_photo(photo, format_of(path)))
+    write_atomically(path, encode_photo(photo, format_of(path)), overwrite=overwrite)
 
 
 def format_of(path: str | Path) -> str:

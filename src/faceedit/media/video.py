@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from faceedit.errors import UnreadableError
-from faceedit.files import write_atomically
+from faceedit.files import temporary_folder, write_atomically
 from faceedit.media.provenance import embedded
 
 
@@ -62,22 +62,23 @@ def write_video(
     xmp: bytes | None = None,
     source: Path | None = None,
     metadata: bool = True,
+    overwrite: bool = True,
 ) -> bool:
     """Write frames as MP4, whole or not at all; an odd last row or column is left out, as codecs halve the colours.
 
     With ffmpeg on the PATH it is H.264, with the sound of the video `source`, and its metadata if asked; else it is
     MPEG-4 by OpenCV, which has neither. xmp: a packet to embed. Returns whether there was an ffmpeg. Raises
-    UnreadableError.
+    UnreadableError, and ExistsError for a file that is there and not to be overwritten.
     """
     ffmpeg = shutil.which("ffmpeg")
-    with tempfile.TemporaryDirectory() as folder:
-        part = Path(folder) / "video.mp4"
+    with temporary_folder("film") as folder:
+        part = folder / "video.mp4"
         if ffmpeg:
             _encode_by_ffmpeg(_ffmpeg_command(ffmpeg, part, fps, source, metadata), frames)
         else:
             _encode_by_opencv(part, frames, fps)
         data = part.read_bytes()
-        write_atomically(path, embedded(data, xmp) if xmp else data)
+        write_atomically(path, embedded(data, xmp) if xmp else data, overwrite=overwrite)
     return ffmpeg is not None
 
 
@@ -91,9 +92,16 @@ def _encode_by_opencv(path: Path, frames: Iterable[np.ndarray], fps: float) -> N
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, first.shape[1::-1])
     if not writer.isOpened():
         raise UnreadableError("this OpenCV has no MPEG-4 encoder: install ffmpeg")
+    count = 0
     for frame in chain([first], even):
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        count += 1
     writer.release()
+    capture = cv2.VideoCapture(str(path))  # OpenCV does not say when the disk is full
+    written = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    capture.release()
+    if written != count:
+        raise UnreadableError(f"cannot write the video: {written} of {count} frames arrived in {path.parent}")
 
 
 def _encode_by_ffmpeg(command: list[str], frames: Iterable[np.ndarray]) -> None:
