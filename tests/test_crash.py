@@ -20,6 +20,7 @@ from faceedit.config import CaaeTraining
 from faceedit.data import prepare
 from faceedit.editing.editor import FaceEditor
 from faceedit.errors import FaceEditError, MemoryExhaustedError, UsageError, WeightsError
+from faceedit.files import temporary_folder
 from faceedit.training.checkpoint import EARLIER_FILE, STATE_FILE, has_state, load_state, locked, save_state
 from faceedit.training.loop import train
 from tests.conftest import TINY, FakeDetector, draw_face, face_at
@@ -236,7 +237,13 @@ def test_interrupted_and_killed_a_command_goes_on_to_the_same_files(command, tmp
         return len(list(out.rglob("[0-9]*.*")))
 
     # Ctrl-C reaches every process of a terminal's job; what kills for want of memory picks one.
-    for count, number, end, code in ((1, signal.SIGINT, os.killpg, 130), (8, signal.SIGKILL, os.kill, -9)):
+    ends = (
+        (1, signal.SIGINT, os.killpg, 130),
+        (4, signal.SIGTERM, os.kill, 130),  # docker stop
+        (7, signal.SIGHUP, os.killpg, 130),  # a terminal that is closed
+        (10, signal.SIGKILL, os.kill, -9),
+    )
+    for count, number, end, code in ends:
         child = start(command(out), log)
         wait_until(lambda count=count, child=child: made() >= count or not child.is_alive(), "nothing was made")
         end(child.pid, number)
@@ -248,7 +255,7 @@ def test_interrupted_and_killed_a_command_goes_on_to_the_same_files(command, tmp
     child = start(command(out), log)
     child.join()
     assert child.exitcode == 0
-    assert {name: data for name, data in files(out).items() if Path(name).name[0] != "."} == files(whole)
+    assert files(out) == files(whole)
     assert "Traceback" not in log.read_text()
 
 
@@ -259,7 +266,8 @@ def test_a_worker_that_is_killed_is_one_sentence(photos, tmp_path, monkeypatch):
         prepare.prepare(photos, tmp_path / "out", 32, 2)
 
 
-def test_ctrl_c_ends_the_page_and_takes_along_what_was_sent(tmp_path, tiny_editor, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_the_page_takes_along_what_was_sent_however_it_ends(tmp_path, tiny_editor, monkeypatch, number):
     pytest.importorskip("gradio", reason="the page needs Gradio: faceedit[web]")
     import httpx
 
@@ -272,9 +280,12 @@ def test_ctrl_c_ends_the_page_and_takes_along_what_was_sent(tmp_path, tiny_edito
     address = log.read_text().split()[4].rstrip(";")
     sent = httpx.post(f"{address}gradio_api/upload", files={"files": ("a.png", b"private")}).json()
     assert Path(sent[0]).read_bytes() == b"private"
-    os.killpg(child.pid, signal.SIGINT)
+    os.killpg(child.pid, number)
     child.join()
-    assert child.exitcode == 130
+    assert child.exitcode == (-9 if number == signal.SIGKILL else 130)
+    if number == signal.SIGKILL:  # the next one does
+        with temporary_folder("web"):
+            assert len(list((tmp_path / "tmp").iterdir())) == 1
     assert not Path(sent[0]).exists()
     assert not list((tmp_path / "tmp").iterdir())
     assert "Traceback" not in log.read_text()

@@ -3,7 +3,11 @@
 Results go to stdout, everything for a person to watch to stderr. Heavy imports happen inside the commands.
 """
 
+import io
+import os
+import signal
 import sys
+from types import FrameType
 
 from faceedit.cli import edit, measure, train, web  # noqa: F401 - each adds its commands
 from faceedit.cli.app import app, say_error
@@ -12,19 +16,50 @@ from faceedit.errors import FaceEditError, MemoryExhaustedError, UnreadableError
 
 def main() -> None:
     """Run the command line; errors meant for a user become one line on stderr and their exit code."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has but one of them
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _interrupt)
+    if sys.stdout is not None and isinstance(sys.stdout.buffer, io.RawIOBase):
+        # Unbuffered, as by python -u: what a full disk does not take would be lost without a word.
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(sys.stdout.buffer), sys.stdout.encoding, line_buffering=True)
     for stream in (sys.stdout, sys.stderr):  # names of files may be no UTF-8
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="surrogateescape")
     try:
-        app(prog_name="faceedit")
+        try:
+            app(prog_name="faceedit")
+        finally:
+            _flush()
     except FaceEditError as error:
         _fail(error)
     except Exception as error:
         if is_out_of_memory(error):
             _fail(MemoryExhaustedError("there is not enough memory for this: try --device cpu, or a smaller batch"))
         if isinstance(error, OSError):
-            _fail(UnreadableError(f"{error.filename or 'a file'}: {error.strerror or error}"))
+            where = f"{error.filename}: " if error.filename else "reading or writing failed: "
+            _fail(UnreadableError(f"{where}{error.strerror or error}"))
         raise
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End as with Ctrl-C, so that what is unfinished is removed; once is enough."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _flush() -> None:
+    """Write out what is printed. Raises UnreadableError where that fails, which Python itself would do too late."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it would be tried again at the end
+        if not isinstance(error, BrokenPipeError):
+            raise UnreadableError(f"standard output: {error.strerror or error}") from error
+        sys.exit(1)
 
 
 def _fail(error: FaceEditError) -> None:

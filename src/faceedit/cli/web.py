@@ -1,9 +1,7 @@
 """The command that serves the page."""
 
 import os
-import tempfile
 import threading
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +9,7 @@ import typer
 from faceedit.cli.app import Device, Weights, app, say
 from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.errors import UsageError
+from faceedit.files import temporary_folder
 
 
 @app.command()
@@ -24,8 +23,8 @@ def web(
     weights: Weights = DEFAULT_WEIGHTS,
 ) -> None:
     """Serve a page on which to edit photos by a click on the circumplex; needs `faceedit[web]`."""
-    with tempfile.TemporaryDirectory(prefix="faceedit-web-") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder  # or what Gradio keeps there would stay when the page ends
+    with temporary_folder("web") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)  # or what Gradio keeps there would stay when the page ends
         try:
             from faceedit.web.page import launch
         except ImportError as error:
@@ -34,7 +33,7 @@ def web(
             raise UsageError("the page needs Gradio: install faceedit[web]") from error
         from faceedit.editing.editor import FaceEditor
 
-        blocks = launch(FaceEditor.from_pretrained(weights, device), Path(folder), host, port, not no_browser)
+        blocks = launch(FaceEditor.from_pretrained(weights, device), folder, host, port, not no_browser)
         say(f"the page is at {blocks.local_url}; Ctrl-C ends it")
         try:
             threading.Event().wait()

@@ -18,7 +18,7 @@ from faceedit.data.labels import TRAIN, VALIDATION, VALIDATION_SHARE, Label, pho
 from faceedit.errors import FaceEditError, MemoryExhaustedError, UsageError, unexpected
 from faceedit.faces.alignment import alignment, crop_face
 from faceedit.faces.detector import FaceDetector
-from faceedit.files import write_atomically
+from faceedit.files import remove_leftovers, write_atomically
 from faceedit.media.image import Photo, encode_photo, read_photo
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _in_processes(
     stop = context.Event()
     pool = ProcessPoolExecutor(min(workers, len(chunks)), context, _start_worker, (size, stop))
     try:
-        with _without_interrupts():  # as the workers inherit: Ctrl-C is for this process, which ends them
+        with _without_interrupts():  # as the workers inherit: they are for this process, which ends them
             results = pool.map(_cut_chunk, chunks)
         yield from results
     except BrokenProcessPool as error:
@@ -156,6 +156,7 @@ def _in_processes(
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
+        remove_leftovers(target.parent for _, target in pending)
 
 
 @contextlib.contextmanager
@@ -164,17 +165,20 @@ def _without_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _start_worker(size: int, stop: "Event") -> None:
     global _detector, _size, _stop
     import torch
 
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked worker would have its parent's
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     _detector, _size, _stop = FaceDetector(), size, stop

@@ -17,7 +17,7 @@ from torch import nn
 from faceedit.circumplex import Support
 from faceedit.config import NetworkConfig, TrainConfig, configs_from_json
 from faceedit.errors import UnreadableError, UsageError, WeightsError
-from faceedit.files import write_atomically
+from faceedit.files import remove_leftovers, write_atomically
 from faceedit.weights import build, check_shapes, save_weights, shapes
 
 STATE_FILE, EARLIER_FILE, LOCK_FILE = "state.pt", "state-earlier.pt", "run.lock"
@@ -49,6 +49,7 @@ def locked(run: Path) -> Iterator[None]:
     except Timeout as error:
         raise UsageError(f"another training run is at work in {run}: choose another folder") from error
     try:
+        remove_leftovers([run])
         yield
     finally:
         lock.release()
@@ -135,7 +136,7 @@ def check_networks(
         raise WeightsError(f"the state in {run} was not made by this version: {error}") from error
 
 
-def export_weights(run: str | Path, path: str | Path) -> None:
+def export_weights(run: str | Path, path: str | Path, overwrite: bool = True) -> None:
     """Write the averaged (EMA) network of a run as published weights. Raises WeightsError."""
     state = load_state(Path(run))
     network, training = configs_of(Path(run), state)
@@ -151,4 +152,4 @@ def export_weights(run: str | Path, path: str | Path) -> None:
         "images": state["step"] * training.batch,
         "minutes": round(state["seconds"] / 60, 1),
     }
-    save_weights(path, model, Support(state["support"].numpy()), facts)
+    save_weights(path, model, Support(state["support"].numpy()), facts, overwrite)
