@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from faceedit import __version__
-from faceedit.media.provenance import COMPOSITE, DRAWN
+from faceedit.media.image import Photo, write_photo
+from faceedit.media.provenance import COMPOSITE, DRAWN, Provenance, to_xmp
 from faceedit.media.video import open_video, write_video
 from tests.conftest import ASTRONAUT
 
@@ -326,3 +327,14 @@ def test_info_names_the_devices_that_torch_sees(run):
     from faceedit.device import available_devices
 
     assert f"devices: {', '.join(available_devices())}\n" in run("info")[1]
+
+
+def test_info_prints_nothing_that_commands_a_terminal_or_forges_a_line(run, tmp_path):
+    edits = "a\nweights: forged\x1b[2J\x9b\u2028\u202eb"
+    packet = to_xmp(Provenance(COMPOSITE, "w", "ab" * 32, edits.replace("\x1b", "").replace("\x9b", "")))
+    write_photo(tmp_path / "a.png", Photo(np.zeros((8, 8, 3), np.uint8), xmp=packet))
+    code, out, _ = run("info", tmp_path / "a.png")
+    assert code == 0
+    assert len(out.splitlines()) == 5
+    assert out.replace("\n", "").isprintable()
+    assert "forged" in out

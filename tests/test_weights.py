@@ -109,3 +109,11 @@ def test_loading_weights_does_not_import_the_compiler_of_torch():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "torch" in loaded
     assert not {"torch._dynamo", "sympy"} & set(loaded)
+
+
+def test_a_large_file_that_is_no_weights_is_not_read_whole(tmp_path):
+    path = tmp_path / "large.safetensors"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # sparse: nobody has the memory for it
+    with pytest.raises(WeightsError):
+        load_weights(str(path))

@@ -4,7 +4,7 @@ huggingface-hub with its cache and its offline switch. Without torch, which take
 
 import re
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 
 from faceedit.errors import UnreadableError, UsageError, WeightsError
@@ -58,7 +58,7 @@ def find_weights(name: str) -> Path:
 def published() -> list[tuple[Path, str]]:
     """The published weights that are here, each with its SHA-256, hexadecimal."""
     paths = sorted(path for folder in FOLDERS for path in folder.glob("*.safetensors"))
-    return [(path, _sha256(path)) for path in paths]
+    return [(path, digest_of(path)) for path in paths]
 
 
 def fetch(text: str, digest: str | None = None) -> Path:
@@ -93,7 +93,7 @@ def fetch(text: str, digest: str | None = None) -> Path:
         raise WeightsError(f"fetching {text} failed: {_first_line(error)}") from error
     blob = path.resolve()
     wanted = digest.lower() if digest else blob.name  # the cache names a large file by its hash
-    if (digest or SHA256.fullmatch(blob.name)) and _sha256(blob) != wanted:
+    if (digest or SHA256.fullmatch(blob.name)) and digest_of(blob) != wanted:
         blob.unlink(missing_ok=True)
         path.unlink(missing_ok=True)
         raise WeightsError(f"what came for {text} has another SHA-256 than {wanted}: it was removed from the cache")
@@ -128,9 +128,7 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0] or type(error).__name__
 
 
-def _sha256(path: Path) -> str:
-    digest = sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from faceedit.circumplex import Support
 from faceedit.config import KINDS, CaaeConfig, EstimatorConfig, NetworkConfig, WarpConfig, kind_of, network_config
 from faceedit.errors import WeightsError
 from faceedit.files import write_atomically
-from faceedit.hub import find_weights
+from faceedit.hub import digest_of, find_weights
 from faceedit.models.caae import Caae
 from faceedit.models.editor import WarpEditor
 from faceedit.models.estimator import Estimator
@@ -78,7 +77,6 @@ def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(
     """
     path = find_weights(name)
     try:
-        digest = sha256(path.read_bytes()).hexdigest()
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})[HEADER_KEY])
             kind = header["kind"]
@@ -90,6 +88,7 @@ def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(
             wanted = shapes(model.state_dict()) | {SUPPORT_TENSOR: tuple(Support.SHAPE)}
             check_shapes(path, wanted, {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()})  # noqa: SIM118
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        digest = digest_of(path)
         support = Support(state.pop(SUPPORT_TENSOR).numpy())
         state = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
         model.load_state_dict(state, strict=True, assign=True)

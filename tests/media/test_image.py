@@ -174,3 +174,22 @@ def test_an_output_is_written_whole_or_not_at_all(tmp_path, pixels):
 def _saved(path, pixels):
     Image.fromarray(pixels).save(path)
     return path
+
+
+@pytest.mark.parametrize("icc", [b"junk", b"", ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()])
+def test_a_cmyk_photo_is_worth_more_than_its_profile(pixels, icc, caplog):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).convert("CMYK").save(buffer, "JPEG", icc_profile=icc)
+    photo = read_photo(buffer.getvalue())
+    assert np.abs(photo.pixels.astype(int) - pixels).mean() < 8
+    assert photo.icc is None
+    assert ("cannot be used" in caplog.text) == bool(icc)
+
+
+def test_far_too_many_pixels_are_refused_in_the_same_words():
+    data = io.BytesIO()
+    Image.new("1", (8, 8)).save(data, "BMP")
+    header = bytearray(data.getvalue())
+    header[18:26] = (30_000).to_bytes(4, "little") * 2
+    with pytest.raises(UnreadableError, match="more than the 150 megapixels that are read"):
+        read_photo(bytes(header))

@@ -90,7 +90,15 @@ def progress_bar(unit: str, disable: bool = False) -> "Progress":
 
 def say(line: str) -> None:
     """One line for a person to read, on stderr."""
-    console.print(line, markup=False, soft_wrap=True)
+    console.print(printable(line), markup=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """The text as one line, in which a file can neither forge further lines nor command the terminal."""
+    return "".join(
+        character if character.isprintable() or "\udc80" <= character <= "\udcff" else repr(character)[1:-1]
+        for character in text
+    )
 
 
 def say_error(error: Exception) -> None:

@@ -21,6 +21,7 @@ from faceedit.cli.app import (
     Weights,
     app,
     box_text,
+    printable,
     progress_bar,
     refuse_existing,
     say,
@@ -295,7 +296,7 @@ def info(
             print(f"{file} does not say that faceedit made or edited it")
             return
         for name, value in vars(found).items():
-            print(f"{name.replace('_', ' ')}: {value}")
+            print(f"{name.replace('_', ' ')}: {printable(value)}")
         return
     from importlib.metadata import version
 

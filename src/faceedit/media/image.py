@@ -130,6 +130,8 @@ def read_photo(source: str | Path | bytes) -> Photo:
         raise
     except FileNotFoundError as error:
         raise UnreadableError(f"there is no file {name}") from error
+    except Image.DecompressionBombError as error:  # Pillow's own limit, beyond ours
+        raise UnreadableError(f"{name} has more than the {MAX_PIXELS // 1_000_000} megapixels that are read") from error
     except Exception as error:  # the decoders raise whatever they meet; to the user it is one thing
         reason = "it is not a photo in a format that is read" if "cannot identify" in str(error) else _sentence(error)
         raise UnreadableError(f"cannot read {name}: {reason}") from error
@@ -331,11 +333,14 @@ def _tiff_tags(photo: Photo) -> Image.Exif:
 
 
 def _from_cmyk(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """To sRGB through the file's own profile; without one, Pillow's plain inversion."""
-    if not icc:
-        return image.convert("RGB")
-    profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-    return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), image.mode, "RGB").apply(image)
+    """To sRGB through the file's own profile; without one that is for CMYK, Pillow's plain inversion."""
+    if icc:
+        try:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), image.mode, "RGB").apply(image)
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            logger.warning("the photo's colour profile cannot be used: its colours are converted without it")
+    return image.convert("RGB")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
