@@ -1,0 +1,199 @@
+"""Damaged photos through all that reads and writes them: python tests/fuzz/photos.py COUNT [SEED] [PROCESSES]
+
+Each is read; what can be read is marked as edited, written in its own format and in another one, and read again. It
+prints what escaped, what took longer than SLOW seconds, and what could not be read back, and ends with 1 if there was
+any. A finding's bytes go to the folder `fuzz-findings`; tests/test_hostile.py runs a share of this.
+"""
+
+import hashlib
+import io
+import logging
+import random
+import sys
+import time
+import traceback
+import warnings
+from collections import Counter
+from multiprocessing import Pool
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
+
+from faceedit.errors import UnreadableError
+from faceedit.media.image import READ_FORMATS, Photo, encode_photo, read_photo
+from faceedit.media.provenance import COMPOSITE, MOST_XMP, Provenance, from_xmp, to_xmp
+
+SLOW = 2.0
+FINDINGS = Path("fuzz-findings")
+EDIT = Provenance(COMPOSITE, "weights", "ab" * 32, "a face")
+XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>"""
+TAGS = (
+    254,
+    256,
+    257,
+    258,
+    262,
+    270,
+    271,
+    274,
+    277,
+    282,
+    296,
+    330,
+    700,
+    33723,
+    34377,
+    34665,
+    34675,
+    34853,
+    36867,
+    40965,
+)
+PIECES = (
+    b"\0",
+    b"\xff",
+    b"\x7f\xff\xff\xff",
+    b"II*\0",
+    b"MM\0*",
+    b"II+\0",
+    b"Exif\0\0",
+    b"ICC_PROFILE\0",
+    b"<",
+    b" " * 99,
+)
+
+
+def seeds() -> list[bytes]:
+    """A small photo of each format and mode, with metadata of each kind."""
+    pixels = np.arange(24 * 16 * 3, dtype=np.uint8).reshape(24, 16, 3)
+    exif = Image.Exif()
+    exif[274], exif[271] = 6, "Maker"
+    exif.get_ifd(34665)[36867] = "2020:01:02 03:04:05"
+    exif.get_ifd(34853)[1] = "N"
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    made = []
+    for name in READ_FORMATS:
+        for photo in (Photo(pixels, exif=exif.tobytes(), xmp=XMP, icc=icc, dpi=(72, 72)), Photo(pixels, grey=True)):
+            made.append(encode_photo(photo, name))
+        made.append(encode_photo(Photo(pixels, alpha=pixels[..., 0].copy()), name))
+
+    def saved(image: Image.Image, name: str, **options: object) -> None:
+        buffer = io.BytesIO()
+        image.save(buffer, name, **options)
+        made.append(buffer.getvalue())
+
+    image = Image.fromarray(pixels)
+    for mode in ("CMYK", "P", "1", "I;16", "F"):
+        saved(image.convert("L").convert(mode) if mode in ("I;16", "F") else image.convert(mode), "TIFF")
+    saved(image.convert("CMYK"), "JPEG", icc_profile=icc)
+    saved(image, "TIFF", big_tiff=True, exif=exif)
+    saved(image, "JPEG", progressive=True, comment=b"hello")
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", XMP.decode(), zip=True)
+    saved(image.convert("P"), "PNG", pnginfo=text, transparency=3, exif=exif)
+    saved(image, "WEBP", save_all=True, append_images=[image.rotate(180)])
+    return made
+
+
+def tagged(dice: random.Random) -> bytes:
+    """A TIFF with tags of any type."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    values = {1: b"bytes", 2: "text", 3: (7, 8), 4: (99_999,), 5: (TiffImagePlugin.IFDRational(1, 0),), 7: b"II*\0\xff"}
+    for tag in dice.sample(TAGS[5:], dice.randint(1, 4)):
+        kind = dice.choice(list(values))
+        tags[tag], tags.tagtype[tag] = values[kind], kind
+    buffer = io.BytesIO()
+    try:
+        Image.new("RGB", (8, 8)).save(buffer, "TIFF", tiffinfo=tags, big_tiff=dice.random() < 0.3)
+    except Exception:
+        return b""
+    return buffer.getvalue()
+
+
+SEEDS = seeds()
+
+
+def damaged(dice: random.Random) -> bytes:
+    """The bytes of a photo with up to six places changed; of a TIFF, often its tags."""
+    data = bytearray(tagged(dice) if dice.random() < 0.15 else dice.choice(SEEDS))
+    for _ in range(dice.randint(0, 6)):
+        place = dice.randrange(len(data) or 1)
+        kind = dice.random()
+        if kind < 0.5:
+            data[place : place + 1] = bytes([dice.randrange(256)])
+        elif kind < 0.7:
+            piece = dice.choice(PIECES)
+            data[place : place + dice.choice([0, len(piece)])] = piece
+        elif kind < 0.8:
+            del data[place : place + dice.randrange(64)]
+        else:  # a tag, in either order of bytes
+            order = dice.choice(["little", "big"])
+            at = data.find(dice.choice(TAGS).to_bytes(2, order))
+            if at >= 0:
+                data[at + 2 : at + 4] = dice.randrange(14).to_bytes(2, order)
+    return bytes(data)
+
+
+def tried(number: int) -> str | None:
+    """What is wrong with how the photo of this number is treated, or None."""
+    warnings.simplefilter("ignore")  # Pillow's, about sloppy files
+    dice = random.Random(number)
+    data = damaged(dice)
+    start = time.process_time()
+    problem = None
+    try:
+        problem = _through(data, dice)
+    except Exception:
+        problem = traceback.format_exc(limit=-3)
+    if (seconds := time.process_time() - start) > SLOW:
+        problem = f"took {seconds:.1f} s"
+    if problem:
+        FINDINGS.mkdir(exist_ok=True)
+        (FINDINGS / hashlib.sha256(data).hexdigest()[:12]).write_bytes(data)
+    return problem and f"{number}: {problem}"
+
+
+def _through(data: bytes, dice: random.Random) -> str | None:
+    try:
+        photo = read_photo(data)
+    except UnreadableError:
+        return None
+    packet = to_xmp(EDIT, photo.xmp)
+    marked = Photo(**{**vars(photo), "xmp": packet if len(packet) <= MOST_XMP else to_xmp(EDIT)})
+    for name in {photo.format, dice.choice(READ_FORMATS)}:
+        try:
+            written = encode_photo(marked, name)
+        except UnreadableError:
+            return f"{name} cannot be written"
+        try:
+            again = read_photo(written)
+        except UnreadableError as error:
+            return f"{name} cannot be read back: {error}"
+        if again.pixels.shape != photo.pixels.shape:
+            return f"{name} has another size"
+        if name != "BMP" and from_xmp(again.xmp) != EDIT:
+            return f"{name} does not say that it was edited"
+    return None
+
+
+def fuzz(count: int, seed: int = 0, processes: int = 1) -> list[str]:
+    """The problems that damaged photos of these many numbers make."""
+    logging.getLogger("faceedit").setLevel(logging.ERROR)
+    numbers = range(seed, seed + count)
+    if processes == 1:
+        return [problem for problem in map(tried, numbers) if problem]
+    with Pool(processes) as pool:
+        return [problem for problem in pool.imap_unordered(tried, numbers, 200) if problem]
+
+
+if __name__ == "__main__":
+    arguments = [int(argument) for argument in sys.argv[1:]]
+    problems = fuzz(*arguments)
+    kinds = Counter(problem.strip().splitlines()[-1].partition(": ")[2] or problem for problem in problems)
+    for kind, count in kinds.most_common():
+        print(f"{count:6} {kind}")
+    print("\n".join(problems[:5]))
+    print(f"{arguments[0]} photos, {len(problems)} problems")
+    sys.exit(bool(problems))
