@@ -145,3 +145,19 @@ def resident() -> int:
     """Bytes of memory of this process, in which the page is served."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_names_that_the_page_is_not_served_under_are_refused(address):
+    for name, code in (
+        ("evil.example", 400),
+        ("evil.example:7860", 400),
+        ("", 400),
+        ("localhost:1", 200),
+        ("[::1]:9", 200),
+    ):
+        assert httpx.get(address, headers={"host": name}).status_code == code
+
+
+def test_no_run_is_remembered(address):
+    assert httpx.get(f"{address}gradio_api/runs").status_code == 404
+    assert httpx.get(f"{address}config").json()["run_history"] is False

@@ -199,3 +199,25 @@ def test_no_file_of_the_machine_is_served(address, photo, tmp_path):
             urllib.request.urlopen(f"{address}gradio_api/file={str(path).replace(' ', '%20')}")
         assert raised.value.code in (403, 404)
     assert json.loads(urllib.request.urlopen(f"{address}config").read())["version"]
+
+
+def test_photos_of_all_visitors_together_are_bounded(page, photo, monkeypatch):
+    monkeypatch.setattr("faceedit.web.page.MOST_HELD_MEGAPIXELS", 7)  # each has 3
+    first, second = page.open(str(photo))[0], page.open(str(photo))[0]
+    with pytest.raises(gr.Error, match="try again later"):
+        page.open(str(photo))
+    del first
+    assert page.open(str(photo))[0] is not None
+    monkeypatch.setattr("faceedit.web.page.MOST_MEGAPIXELS", 2)
+    with pytest.raises(gr.Error, match="3 megapixels"):
+        page.open(str(photo))
+    assert second
+
+
+def test_where_files_lie_on_the_server_is_not_told(page, photo, monkeypatch, tmp_path):
+    session, *_ = page.open(str(photo))
+    page.folder.chmod(0o755)
+    monkeypatch.setattr(page, "_output", lambda session, name: tmp_path / "none" / name)
+    with pytest.raises(gr.Error) as raised:
+        page.download(session, 0.5, 0)
+    assert "cannot write edited.jpg" in str(raised.value)

@@ -18,6 +18,9 @@ def web(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="By default the first free one from 7860 on.")
     ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A name that the page is reached by, such as a proxy's; again for more.")
+    ] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the page.")] = False,
     device: Device = "auto",
     weights: Weights = DEFAULT_WEIGHTS,
@@ -33,7 +36,9 @@ def web(
             raise UsageError("the page needs Gradio: install faceedit[web]") from error
         from faceedit.editing.editor import FaceEditor
 
-        blocks = launch(FaceEditor.from_pretrained(weights, device), folder, host, port, not no_browser)
+        blocks = launch(
+            FaceEditor.from_pretrained(weights, device), folder, host, port, not no_browser, allow_host or ()
+        )
         say(f"the page is at {blocks.local_url}; Ctrl-C ends it")
         try:
             threading.Event().wait()

@@ -1,17 +1,26 @@
 """The page: what it shows, and what happens when something on it is touched. Built on Gradio."""
 
+import contextlib
+import ipaddress
 import logging
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from importlib.resources import files
 from pathlib import Path
 from typing import ParamSpec, TypedDict, TypeVar
+from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 import cv2
 import gradio as gr
 import numpy as np
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from faceedit.circumplex import EMOTIONS, Affect, grid_axis
 from faceedit.editing.editor import EncodedFace, FaceEditor
@@ -30,6 +39,8 @@ PLACED = ("neutral", "happy", "sad", "surprised", "afraid", "disgusted", "angry"
 ANIMATION_FPS = 12.0
 MOST_UPLOAD = "100mb"
 KEPT_SECONDS = 3600  # files made for the page are removed after this time
+MOST_MEGAPIXELS = 60  # of a photo; each takes 3 MB while its visitor is there
+MOST_HELD_MEGAPIXELS = 400  # of all visitors' photos
 MOST_SESSIONS = 32  # whose photos are kept in memory
 NOTICE = (
     "Edit photos of yourself, or of people who agreed to it. Every file that you download says in its metadata that it "
@@ -80,7 +91,7 @@ def told(work: Callable[Given, Result]) -> Callable[Given, Result]:
         except gr.Error:
             raise
         except FaceEditError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(without_folders(str(error)), print_exception=False) from error
         except Exception as error:
             if is_out_of_memory(error):
                 raise gr.Error("There is not enough memory for this photo.", print_exception=False) from error
@@ -91,11 +102,18 @@ def told(work: Callable[Given, Result]) -> Callable[Given, Result]:
     return telling
 
 
+def without_folders(message: str) -> str:
+    """The message with the names of files alone: where they lie on the server is nobody's business."""
+    words = message.split(" ")
+    return " ".join(word.rpartition("/")[2] if word.startswith("/") else word for word in words)
+
+
 class Page:
     """What the page's controls call."""
 
     def __init__(self, editor: FaceEditor, folder: Path):
         self.editor, self.folder = editor, folder
+        self.held: WeakValueDictionary[int, np.ndarray] = WeakValueDictionary()
 
     @told
     def open(
@@ -108,6 +126,7 @@ class Page:
             return None, gr.update(choices=[], value=None), point(None), 0, 0, None, None, ""
         try:
             photo = read_photo(Path(path))
+            self._hold(photo.pixels)
             faces = self.editor.detect(photo.pixels)
             if not faces:
                 raise NoFaceError("no face was found in the photo")
@@ -198,6 +217,16 @@ class Page:
         output = self._output(session, "animated.webp")
         write_animation(output, progress.tqdm(frames, total=len(targets), desc="frames"), ANIMATION_FPS, True, like)
         return str(output)
+
+    def _hold(self, pixels: np.ndarray) -> None:
+        """Count a photo that will be kept in memory while its visitor is there. Raises UsageError for too large ones."""
+        megapixels = pixels.size // 3_000_000
+        if megapixels > MOST_MEGAPIXELS:
+            raise UsageError(f"the photo has {megapixels} megapixels, more than the {MOST_MEGAPIXELS} of this page")
+        held = sum(other.size // 3_000_000 for other in list(self.held.values()))
+        if held + megapixels > MOST_HELD_MEGAPIXELS:
+            raise UsageError("the page holds as many photos of others as it can: try again later")
+        self.held[id(pixels)] = pixels
 
     def _written(self, session: Session, name: str, picture: Photo, kind: str, what: str) -> str:
         output = self._output(session, name)
@@ -307,12 +336,44 @@ def build(editor: FaceEditor, folder: Path) -> gr.Blocks:
     return blocks
 
 
-def launch(editor: FaceEditor, folder: Path, host: str, port: int | None, browser: bool = False) -> gr.Blocks:
+class KnownHosts:
+    """Refuses requests to names that the page is not served under.
+
+    A hostile page can have its own name lead to this machine, and then read what is served here (DNS rebinding).
+    """
+
+    def __init__(self, app: ASGIApp, names: frozenset[str]):
+        self.app, self.names = app, names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket") and not self.is_known(Headers(scope=scope).get("host", "")):
+            await PlainTextResponse("this page is not served under that name", 400)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def is_known(self, host: str) -> bool:
+        """Whether it is one of the names, or an address, which nobody can have lead elsewhere."""
+        name = urlsplit(f"//{host}").hostname or ""
+        with contextlib.suppress(ValueError):
+            ipaddress.ip_address(name)
+            return True
+        return name in self.names
+
+
+def launch(
+    editor: FaceEditor,
+    folder: Path,
+    host: str,
+    port: int | None,
+    browser: bool = False,
+    names: Sequence[str] = (),
+) -> gr.Blocks:
     """Serve the page in the background, from the first free port on where none is given; `.local_url` is where.
 
-    Of the file system, visitors can reach what they sent and what was made for them.
+    names: under which it is reached, beside localhost, the host and addresses; others are refused. Of the file system, visitors can reach what they sent and what was made for them.
     Raises UsageError for an address that is taken.
     """
+    os.environ["GRADIO_RUN_HISTORY"] = "False"  # it keeps names of photos in the browser, and opens a route
     blocks = build(editor, folder)
     blocks.queue(default_concurrency_limit=1)  # edits take turns: one alone uses every core
     try:
@@ -323,6 +384,7 @@ def launch(editor: FaceEditor, folder: Path, host: str, port: int | None, browse
             share=False,
             ssr_mode=False,
             max_file_size=MOST_UPLOAD,
+            app_kwargs={"middleware": [Middleware(KnownHosts, names=frozenset({"localhost", host, *names}))]},
             state_session_capacity=MOST_SESSIONS,
             theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
             css=(files("faceedit.web") / "page.css").read_text(),
