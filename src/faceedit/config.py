@@ -55,6 +55,18 @@ class WarpConfig:
 
 
 @dataclass(frozen=True)
+class MouthConfig:
+    """Sizes of the networks that paint the inside of mouths."""
+
+    image_size: int = 256  # pixels, of the aligned crop of which the mouth's region is a part
+    z_dim: int = 16
+    channels: tuple[int, ...] = (64, 112, 160)  # at a quarter, an eighth and a sixteenth of the region's size
+    fine_channels: int = 24  # at a half
+    condition_dim: int = 128
+    discriminator_channels: tuple[int, ...] = (32, 64, 128, 192)
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """What every training run has."""
 
@@ -120,12 +132,34 @@ class WarpTraining(TrainConfig):
     cycle_weight: float = 20.0
 
 
-NetworkConfig = CaaeConfig | WarpConfig | EstimatorConfig | LandmarkConfig
+@dataclass(frozen=True)
+class MouthTraining(TrainConfig):
+    """How to train the mouth painter. landmarks, balance: as in WarpTraining; groups are how far lips are apart and how
+    sharp a photo is. flatness_weight: of how much the discriminator's verdict changes with a little noise.
+    """
+
+    epochs: int = 30
+    batch: int = 16
+    learning_rate: float = 5e-4
+    ema_decay: float = 0.998
+    landmarks: str = "landmarks"
+    balance: float = 0.7
+    pixel_weight: float = 4.0
+    colour_weight: float = 0.5
+    feature_weight: float = 1.0
+    adversarial_weight: float = 0.5
+    latent_weight: float = 0.05
+    recovery_weight: float = 0.15
+    flatness_weight: float = 2.0
+
+
+NetworkConfig = CaaeConfig | WarpConfig | EstimatorConfig | LandmarkConfig | MouthConfig
 Network = TypeVar("Network", bound=NetworkConfig)
 # What `faceedit train --model` takes. The judge and the guide differ in architecture, input size, photos and seed.
 MODELS: dict[str, tuple[NetworkConfig, TrainConfig]] = {
     "editor": (WarpConfig(), WarpTraining()),
     "caae": (CaaeConfig(), CaaeTraining()),
+    "mouth": (MouthConfig(), MouthTraining()),
     "judge": (EstimatorConfig(), EstimatorTraining()),
     "guide": (
         EstimatorConfig(image_size=72, block="plain", channels=(32, 64, 128, 256), blocks=1),
@@ -136,12 +170,14 @@ MODELS: dict[str, tuple[NetworkConfig, TrainConfig]] = {
 ON_GPU: dict[str, dict[str, Any]] = {
     "editor": {"batch": 256, "learning_rate": 1.5e-3},
     "guide": {"batch": 128, "learning_rate": 2.5e-3},
+    "mouth": {"batch": 64, "learning_rate": 1e-3},
 }
 KINDS: dict[str, tuple[type[NetworkConfig], type[TrainConfig]]] = {
     "caae": (CaaeConfig, CaaeTraining),
     "warp": (WarpConfig, WarpTraining),
     "estimator": (EstimatorConfig, EstimatorTraining),
     "landmarks": (LandmarkConfig, TrainConfig),
+    "mouth": (MouthConfig, MouthTraining),
 }
 
 

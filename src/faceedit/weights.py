@@ -14,7 +14,16 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from faceedit.circumplex import Support
-from faceedit.config import KINDS, CaaeConfig, EstimatorConfig, NetworkConfig, WarpConfig, kind_of, network_config
+from faceedit.config import (
+    KINDS,
+    CaaeConfig,
+    EstimatorConfig,
+    MouthConfig,
+    NetworkConfig,
+    WarpConfig,
+    kind_of,
+    network_config,
+)
 from faceedit.errors import WeightsError
 from faceedit.files import write_atomically
 from faceedit.hub import digest_of, find_weights
@@ -22,8 +31,9 @@ from faceedit.models.caae import Caae
 from faceedit.models.editor import WarpEditor
 from faceedit.models.estimator import Estimator
 from faceedit.models.landmarker import Landmarker
+from faceedit.models.mouth import MouthPainter
 
-Model = Caae | WarpEditor | Estimator | Landmarker
+Model = Caae | WarpEditor | Estimator | Landmarker | MouthPainter
 
 SUPPORT_TENSOR = "support"
 HEADER_KEY = "faceedit"
@@ -67,6 +77,8 @@ def build(config: NetworkConfig) -> Model:
         return WarpEditor(config)
     if isinstance(config, EstimatorConfig):
         return Estimator(config)
+    if isinstance(config, MouthConfig):
+        return MouthPainter(config)
     return Landmarker(config)
 
 

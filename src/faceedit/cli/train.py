@@ -56,9 +56,10 @@ def prepare(
 def train(
     data: Annotated[Path, typer.Option(help="A folder that `faceedit prepare` made.")] = Path("data"),
     model: Annotated[
-        Literal["editor", "caae", "judge", "guide"],
+        Literal["editor", "mouth", "caae", "judge", "guide"],
         typer.Option(
-            help="editor: the default one; caae: the paper's; judge, guide: affect estimators, to judge and to teach."
+            help="editor: the default one; mouth: what paints the inside of mouths; caae: the paper's; judge, guide: "
+            "affect estimators, to judge and to teach."
         ),
     ] = "editor",
     run: Annotated[

@@ -33,6 +33,7 @@ from faceedit.training.checkpoint import (
 from faceedit.training.distributed import Processes, processes
 from faceedit.training.editor import WarpTrainer
 from faceedit.training.estimator import EstimatorTrainer
+from faceedit.training.mouth import MouthTrainer
 from faceedit.training.trainer import AnyTrainer
 
 if TYPE_CHECKING:  # it need not be installed
@@ -116,7 +117,7 @@ def _train(
         # A run keeps the batch of all its processes and counts steps of it: neither its place in the data nor what it
         # learns there depends on how many processes go on with it.
         training = replace(training, batch=training.batch * team.count)
-    trainers = {"caae": CaaeTrainer, "warp": WarpTrainer, "estimator": EstimatorTrainer}
+    trainers = {"caae": CaaeTrainer, "warp": WarpTrainer, "estimator": EstimatorTrainer, "mouth": MouthTrainer}
     trainer_class: Any = trainers[kind_of(network)]  # each takes configurations of its own kind
     if state is not None:
         check_networks(run, state["networks"], lambda: trainer_class.networks_for(network)[1])

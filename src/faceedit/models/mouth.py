@@ -1,0 +1,179 @@
+"""The network that paints the inside of a mouth: inpainting, learnt from photos whose mouths were hidden.
+
+It works on one region of an aligned crop. Throughout: `images` (N, 3, H, W) in [-1, 1], the region; `mask` (N, 1, H, W)
+in [0, 1], 1 where the inside of the mouth is to be painted; `condition` (N, CONDITION), see `describe`; `z` (N, z_dim),
+standard normal, which mouth of all that fit; `landmarks` (N, K, 2) as `landmarker.Landmarker` finds them.
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from faceedit.config import MouthConfig
+from faceedit.models.lips import corners, curves, heights, middles, opening
+
+# Left, top, right, bottom, in shares of a crop's side. At 256 pixels: 160 × 96, from below the nose to the chin.
+REGION = (48 / 256, 150 / 256, 208 / 256, 246 / 256)
+EXPRESSIONS = 8
+CONDITION = 2 + EXPRESSIONS + 3
+TYPICAL_BLUR = 1.2  # pixels at a side of 256: between the sharpest photos and the softest
+
+
+def region(size: int) -> tuple[slice, slice]:
+    """The rows and columns of the mouth's region in crops of a size in pixels."""
+    left, top, right, bottom = (round(side * size) for side in REGION)
+    return slice(top, bottom), slice(left, right)
+
+
+def describe(
+    affect: torch.Tensor, expressions: torch.Tensor, blur: torch.Tensor, landmarks: torch.Tensor
+) -> torch.Tensor:
+    """The condition (N, CONDITION) under which a mouth is painted.
+
+    affect: (N, 2). expressions: (N, 8) probabilities; all zeros where any expression will do. blur: (N,), how soft the
+    photo is, the standard deviation of a Gaussian in pixels of a crop of 256.
+    """
+    unknown = (expressions.sum(1, keepdim=True) == 0).to(affect)
+    scalars = torch.stack([blur - TYPICAL_BLUR, 10 * opening(landmarks)], dim=1)
+    return torch.cat([affect, expressions, unknown, scalars.to(affect)], dim=1)
+
+
+def mouth_mask(
+    landmarks: torch.Tensor, size: int, grow: torch.Tensor | float, keep: torch.Tensor | float = 0.0
+) -> torch.Tensor:
+    """The inside of the lips in the region of crops of a size, (N, 1, H, W) in [0, 1].
+
+    grow: (N,) pixels by which it reaches over the lips. keep: (N,), the share of the opening, from the upper lip down,
+    that stays as it is.
+    """
+    rows, columns = region(size)
+    centres = middles(size, landmarks.device)
+    across = centres[columns].expand(len(landmarks), -1)
+    upper, lower = heights(curves(landmarks), across).unbind(1)  # (N, 1, W) each
+    grow, keep = (torch.as_tensor(x, device=landmarks.device).view(-1, 1, 1) for x in (grow, keep))
+    upper = upper + keep * (lower - upper)
+    left, right = corners(landmarks)
+    beside = torch.minimum(across - left, right - across)[:, None]
+    down = centres[rows][:, None]
+    inside = torch.minimum(torch.minimum(down - upper, lower - down), beside)
+    return (size * inside + grow + 0.5).clamp(0, 1)[:, None]
+
+
+class ModulatedBlock(nn.Module):
+    """A residual block with FiLM: a condition (N, D) scales and shifts what lies between its two convolutions."""
+
+    def __init__(self, channels: int, condition_dim: int):
+        super().__init__()
+        self.norm1 = nn.GroupNorm(8, channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm2 = nn.GroupNorm(8, channels, affine=False)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.to_modulation = nn.Linear(condition_dim, 2 * channels)
+        nn.init.zeros_(self.to_modulation.weight)
+        nn.init.zeros_(self.to_modulation.bias)
+        nn.init.normal_(self.conv2.weight, std=0.01 / math.sqrt(channels))  # begins near the identity
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        inner = self.conv1(functional.silu(self.norm1(x)))
+        scale, shift = self.to_modulation(condition)[:, :, None, None].chunk(2, dim=1)
+        return x + self.conv2(functional.silu(self.norm2(inner) * (1 + scale) + shift))
+
+
+class MouthPainter(nn.Module):
+    """images, mask, condition, z → images whose hidden part is painted, (N, 3, H, W); the rest of them means nothing.
+
+    A U-Net that works at a half, a quarter, an eighth and a sixteenth of the region's size, whose sides are multiples
+    of 16.
+    """
+
+    def __init__(self, config: MouthConfig):
+        super().__init__()
+        self.config = config
+        fine, (first, second, third), hidden = config.fine_channels, config.channels, config.condition_dim
+        self.condition = nn.Sequential(
+            nn.Linear(CONDITION + config.z_dim, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
+        )
+        self.stem = nn.Conv2d(4 * 4, fine, 3, padding=1)
+        self.to_quarter = nn.Conv2d(4 * fine, first, 1)
+        self.quarter = ModulatedBlock(first, hidden)
+        self.to_eighth = nn.Conv2d(first, second, 2, 2)
+        self.eighth = ModulatedBlock(second, hidden)
+        self.to_sixteenth = nn.Conv2d(second, third, 2, 2)
+        self.bottom = nn.ModuleList(ModulatedBlock(third, hidden) for _ in range(2))
+        self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in ((third, second), (second, first), (first, fine)))
+        self.decode = nn.ModuleList(ModulatedBlock(channels, hidden) for channels in (second, first, fine))
+        self.to_pixels = nn.Conv2d(fine, 3 * 4, 3, padding=1)
+
+    def forward(
+        self, images: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor, z: torch.Tensor
+    ) -> torch.Tensor:
+        condition = self.condition(torch.cat([condition, z], dim=1))
+        half = self.stem(functional.pixel_unshuffle(torch.cat([images * (1 - mask), mask], dim=1), 2))
+        quarter = self.quarter(self.to_quarter(functional.pixel_unshuffle(half, 2)), condition)
+        eighth = self.eighth(self.to_eighth(quarter), condition)
+        x = self.to_sixteenth(eighth)
+        for block in self.bottom:
+            x = block(x, condition)
+        for narrow, block, skip in zip(self.narrow, self.decode, (eighth, quarter, half), strict=True):
+            x = block(functional.interpolate(narrow(x), scale_factor=2.0, mode="nearest") + skip, condition)
+        return functional.pixel_shuffle(self.to_pixels(functional.silu(x)), 2).float()
+
+
+class MouthEncoder(nn.Module):
+    """images, mask → mean and log variance (N, z_dim) each of the z that the hidden part shows. For training alone."""
+
+    def __init__(self, config: MouthConfig):
+        super().__init__()
+        widths = (32, 48, 96, 128)
+        layers: list[nn.Module] = [nn.Conv2d(4 * 4, widths[0], 3, padding=1), nn.SiLU()]
+        for fan_in, fan_out in pairwise(widths):
+            layers += [nn.Conv2d(fan_in, fan_out, 4, 2, 1), nn.GroupNorm(8, fan_out), nn.SiLU()]
+        self.features = nn.Sequential(*layers)
+        self.to_z = nn.Linear(widths[-1], 2 * config.z_dim)
+
+    def forward(self, images: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.features(functional.pixel_unshuffle(torch.cat([images * mask, mask], dim=1), 2))
+        weight = functional.interpolate(mask, features.shape[2:], mode="area")
+        features = (features * weight).sum((2, 3)) / (weight.sum((2, 3)) + 1e-3)
+        mean, log_variance = self.to_z(features).float().chunk(2, dim=1)
+        return mean, log_variance.clamp(-6, 2)
+
+
+class MouthDiscriminator(nn.Module):
+    """images, mask, condition → logits (N,) that the mouth is a photo's and shows this, and the feature maps.
+
+    It judges the places around the mask, and the condition by projection (Miyato and Koyama 2018).
+    """
+
+    def __init__(self, config: MouthConfig):
+        super().__init__()
+        first, second, third, last = config.discriminator_channels
+        self.convs = nn.ModuleList(
+            [
+                nn.Conv2d(4, first, 4, 2, 1),
+                nn.Conv2d(first, second, 4, 2, 1),
+                nn.Conv2d(second, third, 4, 2, 1),
+                nn.Conv2d(third, last, 3, padding=1),
+            ]
+        )
+        self.residuals = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for c in (first, second, third))
+        self.to_logit = nn.Conv2d(last, 1, 1)
+        self.of_condition = nn.Sequential(nn.Linear(CONDITION, 64), nn.SiLU(), nn.Linear(64, last))
+
+    def forward(
+        self, images: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        x, maps = torch.cat([images, 2 * mask - 1], dim=1), []
+        for i, conv in enumerate(self.convs):
+            x = functional.leaky_relu(conv(x), 0.2)
+            if i < len(self.residuals):
+                x = (x + functional.leaky_relu(self.residuals[i](x), 0.2)) / math.sqrt(2)
+            maps.append(x)
+        weight = functional.interpolate(mask, x.shape[2:], mode="area") + 0.05
+        weight = weight / weight.mean((2, 3), keepdim=True)
+        realism = (self.to_logit(x) * weight).mean((1, 2, 3)).float()
+        features = (x * weight).mean((2, 3)).float()
+        return realism + (features * self.of_condition(condition)).sum(1) / math.sqrt(features.shape[1]), maps

@@ -1,0 +1,223 @@
+"""How the mouth painter learns: photos hide their own mouths, and the painter shows what was there.
+
+With the code of the hidden mouth it is to paint that mouth; with a random code, any mouth that the discriminator takes
+for a photo's: a conditional variational autoencoder and GAN in one (BicycleGAN, Zhu et al. 2017). No regressor of
+affect teaches it.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from faceedit.config import MouthConfig, MouthTraining
+from faceedit.data.crops import BalancedSampler, Crops, to_pixels
+from faceedit.errors import UsageError
+from faceedit.faces.blur import blur
+from faceedit.media.sheet import tile
+from faceedit.models.landmarker import Landmarker, mirrored
+from faceedit.models.lips import opening
+from faceedit.models.mouth import MouthDiscriminator, MouthEncoder, MouthPainter, describe, mouth_mask, region
+from faceedit.training.augment import affinities, recolour, replaced, resampled
+from faceedit.training.distributed import Draws
+from faceedit.training.losses import total
+from faceedit.training.trainer import Trainer
+from faceedit.weights import load_weights
+
+WARM_UP, FALL = 200, 0.4  # steps; of the run, in which the rate falls to nothing
+CLOSED = 0.02  # of the crop's side: lips that far apart show something
+OPENINGS, BLURS = (CLOSED, 0.04, 0.07, 0.1, 0.13), (0.9, 1.5, 2.1)  # between the groups that are evened out
+ROTATION, LOG_SCALE, SHIFT = 0.1, 0.12, 0.03  # radians, natural logarithm, of the side: each at most
+RELIT, ANY, PARTLY = 0.5, 0.3, 0.2  # shares of a batch: in other light, without a class, with teeth that stay
+GROW_OPEN, GROW_CLOSED = (-0.6, 2.6), (1.0, 4.5)  # pixels over the lips: what warped lips leave is to be covered
+KEEP = 0.75  # at most, of the opening, stays
+PERTURBATION = 0.05  # in the units of images
+SHEET_FACES, VALIDATION_FACES = 24, 128
+CODES = 3  # random ones, side by side in a sheet
+
+
+class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
+    """The painter and its encoder by what was hidden and a relativistic discriminator (Jolicoeur-Martineau 2019)."""
+
+    def __init__(self, training: MouthTraining, network: MouthConfig, crops: Crops, device: str):
+        if network.image_size % 128:
+            raise UsageError(f"a mouth painter's image size must be a multiple of 128, not {network.image_size}")
+        landmarker = load_weights(training.landmarks, device, ("landmarks",)).model
+        assert isinstance(landmarker, Landmarker)
+        torch.manual_seed(training.seed)
+        painter, nets = self.networks_for(network)
+        for net in nets.values():
+            net.to(device)
+        optimizers: dict[str, torch.optim.Optimizer] = {
+            name: torch.optim.Adam(net.parameters(), betas=(0.0, 0.99), fused=device != "mps")
+            for name, net in nets.items()
+        }
+        landmarks, softness = _measured(landmarker, crops, device)
+        groups = torch.bucketize(opening(landmarks), torch.tensor(OPENINGS)) * (len(BLURS) + 1)
+        groups += torch.bucketize(softness, torch.tensor(BLURS))
+        sampler = BalancedSampler(groups, training.batch, training.seed, power=training.balance, most=8)
+        super().__init__(training, network, painter, nets, optimizers, crops, sampler, device)
+        self.landmarker = landmarker
+        self.landmarks, self.softness = landmarks.to(device), softness.to(device)
+        self.expressions = crops.probabilities.to(device)
+
+    @staticmethod
+    def networks_for(network: MouthConfig) -> tuple[MouthPainter, dict[str, nn.Module]]:
+        painter = MouthPainter(network)
+        both = nn.ModuleDict({"painter": painter, "encoder": MouthEncoder(network)})
+        return painter, {"autoencoder": both, "discriminator": MouthDiscriminator(network)}
+
+    def train_step(self, progress: float) -> dict[str, torch.Tensor]:
+        config, autoencoder, discriminator = self.training, *self.networks.values()
+        assert isinstance(autoencoder, nn.ModuleDict)  # a dictionary of networks does not say
+        painter, encoder = autoencoder["painter"], autoencoder["encoder"]
+        for name, optimizer in self.optimizers.items():
+            rate = config.learning_rate * min((self.step + 1) / WARM_UP, 1) * _fallen(progress)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * (1.2 if name == "discriminator" else 1.0)
+        images, mask, condition = self._hidden(self.sampler.indices(self.step)[self.share.here])
+        draws = self.draws(1)
+        z, noise = (draws.randn(self.network.z_dim).to(self.device) for _ in range(2))
+        half = len(images) // 2  # with the code of the photo; the rest with a random one
+
+        losses = {}
+        with self.autocast():
+            mean, log_variance = encoder(images[:half], mask[:half])
+            own = mean + noise[:half] * (log_variance / 2).exp()
+            painted = torch.lerp(images, painter(images, mask, condition, torch.cat([own, z[half:]])), mask)
+            found, _ = encoder(painted[half:], mask[half:])
+            drawn, drawn_maps = discriminator(painted, mask, condition)
+            with torch.no_grad():
+                real, real_maps = discriminator(images, mask, condition)
+            area = mask.mean((1, 2, 3)) + 0.01
+            difference = painted - images
+            losses["pixels"] = (difference[:half].abs().mean((1, 2, 3)) / area[:half]).mean()
+            # Another mouth is as bright and as red as this one, by and large.
+            losses["colours"] = (
+                functional.avg_pool2d(difference[half:], 16).abs().mean((1, 2, 3)) / area[half:]
+            ).mean()
+            losses["features"] = total(
+                (a[:half] - b[:half]).abs().mean() / (b.abs().mean() + 1e-3)
+                for a, b in zip(drawn_maps, real_maps, strict=True)
+            )
+            losses["adversarial"] = functional.softplus(real - drawn).mean()
+            losses["latent"] = (mean.square() + log_variance.exp() - log_variance - 1).mean() / 2
+            losses["recovered"] = (found - z[half:]).abs().mean()
+        weights = {
+            "pixels": config.pixel_weight,
+            "colours": config.colour_weight,
+            "features": config.feature_weight,
+            "adversarial": config.adversarial_weight,
+            "latent": config.latent_weight,
+            "recovered": config.recovery_weight,
+        }
+        self.update("autoencoder", total(weight * losses[name] for name, weight in weights.items()))
+        self.update("discriminator", self._verdicts(images, painted.detach(), mask, condition, losses))
+        self.update_ema()
+        self.step += 1
+        return {name: loss.detach().float() for name, loss in losses.items()}
+
+    def _verdicts(
+        self,
+        images: torch.Tensor,
+        painted: torch.Tensor,
+        mask: torch.Tensor,
+        condition: torch.Tensor,
+        losses: dict[str, torch.Tensor],
+    ) -> torch.Tensor:
+        """The discriminator's loss: photos above paintings, and flat around both (as R1 and R2, Mescheder et al. 2018,
+        by finite differences)."""
+        discriminator = self.networks["discriminator"]
+        some = len(images) // 2
+        moved = self.draws(2).randn(*images.shape[1:]).to(self.device) * PERTURBATION * mask
+        parts = [images, painted, images[:some] + moved[:some], painted[:some] + moved[:some]]
+        with self.autocast():
+            verdicts, _ = discriminator(
+                torch.cat(parts), *(torch.cat([x, x, x[:some], x[:some]]) for x in (mask, condition))
+            )
+            real, drawn, near_real, near_drawn = verdicts.split([len(part) for part in parts])
+            losses["discriminator"] = functional.softplus(drawn - real).mean()
+            losses["flatness"] = (real[:some] - near_real).square().mean() + (drawn[:some] - near_drawn).square().mean()
+        return losses["discriminator"] + self.training.flatness_weight * losses["flatness"]
+
+    def _hidden(self, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Mouths of these crops, mirrored, moved and relit at random; what of them is hidden; and their condition."""
+        images, affect = self.crops.batch(chosen, self.device)
+        chosen = chosen.to(self.device)
+        draws = self.draws(0)
+        mirror = (draws.rand() < 0.5).to(self.device)
+        theta = affinities(draws, ROTATION, LOG_SCALE, SHIFT)
+        landmarks = self.landmarks[chosen]
+        landmarks = replaced(torch.where(mirror[:, None, None], mirrored(landmarks), landmarks), theta)
+        images = resampled(torch.where(mirror[:, None, None, None], images.flip(3), images), theta, images.shape[-1])
+        rows, columns = region(images.shape[-1])
+        images = images[..., rows, columns].contiguous()
+        relit = (draws.rand() < RELIT).to(self.device)[:, None, None, None]
+        images = torch.where(relit, recolour(images, draws), images)
+        mask = self._mask(landmarks, draws)
+        expressions = self.expressions[chosen] * (draws.rand() >= ANY).to(self.device)[:, None]
+        return images, mask, describe(affect, expressions, self.softness[chosen], landmarks)
+
+    def _mask(self, landmarks: torch.Tensor, draws: Draws) -> torch.Tensor:
+        """Hides what open mouths show, or what lies below teeth that stay; of closed ones, the line between lips."""
+        closed = opening(landmarks) <= CLOSED
+        grow, keep, partly = (draws.rand().to(self.device) for _ in range(3))
+        (least, most), (least_closed, most_closed) = GROW_OPEN, GROW_CLOSED
+        grow = torch.where(closed, least_closed + (most_closed - least_closed) * grow, least + (most - least) * grow)
+        keep = torch.where(closed | (partly >= PARTLY), 0.0, KEEP * keep)
+        return mouth_mask(landmarks, self.network.image_size, grow, keep)
+
+    @torch.no_grad()
+    def validate(self, validation: Crops) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """How far what is painted with random codes lies from the photos, and what it looks like."""
+        order = torch.linspace(0, len(validation) - 1, min(8 * VALIDATION_FACES, len(validation))).long()
+        landmarks, softness = _measured(self.landmarker, validation.subset(order), self.device)
+        order, landmarks, softness = (
+            x[opening(landmarks) > CLOSED][:VALIDATION_FACES] for x in (order, landmarks, softness)
+        )
+        if not len(order):
+            return {}, {}
+        images, affect = validation.batch(order, self.device)
+        rows, columns = region(images.shape[-1])
+        images = images[..., rows, columns].contiguous()
+        landmarks = landmarks.to(self.device)
+        mask = mouth_mask(landmarks, self.network.image_size, 1.0)
+        expressions = validation.probabilities[order].to(self.device)
+        condition = describe(affect, expressions, softness.to(self.device), landmarks)
+        painted = []
+        for code in range(CODES):
+            generator = torch.Generator().manual_seed(code)
+            z = torch.randn(1, self.network.z_dim, generator=generator).expand(len(images), -1).to(self.device)
+            painted.append(torch.lerp(images, self.ema(images, mask, condition, z).clamp(-1, 1), mask))
+        off = [((x - images).abs() * mask).sum() / mask.sum() / 3 for x in painted]
+        detail = [_detail(x, mask) / _detail(images, mask) for x in painted]
+        spread = (torch.stack(painted).std(0) * mask).sum() / mask.sum() / 3
+        figures = {"l1": torch.stack(off).mean(), "detail": torch.stack(detail).mean(), "spread": spread}
+        columns_shown = [x[:SHEET_FACES] for x in (images, images * (1 - mask), *painted)]
+        sheet = tile(np.stack([to_pixels(x) for x in columns_shown], axis=1))
+        return {name: value.item() for name, value in figures.items()}, {"mouths": sheet}
+
+
+def _fallen(progress: float) -> float:
+    """The share of the highest rate at a share of the run: all of it, then a half cosine down to nothing."""
+    return 0.5 + 0.5 * math.cos(math.pi * max(progress - (1 - FALL), 0) / FALL)
+
+
+def _detail(images: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """How much changes from pixel to pixel inside the mask, on average."""
+    across, down = images.diff(dim=3).abs(), images.diff(dim=2).abs()
+    return ((across * mask[..., 1:]).sum() + (down * mask[..., 1:, :]).sum()) / mask.sum()
+
+
+@torch.inference_mode()
+def _measured(landmarker: Landmarker, crops: Crops, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of all crops, the landmarks (M, K, 2), and how blurred they are, (M,) pixels: see `blur`."""
+    landmarks, softness = [], []
+    for chosen in torch.arange(len(crops)).split(256):
+        images, _ = crops.batch(chosen, device)
+        landmarks.append(landmarker(images).cpu())
+        pixels = crops.images[chosen.to(crops.images.device)].permute(0, 2, 3, 1).cpu().numpy()
+        softness += [blur(np.ascontiguousarray(face)) for face in pixels]
+    return torch.cat(landmarks).clone(), torch.tensor(softness)

@@ -1,0 +1,87 @@
+import pytest
+import torch
+
+from faceedit.config import MouthConfig
+from faceedit.models.landmarker import POINTS
+from faceedit.models.lips import LOWER, UPPER
+from faceedit.models.mouth import MouthDiscriminator, MouthEncoder, MouthPainter, describe, mouth_mask, region
+
+TINY = MouthConfig(128, 4, (8, 8, 8), 8, 8, (8, 8, 8, 8))
+SIZE = 256
+
+
+def mouth(opening: float) -> torch.Tensor:
+    """Landmarks (1, K, 2) of a mouth from 0.35 to 0.65 across, whose middle lies at 0.75 and is open that far."""
+    landmarks = torch.rand(1, len(POINTS), 2, generator=torch.Generator().manual_seed(0))
+    across = torch.linspace(0, 1, len(UPPER))
+    bow = 2 * opening * across * (1 - across)
+    for places, sign in ((UPPER, -1), (LOWER, 1)):
+        landmarks[0, places] = torch.stack([0.35 + 0.3 * across, 0.75 + sign * bow], dim=1)
+    return landmarks
+
+
+def at(mask: torch.Tensor, x: float, y: float) -> float:
+    """What a mask says at a place in a crop, in shares of its side."""
+    rows, columns = region(SIZE)
+    return mask[0, 0, round(y * SIZE) - rows.start, round(x * SIZE) - columns.start].item()
+
+
+def test_a_mask_hides_what_lies_between_the_lips():
+    mask = mouth_mask(mouth(0.1), SIZE, 0.0)
+    assert mask.shape == (1, 1, 96, 160)
+    assert [at(mask, 0.5, y) for y in (0.68, 0.72, 0.78, 0.82)] == [0, 1, 1, 0]
+    assert at(mask, 0.33, 0.75) == at(mask, 0.67, 0.75) == 0
+    rise = mouth_mask(mouth(0.1), SIZE, 2.0)[0, 0, :, 80].sum() - mask[0, 0, :, 80].sum()
+    assert rise.item() == pytest.approx(4, abs=0.1)  # pixels, above and below
+
+
+def test_teeth_that_stay_are_not_hidden():
+    mask = mouth_mask(mouth(0.1), SIZE, 0.0, keep=0.5)
+    assert at(mask, 0.5, 0.72) == 0
+    assert at(mask, 0.5, 0.78) == 1
+
+
+def test_closed_lips_leave_a_line():
+    assert mouth_mask(mouth(0.0), SIZE, 0.0)[0, 0, :, 80].sum() <= 1
+    assert mouth_mask(mouth(0.0), SIZE, 3.0)[0, 0, :, 80].sum().item() == pytest.approx(7, abs=1)
+
+
+def test_the_painter_sees_nothing_of_what_is_hidden():
+    torch.manual_seed(0)
+    painter = MouthPainter(TINY)
+    for parameter in painter.parameters():  # some begin at nothing
+        torch.nn.init.normal_(parameter, std=0.2)
+    images, mask = torch.rand(2, 3, 32, 48) * 2 - 1, torch.zeros(2, 1, 32, 48)
+    mask[..., 8:24, 8:40] = 1
+    condition = describe(torch.zeros(2, 2), torch.zeros(2, 8), torch.ones(2), mouth(0.1).expand(2, -1, -1))
+    z = torch.zeros(2, TINY.z_dim)
+    other = torch.where(mask > 0, -images, images)
+    assert torch.equal(painter(images, mask, condition, z), painter(other, mask, condition, z))
+    assert not torch.equal(painter(images, mask, condition, z), painter(-images, mask, condition, z))
+    assert not torch.equal(painter(images, mask, condition, z), painter(images, mask, condition, z + 1))
+
+
+def test_the_encoder_sees_only_what_is_hidden():
+    torch.manual_seed(0)
+    encoder = MouthEncoder(TINY).eval()
+    images, mask = torch.rand(1, 3, 32, 48) * 2 - 1, torch.zeros(1, 1, 32, 48)
+    mask[..., 8:24, 8:40] = 1
+    other = torch.where(mask > 0, images, -images)
+    assert torch.equal(encoder(images, mask)[0], encoder(other, mask)[0])
+    assert not torch.equal(encoder(images, mask)[0], encoder(-images, mask)[0])
+
+
+def test_the_condition_says_whether_an_expression_is_asked():
+    landmarks = mouth(0.1).expand(2, -1, -1)
+    expressions = torch.eye(8)[:2] * torch.tensor([[1.0], [0.0]])
+    said = describe(torch.zeros(2, 2), expressions, torch.ones(2), landmarks)
+    assert said[:, 10].tolist() == [0, 1]
+    assert said[:, 12].tolist() == pytest.approx([1, 1])  # a tenth of the side
+
+
+def test_the_discriminator_judges_the_condition_too():
+    torch.manual_seed(0)
+    discriminator = MouthDiscriminator(TINY)
+    images, mask = torch.rand(1, 3, 32, 48), torch.ones(1, 1, 32, 48)
+    happy, sad = (describe(torch.tensor([[v, 0.0]]), torch.zeros(1, 8), torch.ones(1), mouth(0.1)) for v in (0.7, -0.7))
+    assert discriminator(images, mask, happy)[0] != discriminator(images, mask, sad)[0]

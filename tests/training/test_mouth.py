@@ -1,0 +1,68 @@
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from faceedit.config import MouthConfig, MouthTraining
+from faceedit.data.crops import load_crops
+from faceedit.training.checkpoint import export_weights, load_state
+from faceedit.training.loop import train
+from faceedit.training.mouth import MouthTrainer, _fallen
+from faceedit.weights import load_weights
+from tests.training.test_loop import same
+
+TINY = MouthConfig(128, 4, (8, 8, 8), 8, 8, (8, 8, 8, 8))
+CONFIG = MouthTraining(epochs=2, batch=4, save_minutes=60)
+
+
+@pytest.fixture
+def trainer(prepared):
+    return MouthTrainer(CONFIG, TINY, load_crops(prepared / "train", TINY.image_size), "cpu")
+
+
+def test_it_learns_to_paint_what_was_hidden(prepared):
+    config = replace(CONFIG, learning_rate=3e-3, adversarial_weight=0.0, feature_weight=0.0, recovery_weight=0.0)
+    trainer = MouthTrainer(config, TINY, load_crops(prepared / "train", TINY.image_size), "cpu")
+    pixels = [trainer.train_step(0)["pixels"].item() for _ in range(60)]
+    assert np.mean(pixels[-10:]) < 0.7 * np.mean(pixels[:10])
+
+
+def test_the_discriminator_learns_to_tell_photos_from_paintings(prepared):
+    config = replace(CONFIG, learning_rate=2e-3)
+    trainer = MouthTrainer(config, TINY, load_crops(prepared / "train", TINY.image_size), "cpu")
+    trainer.networks["autoencoder"].requires_grad_(False)
+    trainer.update = lambda name, loss: type(trainer).update(trainer, name, loss) if name == "discriminator" else None
+    verdicts = [trainer.train_step(0)["discriminator"].item() for _ in range(40)]
+    assert np.mean(verdicts[-10:]) < 0.9 * np.mean(verdicts[:5])
+
+
+def test_every_part_that_learns_gets_a_gradient(trainer):
+    trainer.train_step(0)
+    trainer.train_step(0)  # what begins at nothing lets nothing through in the first
+    for name, network in trainer.networks.items():
+        for key, parameter in network.named_parameters():
+            assert parameter.grad is not None, f"{name} {key}"
+            assert parameter.grad.abs().sum() > 0, f"{name} {key}"
+
+
+def test_a_run_goes_on_to_the_same_end_and_becomes_weights(prepared, tmp_path):
+    train(prepared, tmp_path / "whole", CONFIG, TINY)
+    trainer = MouthTrainer(CONFIG, TINY, load_crops(prepared / "train", TINY.image_size), "cpu")
+    trainer.train_step(0)
+    again = MouthTrainer(CONFIG, TINY, load_crops(prepared / "train", TINY.image_size), "cpu")
+    again.load_state(deepcopy(trainer.state()))
+    trainer.train_step(0.5)
+    again.train_step(0.5)
+    assert same(trainer.state(), again.state())
+    state = load_state(tmp_path / "whole")
+    assert state["step"] > 2
+    assert state["networks"].keys() == {"autoencoder", "discriminator"}
+    export_weights(tmp_path / "whole", tmp_path / "mouth.safetensors")
+    assert load_weights(str(tmp_path / "mouth.safetensors"), kinds=("mouth",)).training["balance"] == CONFIG.balance
+
+
+def test_the_rate_falls_at_the_end():
+    assert [_fallen(progress) for progress in (0, 0.6, 0.8, 1)] == pytest.approx([1, 1, 0.5, 0])
+    assert torch.isfinite(torch.tensor(_fallen(1.2)))
