@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from faceedit.errors import WeightsError
+from faceedit.faces import mtcnn
 from faceedit.faces.mtcnn import Cascade
 from faceedit.media.image import read_photo
-from faceedit.models import mtcnn
 from tests.conftest import ASTRONAUT
 
 

@@ -3,13 +3,18 @@
 Boxes are (N, 4) xyxy pixels, as the networks learnt them: 0 is the edge of the frame, and the last pixel is inside.
 """
 
+import importlib.util
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from faceedit.models.mtcnn import OutputNetwork, ProposalNetwork, RefineNetwork, load_mtcnn
+from faceedit.errors import WeightsError
+from faceedit.models.mtcnn import OutputNetwork, ProposalNetwork, RefineNetwork
+
+PACKAGE = "facenet_pytorch"  # whose wheel brings the weights
 
 FACTOR = 0.709  # between two sizes of windows, facenet-pytorch's: about half the area
 PROPOSED, REFINED, ACCEPTED = 0.6, 0.7, 0.7  # minimum probability after each network, facenet-pytorch's
@@ -148,6 +153,26 @@ class _View:
         sums = (at(y1, x1) - at(y0, x1) - at(y1, x0) + at(y0, x0)).astype(np.float32)
         weights = (1 / 128 / (down[:, :, None] * across[:, None])).astype(np.float32)
         return sums * weights[..., None] - np.float32(127.5 / 128)
+
+
+def load_mtcnn(device: str) -> tuple[ProposalNetwork, RefineNetwork, OutputNetwork]:
+    """The three networks with their published weights, in evaluation mode. Raises WeightsError.
+
+    The package is found but not imported, as it would import torchvision, which takes longer than torch itself.
+    """
+    spec = importlib.util.find_spec(PACKAGE)
+    folders = (spec.submodule_search_locations if spec else None) or []
+    if not folders:
+        raise WeightsError("the face detector's weights come with facenet-pytorch, which is not installed")
+    folder = Path(folders[0]) / "data"
+    networks = ProposalNetwork(), RefineNetwork(), OutputNetwork()
+    for network, name in zip(networks, ("pnet.pt", "rnet.pt", "onet.pt"), strict=True):
+        try:
+            network.load_state_dict(torch.load(folder / name, map_location="cpu", weights_only=True), strict=True)
+        except Exception as error:  # what a damaged file raises has many kinds
+            raise WeightsError(f"{folder / name} is damaged or missing: install facenet-pytorch again") from error
+        network.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return networks
 
 
 def suppress_nested(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -4,15 +4,8 @@ Their weights come in the wheel of facenet-pytorch, as state dicts whose names t
 N×3×H×W float32 in [-1, 1]. A face's box is said as offsets of the window's x0, y0, x1, y1, in shares of its sides.
 """
 
-import importlib.util
-from pathlib import Path
-
 import torch
 from torch import nn
-
-from faceedit.errors import WeightsError
-
-PACKAGE = "facenet_pytorch"
 
 
 class ProposalNetwork(nn.Module):
@@ -80,26 +73,6 @@ class OutputNetwork(nn.Module):
         x = self.pool3(self.prelu3(self.conv3(x)))
         x = self.prelu5(self.dense5(_column_major(self.prelu4(self.conv4(x)))))
         return torch.cat([self.dense6_1(x).softmax(1)[:, 1:], self.dense6_2(x), self.dense6_3(x)], 1)
-
-
-def load_mtcnn(device: str) -> tuple[ProposalNetwork, RefineNetwork, OutputNetwork]:
-    """The three networks with their published weights, in evaluation mode. Raises WeightsError.
-
-    The package is found but not imported, as it would import torchvision, which takes longer than torch itself.
-    """
-    spec = importlib.util.find_spec(PACKAGE)
-    folders = (spec.submodule_search_locations if spec else None) or []
-    if not folders:
-        raise WeightsError("the face detector's weights come with facenet-pytorch, which is not installed")
-    folder = Path(folders[0]) / "data"
-    networks = ProposalNetwork(), RefineNetwork(), OutputNetwork()
-    for network, name in zip(networks, ("pnet.pt", "rnet.pt", "onet.pt"), strict=True):
-        try:
-            network.load_state_dict(torch.load(folder / name, map_location="cpu", weights_only=True), strict=True)
-        except Exception as error:  # what a damaged file raises has many kinds
-            raise WeightsError(f"{folder / name} is damaged or missing: install facenet-pytorch again") from error
-        network.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return networks
 
 
 def _column_major(x: torch.Tensor) -> torch.Tensor:
