@@ -219,7 +219,7 @@ class Page:
         return str(output)
 
     def _hold(self, pixels: np.ndarray) -> None:
-        """Count a photo that will be kept in memory while its visitor is there. Raises UsageError for too large ones."""
+        """Count a photo that is kept in memory while its visitor is there. Raises UsageError for too many pixels."""
         megapixels = pixels.size // 3_000_000
         if megapixels > MOST_MEGAPIXELS:
             raise UsageError(f"the photo has {megapixels} megapixels, more than the {MOST_MEGAPIXELS} of this page")
@@ -370,7 +370,8 @@ def launch(
 ) -> gr.Blocks:
     """Serve the page in the background, from the first free port on where none is given; `.local_url` is where.
 
-    names: under which it is reached, beside localhost, the host and addresses; others are refused. Of the file system, visitors can reach what they sent and what was made for them.
+    names: under which it is reached, beside localhost, the host and addresses; others are refused.
+    Of the file system, visitors can reach what they sent and what was made for them.
     Raises UsageError for an address that is taken.
     """
     os.environ["GRADIO_RUN_HISTORY"] = "False"  # it keeps names of photos in the browser, and opens a route
