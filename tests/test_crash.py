@@ -171,7 +171,7 @@ class SlowDetector(FakeDetector):
     def __init__(self):
         super().__init__([face_at(0, 0, 64)])
 
-    def detect(self, image):
+    def detect(self, image, largest=False):
         time.sleep(0.01)
         return super().detect(image)
 

@@ -31,7 +31,7 @@ class FailingDetector(FakeDetector):
         super().__init__([face_at(0, 0, 32)])
         self.error = error
 
-    def detect(self, image):
+    def detect(self, image, largest=False):
         if len(image) == 48:
             raise self.error
         return super().detect(image)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import faceedit
-from faceedit import batch, hub
+from faceedit import batch, files, hub
 from faceedit.data import labels
 from faceedit.errors import UnreadableError
 from faceedit.media import image, provenance
@@ -26,6 +26,7 @@ PATTERNS = {  # as they are used
     "REFERENCE": hub.REFERENCE.fullmatch,
     "SHA256": hub.SHA256.fullmatch,
     "PAPER_NAME": labels.PAPER_NAME.fullmatch,
+    "TEMPORARY": files.TEMPORARY.fullmatch,
 }
 PIECES = (
     " ", "\n", "a", "1", "-", "s", "s1", "s1s", "s1s1", "s1s1.1s1", '"', "'", "<", ">", "@", "/", ".", "a/", "hub:a/",

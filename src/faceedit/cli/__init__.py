@@ -20,7 +20,7 @@ def main() -> None:
         number = getattr(signal, name, None)  # Windows has but one of them
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, _interrupt)
-    if sys.stdout is not None and isinstance(sys.stdout.buffer, io.RawIOBase):
+    if isinstance(sys.stdout, io.TextIOWrapper) and isinstance(sys.stdout.buffer, io.RawIOBase):
         # Unbuffered, as by python -u: what a full disk does not take would be lost without a word.
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(sys.stdout.buffer), sys.stdout.encoding, line_buffering=True)
     for stream in (sys.stdout, sys.stderr):  # names of files may be no UTF-8
