@@ -58,8 +58,8 @@ def train(
     model: Annotated[
         Literal["editor", "mouth", "caae", "judge", "guide"],
         typer.Option(
-            help="editor: the default one; mouth: what paints the inside of mouths; caae: the paper's; judge, guide: "
-            "affect estimators, to judge and to teach."
+            help="editor: the default one; mouth: a network that paints the inside of mouths, which no command uses "
+            "yet; caae: the paper's; judge, guide: affect estimators, to judge and to teach."
         ),
     ] = "editor",
     run: Annotated[
