@@ -2,8 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from faceedit.faces.alignment import alignment, crop_face
-from faceedit.faces.detector import Face, FaceDetector, turned_back
+from faceedit.faces.detector import FaceDetector
 from faceedit.media.image import read_photo
 from tests.conftest import ASTRONAUT
 
@@ -60,35 +59,3 @@ def test_small_faces_of_a_large_photo_are_all_found_once_across_the_seams_of_til
     assert len(found) == len(wanted)
     assert (np.abs(middles[:, None] - wanted).max(2).min(0) < (40, *[12] * len(places))).all()
     assert found[0].side > 2 * found[1].side
-
-
-@pytest.mark.parametrize("largest", [True, False])
-@pytest.mark.parametrize("turns", [1, 2, 3])
-def test_a_face_on_its_side_or_upside_down_is_found_upright(turns, largest):
-    photo, detector = read_photo(ASTRONAUT).pixels[:, 40:], FaceDetector()
-    (face,) = detector.detect(photo)
-    turned = np.ascontiguousarray(np.rot90(photo, turns))
-    (found,) = detector.detect(turned, largest)
-    back = turned_back(found, turns, turned.shape)
-    np.testing.assert_allclose(back.landmarks, face.landmarks, atol=2)
-    np.testing.assert_allclose(back.box, face.box, atol=8)
-    crops = (crop_face(im, alignment(f.landmarks, 96), 96) for im, f in ((photo, face), (turned, found)))
-    assert np.abs(np.subtract(*(crop.astype(int) for crop in crops))).mean() < 8
-
-
-def test_turning_back_undoes_quarter_turns():
-    image = np.zeros((30, 50, 3), np.uint8)
-    image[7, 11] = 255
-    for turns in range(4):
-        turned = np.rot90(image, turns)
-        y, x = np.argwhere(turned[..., 0])[0]
-        face = turned_back(Face(np.array([x, y, x + 1, y + 1]), np.array([[x, y]]), 1.0), turns, turned.shape)
-        assert face.landmarks.tolist() == [[11, 7]]
-        assert face.box.tolist() == [11, 7, 12, 8]
-
-
-def test_a_face_that_is_sure_in_no_turn_is_refused(monkeypatch):
-    photo, detector = np.ascontiguousarray(np.rot90(read_photo(ASTRONAUT).pixels)), FaceDetector()
-    assert detector.detect(photo)
-    monkeypatch.setattr(detector, "_is_upright", lambda image, face: False)
-    assert detector.detect(photo) == []

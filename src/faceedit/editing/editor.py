@@ -79,7 +79,7 @@ class FaceEditor:
     @cached_property
     def detector(self) -> FaceDetector:
         """What finds the faces."""
-        return FaceDetector(self.device, self.landmark_finder)
+        return FaceDetector(self.device)
 
     def detect(self, image: np.ndarray, largest: bool = False) -> list[Face]:
         """The faces of an image, the largest first; or the largest alone, which is found sooner."""
