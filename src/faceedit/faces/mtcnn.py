@@ -177,7 +177,9 @@ def load_mtcnn(device: str) -> tuple[ProposalNetwork, RefineNetwork, OutputNetwo
 
 def suppress_nested(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Non-maximum suppression by the share of the smaller box, for faces inside faces: indices, best first."""
-    order, kept = np.argsort(-scores, kind="stable"), []
+    # Scores reach 1, and of equal ones the last is the first: then windows that refining found less sure, but that lie
+    # closer around a face, go before wide ones.
+    order, kept = np.argsort(scores, kind="stable")[::-1], []
     areas = (boxes[:, 2:] - boxes[:, :2] + 1).prod(1)
     while len(order):
         best, order = order[0], order[1:]
