@@ -65,6 +65,15 @@ def face_at(x: float, y: float, side: float) -> Face:
     return Face(np.array([x, y, x + side, y + side]), TEMPLATE * side + (x, y) - 0.5, 0.99)
 
 
+@pytest.fixture
+def one_thread():
+    """With more threads, or after their number was set once, sums may be rounded differently in another process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def film_place(index: int) -> tuple[int, int]:
     return 20 + 2 * index, 30
 

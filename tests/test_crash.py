@@ -1,5 +1,6 @@
 """Work that is killed, interrupted, damaged, or runs out of disk."""
 
+import importlib
 import multiprocessing
 import os
 import random
@@ -47,16 +48,10 @@ def in_child(work, *arguments):
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    # What training imports on its first step takes seconds: once here, instead of in every child.
-    import torch
-    import torch._dynamo
-    import torch.utils.tensorboard
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def imported(one_thread):
+    """What training imports on its first step takes seconds: once here, instead of in every child."""
+    for module in ("torch._dynamo", "torch.utils.tensorboard"):
+        importlib.import_module(module)
 
 
 def test_killed_at_random_moments_training_ends_as_if_it_had_not_been(prepared, tmp_path):

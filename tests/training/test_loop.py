@@ -43,9 +43,11 @@ def test_training_learns_to_reconstruct_and_leaves_what_it_promises(prepared, tm
         torch.testing.assert_close(tensor, state["ema"][name], atol=1e-3, rtol=1e-3)
 
 
-def test_a_killed_run_resumes_to_the_bitwise_same_end(prepared, tmp_path):
+def test_a_killed_run_resumes_to_the_bitwise_same_end(prepared, tmp_path, one_thread):
     train(prepared, tmp_path / "whole", CONFIG, TINY)
     code = f"""
+import torch
+torch.set_num_threads(1)
 from faceedit.training.loop import train
 from tests.conftest import TINY
 from tests.training.test_loop import CONFIG

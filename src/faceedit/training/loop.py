@@ -72,7 +72,8 @@ def train(
 
     data: a folder with `train` and, for sheets and figures, `validation`. training, network: one of config.MODELS,
     changed as wished. resume: go on with the state in `run`, whose settings hold except for the epochs and minutes; on
-    the CPU the end is bitwise that of a run that was not interrupted. Interrupting (KeyboardInterrupt) saves first.
+    the CPU, with as many threads, the end is bitwise that of a run that was not interrupted. Interrupting
+    (KeyboardInterrupt) saves first.
     tell: hears when the newest state was damaged, and the one before it is used.
     An editor without a guide gets one, trained first, in its run's folder. In a launched run all processes call this,
     each with its own GPU; the first writes, reports and tells, and `training.batch` is the batch of one.
