@@ -4,20 +4,13 @@ from torch.nn import functional
 
 from faceedit.config import MODELS, EstimatorTraining, WarpTraining
 from faceedit.editing.compositing import edit_masks
-from faceedit.models.editor import (
-    Decoder,
-    Edit,
-    ImageDiscriminator,
-    WarpEditor,
-    _mixing,
-    around_mouth,
-    painted,
-    rendered,
-    warped,
-)
+from faceedit.models.discriminators import ImageDiscriminator
+from faceedit.models.editor import Decoder, Edit, WarpEditor, around_mouth, painted, rendered
 from faceedit.models.expression import DEEP
 from faceedit.models.landmarker import LOWER_LIP, POINTS, UPPER_LIP, places
+from faceedit.models.layers import mix_filters
 from faceedit.models.palette import palette
+from faceedit.models.sampling import warped
 from faceedit.training.checkpoint import export_weights
 from faceedit.training.editor import _bend
 from faceedit.training.loop import train
@@ -263,7 +256,7 @@ def test_filters_mixed_draw_what_mixtures_of_what_they_draw_are():
     torch.manual_seed(0)
     layer, x, shares = torch.nn.Conv2d(5, 4 * 3, 3, padding=1), torch.randn(2, 5, 8, 8), torch.rand(2, 4)
     drawn = layer(x).unflatten(1, (4, 3))
-    torch.testing.assert_close(_mixing(layer, x, shares), torch.einsum("nk,nkchw->nchw", shares, drawn))
+    torch.testing.assert_close(mix_filters(layer, x, shares), torch.einsum("nk,nkchw->nchw", shares, drawn))
 
 
 def test_an_editor_without_a_guide_trains_one_first_and_keeps_it(prepared, tmp_path, monkeypatch):

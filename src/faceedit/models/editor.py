@@ -15,9 +15,11 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.config import WarpConfig
-from faceedit.models.expression import DEEP, Motion, mixed
-from faceedit.models.lips import bare, between, middles, state
-from faceedit.models.palette import COLOURS, palette, risen, sides
+from faceedit.models.expression import DEEP, Motion
+from faceedit.models.layers import Step, mix_filters
+from faceedit.models.lips import bare, between, state
+from faceedit.models.palette import COLOURS, palette, sides
+from faceedit.models.sampling import enlarged, finer, middles, risen, warped
 
 MOUTH_BOX = (1 / 6, 13 / 24, 5 / 6, 23 / 24)  # where mouths are drawn, as left, top, right, bottom of a crop's side
 # From the middle to the gaps beside each tooth, shares of an aligned crop's side: a smile makes no tooth wider.
@@ -138,11 +140,11 @@ class Decoder(nn.Module):
         *finer, x = encoded.maps
         x = self.bottom(x, condition)
         for narrow, step, skip in zip(self.narrow, self.steps, finer[::-1], strict=True):
-            x = step(_enlarged(narrow(x)) + skip, condition)
+            x = step(enlarged(narrow(x)) + skip, condition)
         # To first order an edit is linear in the way; what the condition does to every step is the rest.
         length = way.norm(dim=1, keepdim=True)
         shares = torch.cat([torch.ones_like(length), length * 2, way * 2], dim=1)  # (N, 4)
-        fields = _mixing(self.to_edit, x, shares).float()
+        fields = mix_filters(self.to_edit, x, shares).float()
         amount = (length / self.free_length).clamp(max=1)[:, :, None, None]
         flow = fields[:, :2] * self.flow_scale * amount
         moved = warped(functional.avg_pool2d(encoded.images.float(), 2), flow)
@@ -158,76 +160,13 @@ class Decoder(nn.Module):
         rows, columns = around_mouth(size)
         _, kept = lips_now.unbind(1)
         depth, teeth, lips = self.motion.mouths(before, after, kept, target, size, rows, columns)
-        flow = _enlarged(flow)
+        flow = enlarged(flow)
         closer = lips.parted(flow) - flow[..., rows, columns]
         if not self.training:  # networks that learn get no such help: inner lips would teach nothing then
             closer = closer + amount * lips.missing(flow)
         flow = flow + functional.pad(closer, (columns.start, size - columns.stop, rows.start, size - rows.stop))
         depth = torch.minimum(depth.clamp(-DEEP, DEEP), (DEEP + 1) * amount - 1)  # none at the source
         return Edit(flow, colour, torch.cat([depth, teeth], dim=1), encoded.palette)
-
-
-def _mixing(layer: nn.Conv2d, x: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """What a layer of four times C filters makes of x (N, D, H, W), these mixed by shares (N, 4): (N, C, H, W).
-
-    On a CPU that takes half as long as to mix what all filters make of it, and a single convolution in groups longer;
-    on a GPU a call for each face takes longest.
-    """
-    if x.is_cuda:
-        return (shares[..., None, None, None] * layer(x).unflatten(1, (4, -1))).sum(1)
-    assert layer.bias is not None
-    weights, biases = (mixed(shares, part.unflatten(0, (4, -1))) for part in (layer.weight, layer.bias))
-    faces = zip(x.split(1), weights, biases, strict=True)
-    return torch.cat([functional.conv2d(face, weight, bias, padding=1) for face, weight, bias in faces])
-
-
-def _enlarged(x: torch.Tensor) -> torch.Tensor:
-    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-
-def _finer(x: torch.Tensor, scale: int) -> torch.Tensor:
-    """Smoothly. Antialias takes a third of the time, and nothing aliases."""
-    return functional.interpolate(x, scale_factor=scale, mode="bicubic", antialias=True)
-
-
-@cache
-@torch.inference_mode(False)  # what is kept serves training too
-def _window(height: int, width: int, device: torch.device) -> torch.Tensor:
-    """(H, W) from 0 at the border to 1, so that what is drawn in a box joins what is around it."""
-    y, x = (torch.arange(side, device=device) + 0.5 for side in (height, width))
-    y, x = (torch.minimum(place, side - place) / height for place, side in ((y, height), (x, width)))
-    return (6 * torch.minimum(y[:, None], x)).clamp(max=1)
-
-
-@cache
-@torch.inference_mode(False)
-def _centres(height: int, width: int, device: torch.device) -> torch.Tensor:
-    """The xy of each pixel of images, in [-1, 1]: (H, W, 2)."""
-    y, x = (2 * middles(side, device) - 1 for side in (height, width))
-    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=2)
-
-
-class Step(nn.Module):
-    """Two convolutions beside a shortcut; a condition (N, D), where there is one, modulates what lies between."""
-
-    def __init__(self, fan_in: int, fan_out: int, stride: int = 1, condition_dim: int | None = None):
-        super().__init__()
-        self.conv1 = nn.Conv2d(fan_in, fan_out, 3, stride, 1, bias=False)
-        self.norm1 = nn.GroupNorm(8, fan_out)
-        self.conv2 = nn.Conv2d(fan_out, fan_out, 3, 1, 1, bias=False)
-        self.norm2 = nn.GroupNorm(8, fan_out)
-        self.shortcut = nn.Identity() if fan_in == fan_out else nn.Conv2d(fan_in, fan_out, 1, bias=False)
-        self.stride = stride
-        self.to_modulation = None if condition_dim is None else nn.Linear(condition_dim, 2 * fan_out)
-
-    def forward(self, x: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
-        short = self.shortcut(functional.avg_pool2d(x, self.stride) if self.stride > 1 else x)
-        x = self.norm1(self.conv1(x))
-        if self.to_modulation is not None:
-            scale, shift = self.to_modulation(condition)[:, :, None, None].chunk(2, dim=1)  # each (N, fan_out, 1, 1)
-            x = torch.addcmul(shift, x, 1 + scale)
-        x = self.norm2(self.conv2(functional.silu(x)))
-        return functional.silu(x + short)
 
 
 class WarpEditor(nn.Module):
@@ -245,54 +184,6 @@ class WarpEditor(nn.Module):
         return self.decoder(self.encoder(images, landmarks), source, target)
 
 
-class ImageDiscriminator(nn.Module):
-    """A guide's maps of images, affect → logits (N, one for each map) that the images are real and show this affect
-    (the paper's D_img).
-
-    It sees images as the guide's last stages do: from pixels it would learn too late what a mouth looks like (a
-    projected GAN: Sauer et al. 2021).
-    """
-
-    def __init__(self, config: WarpConfig):
-        super().__init__()
-        self.parts = nn.ModuleList(
-            Critic(channels, config.discriminator_hidden) for channels in config.discriminator_channels
-        )
-
-    def forward(self, maps: list[torch.Tensor], *affects: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
-        """The verdict on the same images at each affect, a tuple; a single tensor for a single affect."""
-        seen = maps[-len(self.parts) :]
-        features = []
-        for critic, x in zip(self.parts, seen, strict=True):
-            assert isinstance(critic, Critic)  # a ModuleList does not say
-            features.append(critic.features(x))
-        verdicts = tuple(
-            torch.cat([critic(x, affect) for critic, x in zip(self.parts, features, strict=True)], dim=1)
-            for affect in affects
-        )
-        return verdicts if len(verdicts) > 1 else verdicts[0]
-
-
-class Critic(nn.Module):
-    """The features of a map, and the logit (N, 1) of features that show an affect, which enters by projection
-    (Miyato and Koyama 2018)."""
-
-    def __init__(self, fan_in: int, hidden: int):
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(fan_in, hidden, 3, 1, 1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(hidden, hidden, 3, 1, 1),
-            nn.LeakyReLU(0.2),
-        )
-        self.to_logit = nn.Conv2d(hidden, 1, 1)
-        self.of_affect = nn.Sequential(nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, hidden))
-
-    def forward(self, features: torch.Tensor, affect: torch.Tensor) -> torch.Tensor:
-        realism, features = self.to_logit(features).mean((2, 3)), features.mean((2, 3))  # a verdict on each place
-        return realism + (features * self.of_affect(affect)).sum(1, keepdim=True)
-
-
 def around_mouth(size: int, scale: int = 1) -> tuple[slice, slice]:
     """The rows and columns of crops of a size where mouths are drawn: MOUTH_BOX, its sides even. scale: of crops that
     many times larger."""
@@ -300,10 +191,13 @@ def around_mouth(size: int, scale: int = 1) -> tuple[slice, slice]:
     return slice(top, bottom), slice(left, right)
 
 
-def warped(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """The images with every pixel's content taken from where its flow points."""
-    places = _centres(*images.shape[2:], images.device) + flow.permute(0, 2, 3, 1)
-    return functional.grid_sample(images, places, padding_mode="reflection", align_corners=False)
+@cache
+@torch.inference_mode(False)  # what is kept serves training too
+def _window(height: int, width: int, device: torch.device) -> torch.Tensor:
+    """(H, W) from 0 at the border to 1, so that what is drawn in a box joins what is around it."""
+    y, x = (torch.arange(side, device=device) + 0.5 for side in (height, width))
+    y, x = (torch.minimum(place, side - place) / height for place, side in ((y, height), (x, width)))
+    return (6 * torch.minimum(y[:, None], x)).clamp(max=1)
 
 
 def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
@@ -312,9 +206,9 @@ def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
 
     The edges of a mouth and of its teeth are drawn as fine as the scale allows.
     """
-    mouth, colour = edit.mouth, _finer(edit.colour, 4 * scale)
+    mouth, colour = edit.mouth, finer(edit.colour, 4 * scale)
     if scale > 1:
-        mouth = _finer(mouth, scale)
+        mouth = finer(mouth, scale)
     size = colour.shape[-1]
     rows, columns = around_mouth(size // scale, scale)
     depth, teeth = mouth.float().split(1, dim=1)

@@ -7,62 +7,15 @@ from itertools import pairwise
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from faceedit.config import EstimatorConfig
+from faceedit.models.layers import PlainBlock, ResidualBlock, fitted
 
 CROP_SIZE = 128  # pixels of the crops that estimators are given, in training and after; they resize them
 EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")  # AffectNet's order
 
 
-class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions beside a shortcut (He et al. 2016)."""
-
-    def __init__(self, fan_in: int, fan_out: int, stride: int):
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(fan_in, fan_out, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(fan_out),
-            nn.ReLU(),
-            nn.Conv2d(fan_out, fan_out, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(fan_out),
-        )
-        self.shortcut: nn.Module = nn.Identity()
-        if stride > 1 or fan_in != fan_out:
-            self.shortcut = nn.Sequential(
-                nn.AvgPool2d(stride), nn.Conv2d(fan_in, fan_out, 1, bias=False), nn.BatchNorm2d(fan_out)
-            )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.relu(self.shortcut(x) + self.body(x))
-
-
-class PlainBlock(nn.Module):
-    """Two 3×3 convolutions and nothing beside them; smooth, as what learns from its gradients needs it."""
-
-    def __init__(self, fan_in: int, fan_out: int, stride: int):
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(fan_in, fan_out, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(fan_out),
-            nn.SiLU(),
-            nn.Conv2d(fan_out, fan_out, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(fan_out),
-            nn.SiLU(),
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.body(x)
-
-
 BLOCKS = {"residual": ResidualBlock, "plain": PlainBlock}
-
-
-def fitted(images: torch.Tensor, size: int) -> torch.Tensor:
-    """images of any size as (N, 3, size, size)."""
-    if images.shape[2:] == (size, size):
-        return images
-    return functional.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
 class Estimator(nn.Module):

@@ -11,8 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.models.landmarker import BROWS, LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, places
-from faceedit.models.lips import EDGES, GRID, LOWER, MIDDLE, UPPER, corners, curves, heights, kept, middles, opening
-from faceedit.models.palette import risen
+from faceedit.models.layers import mixed
+from faceedit.models.lips import EDGES, GRID, LOWER, MIDDLE, UPPER, corners, curves, kept, opening
+from faceedit.models.sampling import heights, middles, risen
 
 AT_REST, AT_TIP, AT_TEMPLES = (torch.tensor(places(points)) for points in (STILL, NOSE_TIP, TEMPLES))
 EXPONENTS = torch.tensor([[float(i), float(j)] for i in range(4) for j in range(4 - i)])  # of valence, arousal
@@ -232,11 +233,6 @@ def turned(straight: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
     """The powers of affect (N, 10), and each with pose (N, 2): (N, 30)."""
     aside, up = pose[..., None].unbind(1)
     return torch.cat([straight, aside * straight, up * straight], dim=1)
-
-
-def mixed(shares: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Values (T, ...) mixed by shares (N, T): (N, ...). No matrix product, which autocast would make coarse."""
-    return (shares.view(*shares.shape, *[1] * (values.dim() - 1)) * values).sum(1)
 
 
 def apart(points: torch.Tensor) -> torch.Tensor:

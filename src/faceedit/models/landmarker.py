@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from faceedit.config import LandmarkConfig
-from faceedit.models.estimator import PlainBlock, fitted
+from faceedit.models.layers import PlainBlock, fitted
 
 # Numbers of MediaPipe's Face Mesh (Kartynnik et al. 2019), whose points these are. Left and right are the picture's.
 UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)  # its inner edge, from corner to corner

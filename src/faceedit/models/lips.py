@@ -3,13 +3,11 @@
 `images` (N, 3, S, S) in [-1, 1], aligned crops; `landmarks` (N, K, 2) as `landmarker.Landmarker` finds them.
 """
 
-from functools import cache
-
 import torch
 from torch.nn import functional
 
 from faceedit.models.landmarker import LOWER_LIP, UPPER_LIP, places
-from faceedit.models.palette import risen
+from faceedit.models.sampling import heights, middles, risen
 
 UPPER, LOWER = places(UPPER_LIP), places(LOWER_LIP)
 EDGES = torch.tensor([UPPER, LOWER])
@@ -49,27 +47,6 @@ def curves(landmarks: torch.Tensor) -> torch.Tensor:
 def corners(landmarks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """How far to the right the left and the right corner of the mouth lie, (N, 1) each."""
     return landmarks[:, UPPER[0], :1], landmarks[:, UPPER[-1], :1]
-
-
-def heights(lines: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """How high lines (N, C, P, 1 + V) from the left to the right, x, y and what else goes along with these, lie in
-    columns (N, W): (N, C, V, W)."""
-    x, values = lines[..., 0], lines[..., 1:]
-    # Rising, as it should be, and strictly: the network that finds landmarks errs in some photos.
-    x = (x.cummax(dim=2).values + 1e-4 * torch.arange(x.shape[2], device=x.device)).contiguous()
-    columns = columns[:, None].expand(-1, x.shape[1], -1).contiguous()
-    right = torch.searchsorted(x, columns).clamp(1, x.shape[2] - 1)
-    x0, x1 = x.gather(2, right - 1), x.gather(2, right)
-    share = (columns - x0) / (x1 - x0)
-    right = right[..., None].expand(-1, -1, -1, values.shape[3])
-    return values.gather(2, right - 1).lerp(values.gather(2, right), share[..., None]).transpose(2, 3)
-
-
-@cache
-@torch.inference_mode(False)  # what is kept serves training too
-def middles(count: int, device: torch.device) -> torch.Tensor:
-    """Where the middles of so many pixels in a row lie, as shares of it: (count,)."""
-    return (torch.arange(count, device=device) + 0.5) / count
 
 
 def between(images: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:

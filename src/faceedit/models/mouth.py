@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.config import MouthConfig
-from faceedit.models.lips import corners, curves, heights, middles, opening
+from faceedit.models.lips import corners, curves, opening
+from faceedit.models.sampling import heights, middles
 
 # Left, top, right, bottom, in shares of a crop's side. At 256 pixels: 160 × 96, from below the nose to the chin.
 REGION = (48 / 256, 150 / 256, 208 / 256, 246 / 256)

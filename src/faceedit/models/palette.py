@@ -43,8 +43,3 @@ def palette(images: torch.Tensor) -> torch.Tensor:
     white = white.clamp(brightness + 0.1, BY_SKIN * brightness + BRIGHTEST).clamp(max=0.9)
     teeth = (white + TINT * (skin - brightness)).clamp(-1, 1)
     return torch.stack([skin, lips, inside, teeth], dim=1)
-
-
-def risen(x: torch.Tensor, least: float, most: float) -> torch.Tensor:
-    """From 0 where x is the least, or less, to 1 at the most."""
-    return ((x - least) / (most - least)).clamp(0, 1)

@@ -18,12 +18,14 @@ from faceedit.errors import UsageError
 from faceedit.evaluation.metrics import agreement
 from faceedit.media.sheet import tile
 from faceedit.models.caae import LatentDiscriminator
-from faceedit.models.editor import ImageDiscriminator, WarpEditor, rendered
+from faceedit.models.discriminators import ImageDiscriminator
+from faceedit.models.editor import WarpEditor, rendered
 from faceedit.models.estimator import Estimator
 from faceedit.models.expression import kept_edge
 from faceedit.models.landmarker import Landmarker, mirrored
-from faceedit.models.lips import LOWER, between, brightness, middles
+from faceedit.models.lips import LOWER, between, brightness
 from faceedit.models.palette import palette
+from faceedit.models.sampling import middles
 from faceedit.training.augment import affinities, augment, recolour, replaced, resampled
 from faceedit.training.expression import fit, outside, parting, worth
 from faceedit.training.losses import bce, total

@@ -1,0 +1,55 @@
+"""Coordinates of pixels, images and curves sampled at coordinates, and other sizes of images."""
+
+from functools import cache
+
+import torch
+from torch.nn import functional
+
+
+@cache
+@torch.inference_mode(False)  # what is kept serves training too
+def middles(count: int, device: torch.device) -> torch.Tensor:
+    """Where the middles of so many pixels in a row lie, as shares of it: (count,)."""
+    return (torch.arange(count, device=device) + 0.5) / count
+
+
+@cache
+@torch.inference_mode(False)
+def centres(height: int, width: int, device: torch.device) -> torch.Tensor:
+    """The xy of each pixel of images, in [-1, 1]: (H, W, 2)."""
+    y, x = (2 * middles(side, device) - 1 for side in (height, width))
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=2)
+
+
+def warped(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """The images with every pixel's content taken from where its flow points."""
+    places = centres(*images.shape[2:], images.device) + flow.permute(0, 2, 3, 1)
+    return functional.grid_sample(images, places, padding_mode="reflection", align_corners=False)
+
+
+def enlarged(x: torch.Tensor) -> torch.Tensor:
+    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def finer(x: torch.Tensor, scale: int) -> torch.Tensor:
+    """Smoothly. Antialias takes a third of the time, and nothing aliases."""
+    return functional.interpolate(x, scale_factor=scale, mode="bicubic", antialias=True)
+
+
+def heights(lines: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """How high lines (N, C, P, 1 + V) from the left to the right, x, y and what else goes along with these, lie in
+    columns (N, W): (N, C, V, W)."""
+    x, values = lines[..., 0], lines[..., 1:]
+    # Rising, as it should be, and strictly: the network that finds landmarks errs in some photos.
+    x = (x.cummax(dim=2).values + 1e-4 * torch.arange(x.shape[2], device=x.device)).contiguous()
+    columns = columns[:, None].expand(-1, x.shape[1], -1).contiguous()
+    right = torch.searchsorted(x, columns).clamp(1, x.shape[2] - 1)
+    x0, x1 = x.gather(2, right - 1), x.gather(2, right)
+    share = (columns - x0) / (x1 - x0)
+    right = right[..., None].expand(-1, -1, -1, values.shape[3])
+    return values.gather(2, right - 1).lerp(values.gather(2, right), share[..., None]).transpose(2, 3)
+
+
+def risen(x: torch.Tensor, least: float, most: float) -> torch.Tensor:
+    """From 0 where x is the least, or less, to 1 at the most."""
+    return ((x - least) / (most - least)).clamp(0, 1)
