@@ -81,7 +81,7 @@ def reached(rooms: set[str], nodes_of) -> dict[tuple[str, ...], set[tuple[str, .
         module = waiting.pop()
         if module not in seen:
             seen[module] = imported(nodes_of(TREES[module]))
-            waiting += {name[:count] for name in inner(seen[module]) for count in (1, 2) if name[:count] in TREES}
+            waiting += {name[:count] for name in inner(seen[module]) for count in (1, 2, 3) if name[:count] in TREES}
     return seen
 
 

@@ -31,7 +31,7 @@ from faceedit.models.caae import Caae
 from faceedit.models.editor import WarpEditor
 from faceedit.models.estimator import Estimator
 from faceedit.models.landmarker import Landmarker
-from faceedit.models.mouth import MouthPainter
+from faceedit.models.mouth.painter import MouthPainter
 
 Model = Caae | WarpEditor | Estimator | Landmarker | MouthPainter
 

@@ -5,10 +5,11 @@ from torch.nn import functional
 from faceedit.config import MODELS, EstimatorTraining, WarpTraining
 from faceedit.editing.compositing import edit_masks
 from faceedit.models.discriminators import ImageDiscriminator
-from faceedit.models.editor import Decoder, Edit, WarpEditor, around_mouth, painted, rendered
-from faceedit.models.expression import DEEP
+from faceedit.models.editor import Decoder, Edit, WarpEditor, painted, rendered
 from faceedit.models.landmarker import LOWER_LIP, POINTS, UPPER_LIP, places
 from faceedit.models.layers import mix_filters
+from faceedit.models.mouth import Mouth
+from faceedit.models.mouth.settings import MOUTH
 from faceedit.models.palette import palette
 from faceedit.models.sampling import warped
 from faceedit.training.checkpoint import export_weights
@@ -85,7 +86,7 @@ def test_a_flow_points_to_where_content_comes_from(images):
 
 def test_a_rendered_edit_leaves_the_border_alone(images):
     masks = torch.from_numpy(edit_masks(32))
-    rows, columns = around_mouth(32)
+    rows, columns = Mouth.region(32)
     mouth = torch.full((3, 2, 32, 32), 5.0)[..., rows, columns]
     edit = Edit(torch.full((3, 2, 32, 32), 0.1), torch.full((3, 3, 8, 8), 0.5), mouth, palette(images))
     edited = rendered(images, edit, masks)
@@ -101,7 +102,7 @@ def strongest(images):
     torch.nn.init.normal_(model.decoder.to_edit.weight, std=10)
     count = len(images)
     edit = model(images, LANDMARKS.expand(count, -1, -1), torch.zeros(count, 2), torch.full((count, 2), 0.5))
-    return painted(edit._replace(mouth=torch.full_like(edit.mouth, -DEEP)))[:, :3]
+    return painted(edit._replace(mouth=torch.full_like(edit.mouth, -MOUTH.depth)))[:, :3]
 
 
 def test_a_face_is_shaded_only_so_far(images):
@@ -126,7 +127,7 @@ def mouth(size, teeth):
     """An edit of one face of this size that only opens its mouth, an ellipse; teeth: the logit of their being there."""
     y, x = torch.meshgrid(*[(torch.arange(size) + 0.5) / size] * 2, indexing="ij")
     radius = (((x - 0.5) / 0.15) ** 2 + ((y - 0.72) / 0.05) ** 2).sqrt()
-    depth = (0.5 + (1 - radius) * 0.05 * size).clamp(-4, 4)[around_mouth(size)]
+    depth = (0.5 + (1 - radius) * 0.05 * size).clamp(-4, 4)[Mouth.region(size)]
     fields = torch.stack([depth, torch.full_like(depth, teeth)])
     colours = torch.tensor([[(0.4, 0.1, -0.1), (0.2, -0.4, -0.3), (-0.9, -0.9, -0.9), (0.8, 0.8, 0.7)]])
     return Edit(torch.zeros(1, 2, size, size), torch.zeros(1, 3, size // 4, size // 4), fields[None], colours)
@@ -166,7 +167,7 @@ def test_a_wide_mouth_shows_a_tongue_below_its_dark():
 
 def test_below_the_dark_under_the_teeth_no_further_ones_show():
     edit = mouth(96, 3.0)
-    top = around_mouth(96)[0].start
+    top = Mouth.region(96)[0].start
     edit.mouth[:, 1, 68 - top : 71 - top] = -3.0
     for scale in (1, 4):
         red = painted(edit, scale)[0, 0, :, 45 * scale]

@@ -5,7 +5,7 @@ from torch.nn import functional
 from faceedit.faces.alignment import TEMPLATE, alignment, crop_face
 from faceedit.faces.detector import FaceDetector
 from faceedit.media.image import read_photo
-from faceedit.models.expression import DEEP, PLAINER, Motion, depth, kept_edge
+from faceedit.models.expression import PLAINER, Motion
 from faceedit.models.landmarker import (
     BROWS,
     IRISES,
@@ -18,7 +18,21 @@ from faceedit.models.landmarker import (
     mirrored,
     places,
 )
-from faceedit.models.lips import GRID, LOWER, UPPER, bare, between, brightness, kept, opening, state
+from faceedit.models.lips import (
+    GRID,
+    LOWER,
+    UPPER,
+    bare,
+    between,
+    brightness,
+    depth,
+    kept,
+    kept_edge,
+    opening,
+    state,
+)
+from faceedit.models.mouth import Mouth
+from faceedit.models.mouth.settings import MOUTH
 from faceedit.models.palette import palette
 from faceedit.training.expression import fit, outside, parting
 from faceedit.weights import load_weights
@@ -42,8 +56,8 @@ def fitted(landmarks, affect, shown=None):
 
 
 def drawn(motion, before, after, target, teeth):
-    """What `Motion.mouths` draws in whole crops of 96 pixels."""
-    return motion.mouths(before, after, kept(before, teeth), target, 96, slice(0, 96), slice(0, 96))[:2]
+    """What a mouth draws in whole crops of 96 pixels."""
+    return Mouth(before, after, kept(before, teeth), motion.texture(target), 96, (slice(0, 96), slice(0, 96))).inside()
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +222,7 @@ def test_a_mouth_is_drawn_where_lips_part_that_were_closed(geometry):
     (deep, _), parts = drawn(moves, before, after, affect[closed], torch.ones(4)), parting(before, after, 96)
     assert deep.max() < 0.5
     assert parts.max() < 0.5
-    assert deep.min() < -DEEP
+    assert deep.min() < -MOUTH.depth
 
 
 def test_an_open_mouth_keeps_what_it_shows_and_is_drawn_below_it(geometry):
@@ -280,7 +294,7 @@ def test_at_its_edge_a_lip_moves_as_it_does_further_away(mean):
     after[:, LOWER[1:-1], 1] = after[:, UPPER[1:-1], 1]  # closed, at 0.7
     across, down = ((torch.arange(100) + 0.5) / 50 - 1).expand(100, -1), (torch.arange(60, 80) + 0.5)[:, None]
     heights = torch.stack([across, across.T])[None]  # a flow that tells where it is seen
-    *_, lips = Motion().mouths(mean[None], after, torch.zeros(1), torch.zeros(1, 2), 100, slice(60, 80), slice(0, 100))
+    lips = Mouth(mean[None], after, torch.zeros(1), torch.zeros(1, *GRID), 100, (slice(60, 80), slice(0, 100))).lips
     columns, rows = lips.parted(heights)[0]
     rows = (rows + 1) * 50
     middle = rows[:, 50]
@@ -296,7 +310,7 @@ def test_lips_lie_where_they_shall_whatever_the_networks_draw(geometry):
     moves, faces, affect, _ = geometry
     before, source, target = faces[:8], affect[:8], affect[:8].flip(0)
     after = moves(before, source, target)
-    *_, lips = moves.mouths(before, after, torch.zeros(8), target, 96, slice(0, 96), slice(0, 96))
+    lips = Mouth(before, after, torch.zeros(8), moves.texture(target), 96, (slice(0, 96), slice(0, 96))).lips
     drawn = torch.randn(8, 2, 3, 3, generator=torch.Generator().manual_seed(0)) * 0.04
     drawn = functional.interpolate(drawn, (96, 96), mode="bilinear")
     flow = lips.parted(drawn) + lips.missing(drawn)

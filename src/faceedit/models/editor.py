@@ -6,7 +6,6 @@ made of is smooth enough to be enlarged, so that it edits a photo at any resolut
 """
 
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -15,24 +14,12 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.config import WarpConfig
-from faceedit.models.expression import DEEP, Motion
+from faceedit.models.expression import Motion
 from faceedit.models.layers import Step, mix_filters
 from faceedit.models.lips import bare, between, state
-from faceedit.models.palette import COLOURS, palette, sides
-from faceedit.models.sampling import enlarged, finer, middles, risen, warped
-
-MOUTH_BOX = (1 / 6, 13 / 24, 5 / 6, 23 / 24)  # where mouths are drawn, as left, top, right, bottom of a crop's side
-# From the middle to the gaps beside each tooth, shares of an aligned crop's side: a smile makes no tooth wider.
-GAPS = (0.0, 0.053, 0.095, 0.132, 0.163, 0.188)
-GAP = 0.004  # a gap's width, where it is drawn fine enough
-TALL, ROUNDED = 0.068, 0.006  # how far teeth reach below the lip, and by how much less at gaps
-ARCH = 0.18  # how far to the side teeth lie in the dark
-# Below so many pixels of the dark no teeth show: for each pixel more, their logits fall by so much.
-EDGE, FADING = 1.0, 4.0
-# A tongue: how far to the side it reaches; of the mouth's height, where it begins and how far below it is seen whole.
-# Mouths open wider than the first of WIDE, of the crop's side, show it, from the second on wholly.
-TONGUE, TONGUE_TOP, TONGUE_EDGE, WIDE = 0.2, 0.35, 0.5, (0.02, 0.05)
-DARK, LIT = 0.25, 0.55  # of the lips' light: what reaches the dark, and how much more a tongue
+from faceedit.models.mouth import Mouth
+from faceedit.models.palette import COLOURS, palette
+from faceedit.models.sampling import enlarged, finer, warped
 
 
 @dataclass(frozen=True)
@@ -69,8 +56,8 @@ class Edit(NamedTuple):
 
     flow: (N, 2, S, S), for each pixel the xy step to where its content comes from, in units of half the crop's side.
     colour: (N, 3, S/4, S/4), what is then added, in the units of images. mouth: (N, 2, H, W), of the inside of a mouth,
-    in the part of crops that `around_mouth` gives: how many pixels each point lies inside its edge, half of one being
-    the edge itself, and the logit of its being teeth. palette: (N, 4, 3).
+    in `Mouth.region` of crops: how many pixels each point lies inside its edge, half of one being the edge itself, and
+    the logit of its being teeth. palette: (N, 4, 3).
     """
 
     flow: torch.Tensor
@@ -156,17 +143,10 @@ class Decoder(nn.Module):
         colour = self.most_colour * torch.tanh(change / self.most_colour)
         colour = functional.avg_pool2d(colour, 4, stride=2, padding=1, count_include_pad=False)
         before, after = encoded.landmarks, self.motion(encoded.landmarks, source, target)
-        size = encoded.images.shape[-1]
-        rows, columns = around_mouth(size)
         _, kept = lips_now.unbind(1)
-        depth, teeth, lips = self.motion.mouths(before, after, kept, target, size, rows, columns)
-        flow = enlarged(flow)
-        closer = lips.parted(flow) - flow[..., rows, columns]
-        if not self.training:  # networks that learn get no such help: inner lips would teach nothing then
-            closer = closer + amount * lips.missing(flow)
-        flow = flow + functional.pad(closer, (columns.start, size - columns.stop, rows.start, size - rows.stop))
-        depth = torch.minimum(depth.clamp(-DEEP, DEEP), (DEEP + 1) * amount - 1)  # none at the source
-        return Edit(flow, colour, torch.cat([depth, teeth], dim=1), encoded.palette)
+        mouth = Mouth(before, after, kept, self.motion.texture(target), encoded.images.shape[-1])
+        flow = mouth.move_lips(enlarged(flow), None if self.training else amount)
+        return Edit(flow, colour, mouth.fields(amount), encoded.palette)
 
 
 class WarpEditor(nn.Module):
@@ -184,62 +164,10 @@ class WarpEditor(nn.Module):
         return self.decoder(self.encoder(images, landmarks), source, target)
 
 
-def around_mouth(size: int, scale: int = 1) -> tuple[slice, slice]:
-    """The rows and columns of crops of a size where mouths are drawn: MOUTH_BOX, its sides even. scale: of crops that
-    many times larger."""
-    left, top, right, bottom = (2 * scale * side for side in sides(MOUTH_BOX, size // 2))
-    return slice(top, bottom), slice(left, right)
-
-
-@cache
-@torch.inference_mode(False)  # what is kept serves training too
-def _window(height: int, width: int, device: torch.device) -> torch.Tensor:
-    """(H, W) from 0 at the border to 1, so that what is drawn in a box joins what is around it."""
-    y, x = (torch.arange(side, device=device) + 0.5 for side in (height, width))
-    y, x = (torch.minimum(place, side - place) / height for place, side in ((y, height), (x, width)))
-    return (6 * torch.minimum(y[:, None], x)).clamp(max=1)
-
-
 def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
     """What an edit adds to the moved crops, in the units of images, and how much of them it hides: (N, 4, H, W), where
-    H and W are the scale times S.
-
-    The edges of a mouth and of its teeth are drawn as fine as the scale allows.
-    """
-    mouth, colour = edit.mouth, finer(edit.colour, 4 * scale)
-    if scale > 1:
-        mouth = finer(mouth, scale)
-    size = colour.shape[-1]
-    rows, columns = around_mouth(size // scale, scale)
-    depth, teeth = mouth.float().split(1, dim=1)
-    edge, sharp = min(scale, 1.5), min(scale, 3)
-    hides = ((depth - 0.5) * edge + 0.5).clamp(0, 1) * _window(*depth.shape[2:], depth.device)
-    x = middles(size, depth.device)[columns]
-    # From the middle of what shows; of a mouth that hardly opens, nothing tells.
-    shown = hides.sum(dim=2, keepdim=True)
-    x = x - ((shown * x).sum(3, keepdim=True) + scale**2) / (shown.sum(3, keepdim=True) + 2 * scale**2)
-    shade = (0.6 + 0.4 * (depth / 2).clamp(0, 1)) * (1 - 0.6 * (x / ARCH) ** 2).clamp(min=0.2)  # of lips and cheeks
-    _, lips, _, white = (edit.palette + 1)[..., None, None].unbind(1)
-    # The lower row that an average mouth hints at, behind the dark, would be grey, and seen through.
-    unlit = (hides * torch.sigmoid(-sharp * teeth)).cumsum(2) / scale
-    teeth = teeth - FADING * (unlit - EDGE).clamp(min=0)
-    tall: torch.Tensor | float = TALL
-    down = hides.cumsum(2)
-    if scale > 1:
-        beside = torch.stack([x.abs() - gap for gap in GAPS])
-        gaps, sides_of_teeth = (torch.exp(-((beside / width) ** 2)).sum(0) for width in (GAP, 3 * GAP))
-        teeth = teeth - 0.5 * gaps * torch.sigmoid(sharp * teeth)
-        tall = TALL - ROUNDED * sides_of_teeth
-        white = white * (1 - 0.1 * gaps) * (1 - 0.1 * sides_of_teeth)
-    teeth = teeth - FADING / scale * (down - tall * size).clamp(min=0)
-    wide = risen(shown.amax(3, keepdim=True) / size, *WIDE)
-    tongue = ((down / (shown + scale) - TONGUE_TOP - (x / TONGUE) ** 2) / TONGUE_EDGE).clamp(0, 1)
-    tongue = wide * tongue.square() * (3 - 2 * tongue)
-    dark = (DARK + LIT * tongue) * lips
-    inside = shade * torch.lerp(dark, white, torch.sigmoid(sharp * teeth)) - 1
-    more = torch.cat([(inside - colour[..., rows, columns]) * hides, hides], dim=1)
-    more = functional.pad(more, (columns.start, size - columns.stop, rows.start, size - rows.stop))
-    return functional.pad(colour, (0, 0, 0, 0, 0, 1)) + more
+    H and W are the scale times S."""
+    return Mouth.paint(finer(edit.colour, 4 * scale), edit.mouth, edit.palette, scale)
 
 
 def rendered(images: torch.Tensor, edit: Edit, masks: torch.Tensor) -> torch.Tensor:

@@ -83,3 +83,52 @@ def brightness(seen: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
     """From 0, the dark, to 1, teeth, how bright that is which is seen (N, 3, *GRID) between lips: (N, *GRID)."""
     dark, white = (colour.mean(1)[:, None, None] for colour in colours[:, 2:].unbind(1))
     return ((seen.mean(1) - dark) / (white - dark)).clamp(0, 1)
+
+
+def kept_edge(before: torch.Tensor, after: torch.Tensor, teeth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """How far the teeth that lips show already reach when they open: their lower edge (N, P, 2), below points of the
+    upper lip; and from 0 to 1 how much that counts, (N,). teeth: (N,), see `lips.bare`.
+
+    Teeth are the upper jaw's and stay where they are, whatever a lip hides or shows of them, at the sides too when a
+    mouth narrows. What a lower lip reveals further down was not to be seen before.
+    """
+    share = kept(before, teeth)
+    across, upper = after[:, EDGES[0]].unbind(2)
+    reach, lower = heights(torch.stack([before, after], dim=1)[:, :, EDGES[1]], across)[:, :, 0].unbind(1)
+    # But for the corners, where lips meet.
+    down = lowered(upper, torch.minimum(reach, lower), share[:, None])
+    down = torch.cat([upper[:, :1], down[:, 1:-1], upper[:, -1:]], dim=1)
+    return torch.stack([across, down], dim=2), share * (below_teeth(before, after, share) > 0)
+
+
+def below_teeth(before: torch.Tensor, after: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """How far lips part below the share (N,) of the teeth that stay, in their middle, (N,)."""
+    upper, lower, reach = after[:, UPPER[MIDDLE], 1], after[:, LOWER[MIDDLE], 1], before[:, LOWER[MIDDLE], 1]
+    return lower - lowered(upper, reach, share)
+
+
+def lowered(upper: torch.Tensor, reach: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """How low a share of the teeth reaches that reached so low, below an upper lip."""
+    return upper + share * (reach - upper).clamp(min=0)
+
+
+def depth(landmarks: torch.Tensor, size: int) -> torch.Tensor:
+    """How far each pixel of crops of a size lies inside the opening of the mouth, (N, S, S) pixels, below 0 outside."""
+    centres = middles(size, landmarks.device)
+    across = centres.expand(len(landmarks), -1)
+    upper, lower = heights(curves(landmarks), across).unbind(1)
+    return size * distance_inside(upper, lower, corners(landmarks), across, centres)
+
+
+def distance_inside(
+    upper: torch.Tensor,
+    lower: torch.Tensor,
+    ends: tuple[torch.Tensor, torch.Tensor],
+    across: torch.Tensor,
+    down: torch.Tensor,
+) -> torch.Tensor:
+    """How far places, in columns across (N, W) and rows down (H,), lie from lines (N, 1, W) above and below them and
+    from the ends of these, (N, H, W)."""
+    left, right = ends
+    beside = torch.minimum(across - left, right - across)[:, None]
+    return torch.minimum(torch.minimum(down[:, None] - upper, lower - down[:, None]), beside)

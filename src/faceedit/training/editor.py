@@ -21,9 +21,8 @@ from faceedit.models.caae import LatentDiscriminator
 from faceedit.models.discriminators import ImageDiscriminator
 from faceedit.models.editor import WarpEditor, rendered
 from faceedit.models.estimator import Estimator
-from faceedit.models.expression import kept_edge
 from faceedit.models.landmarker import Landmarker, mirrored
-from faceedit.models.lips import LOWER, between, brightness
+from faceedit.models.lips import LOWER, between, brightness, kept_edge
 from faceedit.models.palette import palette
 from faceedit.models.sampling import middles
 from faceedit.training.augment import affinities, augment, recolour, replaced, resampled

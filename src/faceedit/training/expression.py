@@ -9,7 +9,6 @@ from faceedit.models.expression import (
     Motion,
     apart,
     as_complex,
-    depth,
     deviations,
     poses,
     powers,
@@ -28,7 +27,7 @@ from faceedit.models.landmarker import (
     mirrored,
     places,
 )
-from faceedit.models.lips import LOWER, UPPER, opening
+from faceedit.models.lips import LOWER, UPPER, depth, opening
 
 FEW = 20  # photos in a bin of the affect plane, below which they count for less than a whole bin
 RIDGE = 1e-2  # beside some forty bins

@@ -19,7 +19,7 @@ from faceedit.faces.blur import blur
 from faceedit.media.sheet import tile
 from faceedit.models.landmarker import Landmarker, mirrored
 from faceedit.models.lips import opening
-from faceedit.models.mouth import MouthDiscriminator, MouthEncoder, MouthPainter, describe, mouth_mask, region
+from faceedit.models.mouth.painter import MouthDiscriminator, MouthEncoder, MouthPainter, describe, mouth_mask, region
 from faceedit.training.augment import affinities, recolour, replaced, resampled
 from faceedit.training.distributed import Draws
 from faceedit.training.losses import total

@@ -4,7 +4,7 @@ import torch
 from faceedit.config import MouthConfig
 from faceedit.models.landmarker import POINTS
 from faceedit.models.lips import LOWER, UPPER
-from faceedit.models.mouth import MouthDiscriminator, MouthEncoder, MouthPainter, describe, mouth_mask, region
+from faceedit.models.mouth.painter import MouthDiscriminator, MouthEncoder, MouthPainter, describe, mouth_mask, region
 
 TINY = MouthConfig(128, 4, (8, 8, 8), 8, 8, (8, 8, 8, 8))
 SIZE = 256

@@ -1,0 +1,120 @@
+"""The mouths of an edit: how lips move, and what is drawn between them."""
+
+import torch
+from torch.nn import functional
+
+from faceedit.models.lips import EDGES, below_teeth, corners, distance_inside, lowered, opening
+from faceedit.models.mouth.inside import inside_colour, window
+from faceedit.models.mouth.lip_flow import LipFlow
+from faceedit.models.mouth.settings import MOUTH
+from faceedit.models.palette import sides
+from faceedit.models.sampling import finer, heights, middles
+
+
+class Mouth:
+    """The mouths of faces that an edit opens, closes or moves, drawn in one region of their crops.
+
+    before, after: landmarks (N, K, 2) in shares of the crop's side, now and at the target. teeth: (N,), how far lips
+    show teeth that stay, see `lips.kept`. texture: (N, *GRID), what open mouths show at the target, from 0, dark, to 1,
+    teeth. size: the crops' side in pixels. area: the rows and columns to draw in, `Mouth.region(size)` unless given.
+    """
+
+    def __init__(
+        self,
+        before: torch.Tensor,
+        after: torch.Tensor,
+        teeth: torch.Tensor,
+        texture: torch.Tensor,
+        size: int,
+        area: tuple[slice, slice] | None = None,
+    ):
+        self.before, self.after, self.teeth, self.texture, self.size = before, after, teeth, texture, size
+        self.rows, self.columns = self.region(size) if area is None else area
+        down, across = (middles(size, after.device)[part] for part in (self.rows, self.columns))
+        across = across.expand(len(after), -1)
+        left, right = corners(after)
+        within = torch.minimum(torch.maximum(across, left), right)
+        lines = [torch.cat([points, before - after], dim=2)[:, EDGES] for points in (after, before)]
+        seen = heights(torch.cat(lines, dim=1), within)  # (N, 4, 3, W): y, and the way to where it was
+        upper, lower, _, self.reach = seen[:, :, :1].unbind(1)
+        self.lips = LipFlow(upper, lower, (left, right), across, down, size, 2 * seen[:, :2, 1:])
+
+    @staticmethod
+    def region(size: int, scale: int = 1) -> tuple[slice, slice]:
+        """The rows and columns of crops of a size where mouths are drawn; their sides are even.
+
+        scale: of crops that many times larger.
+        """
+        left, top, right, bottom = (2 * scale * side for side in sides(MOUTH.box, size // 2))
+        return slice(top, bottom), slice(left, right)
+
+    def move_lips(self, flow: torch.Tensor, amount: torch.Tensor | None = None) -> torch.Tensor:
+        """A flow (N, 2, S, S) in which lips part and meet at once.
+
+        amount: (N, 1, 1, 1) in [0, 1], how much of `lip_correction` is added; None of it while networks learn, which
+        inner lips would teach nothing then.
+        """
+        change = self.lips.parted(flow) - flow[..., self.rows, self.columns]
+        if amount is not None:
+            change = change + amount * self.lip_correction(flow)
+        return flow + _padded(change, self.rows, self.columns, self.size)
+
+    def lip_correction(self, flow: torch.Tensor) -> torch.Tensor:
+        """What brings lips from where a flow (N, 2, S, S) takes them to where landmarks lie, (N, 2, H, W)."""
+        return self.lips.missing(flow)
+
+    def fields(self, amount: torch.Tensor) -> torch.Tensor:
+        """What `paint` draws, (N, 2, H, W): how many pixels each point lies inside the mouth's edge, and the logit of
+        its being teeth.
+
+        amount: (N, 1, 1, 1) in [0, 1]; at 0 no mouth is drawn.
+        """
+        depth, teeth = self.inside()
+        depth = torch.minimum(depth.clamp(-MOUTH.depth, MOUTH.depth), (MOUTH.depth + 1) * amount - 1)
+        return torch.cat([depth, teeth], dim=1)
+
+    def inside(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """How many pixels each point lies inside what is drawn, and the logits of its being teeth, (N, 1, H, W) each.
+
+        Mouths are drawn below teeth that stay, without further ones.
+        """
+        lips, teeth = self.lips, self.teeth[:, None, None]
+        # Half a pixel lies on the edge, and closed lips have none. But where they have closed, the flow leads from one
+        # to the other in a pixel, over what they showed: there a dark line is drawn, as lips have.
+        was, gap = (self.size * opening(points) for points in (self.before, self.after))
+        shut = (was - 1).clamp(0, 1) * (1 - gap).clamp(min=0)
+        edge = (self.size * below_teeth(self.before, self.after, self.teeth) - 0.5).clamp(0, 1) / 2
+        edge = torch.maximum(edge, MOUTH.line * shut)[:, None, None]
+        top = torch.minimum(lowered(lips.upper, self.reach, teeth), lips.lower)
+        depth = self.size * distance_inside(top, lips.lower, lips.ends, lips.across, lips.down) + edge
+        (left, right), down = lips.ends, lips.down
+        down = (down[:, None] - lips.upper) / (lips.lower - lips.upper).clamp(min=0.5 / self.size)
+        across = ((lips.across - left) / (right - left))[:, None].expand_as(down)
+        grid = torch.stack([across, down], dim=3).clamp(0, 1) * 2 - 1
+        shown = functional.grid_sample(self.texture[:, None], grid, padding_mode="border", align_corners=False)
+        needed = MOUTH.teeth + MOUTH.teeth_below * down.clamp(0, 1).square()
+        needed = needed + torch.maximum(self.teeth, shut)[:, None, None]
+        return depth[:, None], (shown - needed[:, None]) * MOUTH.teeth_steepness
+
+    @classmethod
+    def paint(cls, colour: torch.Tensor, fields: torch.Tensor, palette: torch.Tensor, scale: int = 1) -> torch.Tensor:
+        """What an edit adds to crops, and how much of them it hides, with the mouths that fields describe: (N, 4, P, P)
+        in the units of images, P being the scale times S.
+
+        colour: (N, 3, P, P), what it adds elsewhere. fields: see `fields`. palette: (N, 4, 3). The edges of a mouth
+        and of its teeth are drawn as fine as the scale allows.
+        """
+        size = colour.shape[-1]
+        rows, columns = cls.region(size // scale, scale)
+        depth, teeth = (finer(fields, scale) if scale > 1 else fields).float().split(1, dim=1)
+        edge = min(scale, MOUTH.edge_sharpness)
+        hides = ((depth - 0.5) * edge + 0.5).clamp(0, 1) * window(*depth.shape[2:], depth.device)
+        x = middles(size, depth.device)[columns]
+        inside = inside_colour(depth, hides, teeth, x, palette, size, scale)
+        more = torch.cat([(inside - colour[..., rows, columns]) * hides, hides], dim=1)
+        return functional.pad(colour, (0, 0, 0, 0, 0, 1)) + _padded(more, rows, columns, size)
+
+
+def _padded(x: torch.Tensor, rows: slice, columns: slice, size: int) -> torch.Tensor:
+    """A part of crops with zeros around it, (N, C, size, size)."""
+    return functional.pad(x, (columns.start, size - columns.stop, rows.start, size - rows.stop))

@@ -1,0 +1,84 @@
+"""The inside of open mouths in colour: teeth, a tongue, and the dark behind them.
+
+Throughout: `hides` (N, 1, H, W) from 0 to 1, where the inside of a mouth shows. `shown` (N, 1, 1, W), how many pixels
+of it show in each column. `down` (N, 1, H, W), how many of them down to each point. `x` (N, 1, 1, W), how far columns
+lie to the right of its middle, in shares of the crop's side. `size`, the side in pixels of what is drawn. `scale`, how
+many times finer than the crop that is.
+"""
+
+from functools import cache
+
+import torch
+
+from faceedit.models.mouth.settings import MOUTH
+from faceedit.models.sampling import risen
+
+
+def inside_colour(
+    depth: torch.Tensor,
+    hides: torch.Tensor,
+    teeth: torch.Tensor,
+    columns: torch.Tensor,
+    palette: torch.Tensor,
+    size: int,
+    scale: int,
+) -> torch.Tensor:
+    """The colour of what mouths show, (N, 3, H, W) in [-1, 1].
+
+    depth: (N, 1, H, W), pixels of the crop inside the mouth's edge. teeth: (N, 1, H, W), logits. columns: (W,), in
+    shares of the crop's side. palette: (N, 4, 3), skin, lips, inside and teeth.
+    """
+    shown, down = hides.sum(dim=2, keepdim=True), hides.cumsum(2)
+    # From the middle of what shows. The constants bring that of a mouth that hardly opens to the middle of the crop.
+    x = columns - ((shown * columns).sum(3, keepdim=True) + scale**2) / (shown.sum(3, keepdim=True) + 2 * scale**2)
+    _, lips, _, white = (palette + 1)[..., None, None].unbind(1)
+    teeth, white = _teeth(teeth, white, hides, down, x, size, scale)
+    dark = (MOUTH.dark + MOUTH.tongue_light * _tongue(shown, down, x, size, scale)) * lips
+    sharp = min(scale, MOUTH.teeth_sharpness)
+    return _shade(depth, x) * torch.lerp(dark, white, torch.sigmoid(sharp * teeth)) - 1
+
+
+def _shade(depth: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """How much light reaches each point, beside lips and cheeks."""
+    beside_lips = (1 - MOUTH.lip_shade) + MOUTH.lip_shade * (depth / MOUTH.lip_shade_depth).clamp(0, 1)
+    return beside_lips * (1 - MOUTH.arch_shade * (x / MOUTH.arch) ** 2).clamp(min=MOUTH.darkest)
+
+
+def _teeth(
+    teeth: torch.Tensor,
+    white: torch.Tensor,
+    hides: torch.Tensor,
+    down: torch.Tensor,
+    x: torch.Tensor,
+    size: int,
+    scale: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The logits of teeth and their colour, with gaps between them where they are drawn finely, and ends below."""
+    sharp = min(scale, MOUTH.teeth_sharpness)
+    # The lower row that an average mouth hints at, behind the dark, would be grey, and seen through.
+    dark = (hides * torch.sigmoid(-sharp * teeth)).cumsum(2) / scale
+    teeth = teeth - MOUTH.fading * (dark - MOUTH.dark_edge).clamp(min=0)
+    tall: torch.Tensor | float = MOUTH.tall
+    if scale > 1:
+        beside = torch.stack([x.abs() - gap for gap in MOUTH.gaps])
+        gaps, around = (torch.exp(-((beside / width) ** 2)).sum(0) for width in (MOUTH.gap, 3 * MOUTH.gap))
+        teeth = teeth - MOUTH.gap_logit * gaps * torch.sigmoid(sharp * teeth)
+        tall = MOUTH.tall - MOUTH.rounded * around
+        white = white * (1 - MOUTH.gap_shade * gaps) * (1 - MOUTH.gap_shade * around)
+    return teeth - MOUTH.fading / scale * (down - tall * size).clamp(min=0), white
+
+
+def _tongue(shown: torch.Tensor, down: torch.Tensor, x: torch.Tensor, size: int, scale: int) -> torch.Tensor:
+    """How much of a tongue is seen, from 0 to 1: low in wide mouths."""
+    wide = risen(shown.amax(3, keepdim=True) / size, *MOUTH.tongue_opening)
+    tongue = ((down / (shown + scale) - MOUTH.tongue_top - (x / MOUTH.tongue) ** 2) / MOUTH.tongue_edge).clamp(0, 1)
+    return wide * tongue.square() * (3 - 2 * tongue)
+
+
+@cache
+@torch.inference_mode(False)  # what is kept serves training too
+def window(height: int, width: int, device: torch.device) -> torch.Tensor:
+    """(H, W) from 0 at the border to 1, so that what is drawn in a box joins what is around it."""
+    y, x = (torch.arange(side, device=device) + 0.5 for side in (height, width))
+    y, x = (torch.minimum(place, side - place) / height for place, side in ((y, height), (x, width)))
+    return (6 * torch.minimum(y[:, None], x)).clamp(max=1)

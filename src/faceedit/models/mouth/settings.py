@@ -1,0 +1,59 @@
+"""The numbers behind drawn mouths that were set by hand, and where each comes from."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MouthSettings:
+    """Lengths are shares of an aligned crop's side unless they say otherwise. What has no source is by eye."""
+
+    # Where mouths are drawn: left, top, right, bottom. By eye: from below the nose to the chin.
+    box: tuple[float, float, float, float] = (1 / 6, 13 / 24, 5 / 6, 23 / 24)
+
+    # How lips move.
+    # From a lip's edge to where the flow is its own: 2.3 of 96 pixels. On 100 validation crops convolutions missed 1.6
+    # of the 2.8 pixels that an upper lip should move, and further away they did not.
+    slope: float = 0.024
+    # From a lip's edge to where what the flow misses there is no longer made up for. By eye: further, cheeks move too.
+    reach: float = 0.12
+
+    # What shows between lips.
+    # Brightness, from 0 (dark) to 1 (teeth), above which the average of photos counts as teeth; what is added to it
+    # near the lower lip, which is bright itself; and how steeply logits rise there. By eye.
+    teeth: float = 0.52
+    teeth_below: float = 0.14
+    teeth_steepness: float = 12.0
+    line: float = 0.85  # pixels, from the middle of the dark line of closed lips to its edge; by eye
+    depth: float = 4.0  # pixels from an edge beyond which depths are alike; by eye
+
+    # Teeth.
+    # From the middle to the gaps beside each tooth. A smile makes no tooth wider. By eye.
+    gaps: tuple[float, ...] = (0.0, 0.053, 0.095, 0.132, 0.163, 0.188)
+    gap: float = 0.004  # a gap's width, where it is drawn fine enough; by eye
+    gap_logit: float = 0.5  # by how much a gap lowers the logits of teeth; by eye
+    gap_shade: float = 0.1  # how much darker teeth are at gaps, and again around them; by eye
+    tall: float = 0.068  # how far teeth reach below the lip; by eye
+    rounded: float = 0.006  # by how much less they do at gaps; by eye
+    # Pixels of the dark above which no further teeth show below it, as the lower row would look grey; and by how much
+    # logits fall for each pixel more. By eye.
+    dark_edge: float = 1.0
+    fading: float = 4.0
+    teeth_sharpness: float = 3.0  # logits are multiplied by the scale up to this, so that edges are as sharp; by eye
+    edge_sharpness: float = 1.5  # likewise, the edge of the mouth; by eye
+
+    # The dark, and the tongue in it.
+    arch: float = 0.18  # how far to the side teeth lie in the dark; by eye
+    arch_shade: float = 0.6  # how much darker they are there, down to the next; by eye
+    darkest: float = 0.2
+    lip_shade: float = 0.4  # how much darker the inside is right at the lips, and over how many pixels; by eye
+    lip_shade_depth: float = 2.0
+    tongue: float = 0.2  # how far to the side a tongue reaches; by eye
+    tongue_top: float = 0.35  # of the mouth's height, where it begins; by eye
+    tongue_edge: float = 0.5  # likewise, over how much it comes to be seen; by eye
+    # Mouths open wider than the first show a tongue, from the second on all of it. By eye.
+    tongue_opening: tuple[float, float] = (0.02, 0.05)
+    dark: float = 0.25  # of the lips' light, what reaches the dark; by eye
+    tongue_light: float = 0.55  # of the lips' light, how much more a tongue gets; by eye
+
+
+MOUTH = MouthSettings()
