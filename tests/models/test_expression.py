@@ -5,7 +5,7 @@ from torch.nn import functional
 from faceedit.faces.alignment import TEMPLATE, alignment, crop_face
 from faceedit.faces.detector import FaceDetector
 from faceedit.media.image import read_photo
-from faceedit.models.expression import PLAINER, Motion
+from faceedit.models.expression import MOTION, Motion
 from faceedit.models.landmarker import (
     BROWS,
     IRISES,
@@ -104,7 +104,7 @@ def test_brows_are_plainer_than_the_average(mean):
     faces[:, raised, 1] -= 0.02 * affect[:, 1:]
     before, source, target = mean[None], torch.zeros(1, 2), torch.tensor([[0.0, 0.4]])
     rise = (before - fitted(faces, affect)(before, source, target))[0, :, 1] / 0.4
-    for points, factor in ((BROWS, PLAINER), (LIPS, 1.0), (IRISES, 0.0)):
+    for points, factor in ((BROWS, MOTION.emphasis), (LIPS, 1.0), (IRISES, 0.0)):
         torch.testing.assert_close(rise[places(points)], torch.full((len(points),), 0.02 * factor), atol=1e-3, rtol=0)
 
 

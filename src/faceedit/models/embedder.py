@@ -6,6 +6,8 @@ Tensors are named as in the published PyTorch weights (foamliu/MobileFaceNet).
 import torch
 from torch import nn
 
+from faceedit.models.sampling import constant
+
 SIZE = 112
 # Where the network's own training put eyes, nose and mouth corners, in pixels of its 112×112 input.
 LANDMARKS = ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20))
@@ -94,7 +96,9 @@ class MobileFaceNet(nn.Module):
 
     def activations(self, images: torch.Tensor) -> list[torch.Tensor]:
         """The feature maps at 56, 28, 14 and 7 pixels."""
-        mean, deviation = (images.new_tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+        mean, deviation = (
+            constant(v, images.device).to(images).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_DEVIATION)
+        )
         x = self.dw_conv(self.conv1(((images + 1) / 2 - mean) / deviation))
         kept = [x]
         for i, block in enumerate(self.features):

@@ -3,34 +3,46 @@
 `landmarks` (N, K, 2) as `landmarker.Landmarker` finds them; `source` and `target` affect (N, 2) = valence, arousal.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 
 from faceedit.models.landmarker import BROWS, LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, places
 from faceedit.models.layers import mixed
 from faceedit.models.lips import GRID, LOWER, MIDDLE, UPPER
-from faceedit.models.sampling import risen
+from faceedit.models.sampling import constant, risen
 
-AT_REST, AT_TIP, AT_TEMPLES = (torch.tensor(places(points)) for points in (STILL, NOSE_TIP, TEMPLES))
-EXPONENTS = torch.tensor([[float(i), float(j)] for i in range(4) for j in range(4 - i)])  # of valence, arousal
+
+@dataclass(frozen=True)
+class MotionSettings:
+    """Numbers set by hand, and where each comes from."""
+
+    # Of how far lips are apart beyond the average, this share stays after a way of `far` and more. By eye: who smiles
+    # with closed lips gapes in surprise like all others.
+    habit: float = 0.3
+    far: float = 0.5
+    # Times what averages say of brows and lids, which photos of one affect differ in. In those that classifiers find
+    # plain, with a probability above 0.6, lids have gone 1.9 times as far (surprise, fear, grief) and brows 1.6 times
+    # (surprise, anger).
+    emphasis: float = 1.7
+    open_lids: float = 0.3  # of an eye's opening stays: averages know nothing of narrow eyes; by eye
+    max_turn: float = 2.0  # standard deviations of the photos: what turned further moves alike; by eye
+    # Shares of the crop's side: lips that come closer than the second close by up to the first, as the few that gape
+    # part the average ones. Set on 100 validation crops, in which closing lips left a slit.
+    nearly_closed: tuple[float, float] = (0.012, 0.03)
+
+
+MOTION = MotionSettings()
+AT_REST, AT_TIP, AT_TEMPLES = (tuple(places(points)) for points in (STILL, NOSE_TIP, TEMPLES))
+EXPONENTS = tuple((float(i), float(j)) for i in range(4) for j in range(4 - i))  # of valence, arousal
 POWERS = len(EXPONENTS)  # of affect
-HABIT = 0.3  # of how far lips are apart beyond the average stays after a way of FAR and more
-FAR = 0.5
-# Times what averages say of brows and lids, which photos of one affect differ in. In those that classifiers find plain,
-# with a probability above 0.6, lids have gone 1.9 times as far (surprise, fear, grief) and brows 1.6 times (surprise,
-# anger).
-PLAINER = 1.7
-OPEN_LIDS = 0.3  # of an eye's opening stays: averages know nothing of narrow eyes
-MOST_TURNED = 2.0  # standard deviations of the photos: what turned further moves alike
-# Averages added to one face may cross what opens and closes: of each opening, this share stays. And the few lips that
-# gape part the average ones, nearly closed: those that come so close, of the crop's side, close by the first of it.
-NEARLY = (0.012, 0.03)
-EMPHASIS = torch.ones(len(POINTS))
-EMPHASIS[places(BROWS + UPPER_LIDS + LOWER_LIDS)] = PLAINER
-OPEN_ABOVE = torch.tensor(UPPER[1:-1] + places(UPPER_LIDS))
-OPEN_BELOW = torch.tensor(LOWER[1:-1] + places(LOWER_LIDS))
-STAYS_OPEN = torch.tensor([0.0] * len(UPPER[1:-1]) + [OPEN_LIDS] * len(UPPER_LIDS))
-CLOSES = torch.tensor([NEARLY[0]] * len(UPPER[1:-1]) + [0.0] * len(UPPER_LIDS))
+EMPHASIS = tuple(MOTION.emphasis if point in BROWS + UPPER_LIDS + LOWER_LIDS else 1.0 for point in POINTS)
+# Points above and below what opens and closes, lips and then lids; how much of each opening stays; by how much it
+# closes where it nearly does.
+OPEN_ABOVE, OPEN_BELOW = (*UPPER[1:-1], *places(UPPER_LIDS)), (*LOWER[1:-1], *places(LOWER_LIDS))
+STAYS_OPEN = (0.0,) * len(UPPER[1:-1]) + (MOTION.open_lids,) * len(UPPER_LIDS)
+CLOSES = (MOTION.nearly_closed[0],) * len(UPPER[1:-1]) + (0.0,) * len(UPPER_LIDS)
 
 
 class Motion(nn.Module):
@@ -69,24 +81,34 @@ class Motion(nn.Module):
         points = as_complex(before) * turn
         pose = deviations(poses(points), self.poses)
         here, there = powers(torch.cat([source, target])).chunk(2)
-        way = EMPHASIS.to(before.device) * as_complex(mixed(turned(there - here, pose), self.course))
+        way = constant(EMPHASIS, before.device) * as_complex(mixed(turned(there - here, pose), self.course))
         # Open mouths shift what tells how far a face is turned up: averages for such a turn would hardly part lips.
         parting = apart(as_complex(self.course[:POWERS]))
         beyond = apart(points) - apart(as_complex(self.mean)) - mixed(here, parting)
-        gone = (1 - HABIT) * risen((target - source).norm(dim=1), 0, FAR)
+        gone = (1 - MOTION.habit) * risen((target - source).norm(dim=1), 0, MOTION.far)
         wider = mixed(there - here, parting) - gone * beyond - apart(way)
         after = before + torch.view_as_real((way + wider[:, None] * as_complex(self.parted)) / turn)
-        was, gap = (y[:, OPEN_BELOW] - y[:, OPEN_ABOVE] for y in (before[..., 1], after[..., 1]))
-        was = was.clamp(min=0)
-        closing = (1 - gap / was.clamp(min=1e-3)).clamp(0, 1) * (1 - risen(gap, *NEARLY))
-        short = (torch.maximum(STAYS_OPEN.to(was) * was, gap - CLOSES.to(was) * closing) - gap) / 2
-        after[:, OPEN_ABOVE, 1] -= short
-        after[:, OPEN_BELOW, 1] += short
-        return after
+        return keep_openings(before, after)
 
     def texture(self, target: torch.Tensor) -> torch.Tensor:
         """What open mouths show at the target on average, (N, *GRID) from 0, dark, to 1, teeth."""
         return mixed(powers(target), self.shown)
+
+
+def keep_openings(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """Landmarks (N, K, 2) after a motion, corrected where lips or lids would cross, or nearly close.
+
+    Averages added to one face may cross what opens and closes.
+    """
+    above, below = (constant(points, before.device) for points in (OPEN_ABOVE, OPEN_BELOW))
+    was, gap = (y[:, below] - y[:, above] for y in (before[..., 1], after[..., 1]))
+    was = was.clamp(min=0)
+    closing = (1 - gap / was.clamp(min=1e-3)).clamp(0, 1) * (1 - risen(gap, *MOTION.nearly_closed))
+    stays, closes = (constant(shares, was.device).to(was) for shares in (STAYS_OPEN, CLOSES))
+    short = (torch.maximum(stays * was, gap - closes * closing) - gap) / 2
+    after[:, above, 1] -= short
+    after[:, below, 1] += short
+    return after
 
 
 def as_complex(points: torch.Tensor) -> torch.Tensor:
@@ -96,7 +118,7 @@ def as_complex(points: torch.Tensor) -> torch.Tensor:
 
 def turn_to(landmarks: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     """By which complex number (N,) landmarks are to be turned and scaled to lie as those of the mean face (K, 2)."""
-    still = as_complex(torch.cat([landmarks, mean[None]]))[:, AT_REST]
+    still = as_complex(torch.cat([landmarks, mean[None]]))[:, constant(AT_REST, mean.device)]
     still = still - still.mean(1, keepdim=True)
     here, there = still[:-1], still[-1]
     return (here.conj() * there).sum(1) / here.abs().square().sum(1)
@@ -104,18 +126,19 @@ def turn_to(landmarks: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
 
 def poses(points: torch.Tensor) -> torch.Tensor:
     """How far faces whose landmarks (N, K) are upright are turned to the side and up, (N, 2)."""
-    return torch.view_as_real(points[:, AT_TIP].mean(1) - points[:, AT_TEMPLES].mean(1))
+    tip, temples = (points[:, constant(numbers, points.device)] for numbers in (AT_TIP, AT_TEMPLES))
+    return torch.view_as_real(tip.mean(1) - temples.mean(1))
 
 
 def deviations(pose: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
     """Poses (N, 2) in standard deviations from the mean one, as far as these tell; spread: (2, 2), both of them."""
     mean, deviation = spread
-    return ((pose - mean) / deviation).clamp(-MOST_TURNED, MOST_TURNED)
+    return ((pose - mean) / deviation).clamp(-MOTION.max_turn, MOTION.max_turn)
 
 
 def powers(affect: torch.Tensor) -> torch.Tensor:
     """(N, 10), all products of up to three of valence, arousal."""
-    return (affect[:, None] ** EXPONENTS.to(affect)).prod(2)
+    return (affect[:, None] ** constant(EXPONENTS, affect.device).to(affect)).prod(2)
 
 
 def turned(straight: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from torch import nn
 
 from faceedit.config import LandmarkConfig
 from faceedit.models.layers import PlainBlock, fitted
+from faceedit.models.sampling import constant
 
 # Numbers of MediaPipe's Face Mesh (Kartynnik et al. 2019), whose points these are. Left and right are the picture's.
 UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)  # its inner edge, from corner to corner
@@ -53,12 +54,12 @@ _RIGHT: tuple[int, ...] = (
     *(280, 425, 346, 411, 426, 436, 432, 454, 356, 323, 288, 397, 379, 377),
 )
 _TWIN_OF = dict(zip(_LEFT + _RIGHT, _RIGHT + _LEFT, strict=True))
-_TWINS = places(tuple(_TWIN_OF.get(number, number) for number in POINTS))
+_TWINS = tuple(places(tuple(_TWIN_OF.get(number, number) for number in POINTS)))
 
 
 def mirrored(landmarks: torch.Tensor) -> torch.Tensor:
     """The landmarks of the mirrored crops."""
-    x, y = landmarks[:, _TWINS].unbind(2)
+    x, y = landmarks[:, constant(_TWINS, landmarks.device)].unbind(2)
     return torch.stack([1 - x, y], dim=2)
 
 

@@ -7,10 +7,10 @@ import torch
 from torch.nn import functional
 
 from faceedit.models.landmarker import LOWER_LIP, UPPER_LIP, places
-from faceedit.models.sampling import heights, middles, risen
+from faceedit.models.sampling import constant, heights, middles, risen
 
 UPPER, LOWER = places(UPPER_LIP), places(LOWER_LIP)
-EDGES = torch.tensor([UPPER, LOWER])
+EDGES = (tuple(UPPER), tuple(LOWER))
 MIDDLE = len(UPPER) // 2
 GRID = (12, 32)  # points between the lips, down and across
 BITE = (slice(2, 8), slice(10, 22))  # of GRID, where front teeth are
@@ -41,7 +41,7 @@ def opening(landmarks: torch.Tensor) -> torch.Tensor:
 
 def curves(landmarks: torch.Tensor) -> torch.Tensor:
     """The inner edges of the upper and the lower lip, from corner to corner: (N, 2, P, 2)."""
-    return landmarks[:, EDGES]
+    return landmarks[:, constant(EDGES, landmarks.device)]
 
 
 def corners(landmarks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -93,8 +93,8 @@ def kept_edge(before: torch.Tensor, after: torch.Tensor, teeth: torch.Tensor) ->
     mouth narrows. What a lower lip reveals further down was not to be seen before.
     """
     share = kept(before, teeth)
-    across, upper = after[:, EDGES[0]].unbind(2)
-    reach, lower = heights(torch.stack([before, after], dim=1)[:, :, EDGES[1]], across)[:, :, 0].unbind(1)
+    across, upper = curves(after)[:, 0].unbind(2)
+    reach, lower = heights(torch.stack([curves(before)[:, 1], curves(after)[:, 1]], dim=1), across)[:, :, 0].unbind(1)
     # But for the corners, where lips meet.
     down = lowered(upper, torch.minimum(reach, lower), share[:, None])
     down = torch.cat([upper[:, :1], down[:, 1:-1], upper[:, -1:]], dim=1)

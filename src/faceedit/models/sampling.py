@@ -1,6 +1,7 @@
-"""Coordinates of pixels, images and curves sampled at coordinates, and other sizes of images."""
+"""Constants on a device, coordinates of pixels, images and curves sampled at coordinates, other sizes of images."""
 
 from functools import cache
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -8,6 +9,13 @@ from torch.nn import functional
 
 @cache
 @torch.inference_mode(False)  # what is kept serves training too
+def constant(values: tuple[Any, ...], device: torch.device) -> torch.Tensor:
+    """Numbers as a tensor that stays on the device: to copy them at each call is what a GPU would wait for."""
+    return torch.tensor(values, device=device)
+
+
+@cache
+@torch.inference_mode(False)
 def middles(count: int, device: torch.device) -> torch.Tensor:
     """Where the middles of so many pixels in a row lie, as shares of it: (count,)."""
     return (torch.arange(count, device=device) + 0.5) / count

@@ -8,6 +8,7 @@ import math
 import torch
 from torch.nn import functional
 
+from faceedit.models.sampling import constant
 from faceedit.training.distributed import Draws
 
 SHIFT, LOG_SCALE, ANGLE = 0.12, 0.2, 0.25  # of the side; natural logarithm; radians: each at most
@@ -84,7 +85,7 @@ def recolour(images: torch.Tensor, draws: Draws) -> torch.Tensor:
 def jpeg(images: torch.Tensor, quality: float) -> torch.Tensor:
     """The crops as JPEG of a quality (1-95) would leave them, each channel by the luminance table; sides in eights."""
     scale = 50 / quality if quality < 50 else 2 - quality / 50
-    table = (images.new_tensor(QUANTISATION) * scale).round().clamp(1, 255)
+    table = (constant(QUANTISATION, images.device).to(images) * scale).round().clamp(1, 255)
     waves = torch.arange(8.0)
     basis = torch.cos((2 * waves[None] + 1) * waves[:, None] * math.pi / 16) / 2
     basis[0] /= math.sqrt(2)

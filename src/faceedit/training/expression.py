@@ -40,8 +40,8 @@ def fit(motion: Motion, landmarks: torch.Tensor, shown: torch.Tensor, affect: to
     open mouths show to (M, *GRID), see `lips.brightness`."""
     points, affect = landmarks.double(), affect.double()
     mean = points.mean(0)
-    centre = as_complex(points)[:, AT_REST].mean(1, keepdim=True)
-    level = turn_to(points, mean)[:, None] * (as_complex(points) - centre) + as_complex(mean)[AT_REST].mean()
+    centre = as_complex(points)[:, list(AT_REST)].mean(1, keepdim=True)
+    level = turn_to(points, mean)[:, None] * (as_complex(points) - centre) + as_complex(mean)[list(AT_REST)].mean()
     both = torch.cat([level, as_complex(mirrored(torch.view_as_real(level)))])
     pose = poses(both)
     spread = torch.stack([pose.mean(0), pose.std(0).clamp(min=1e-6)])

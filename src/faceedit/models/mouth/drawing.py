@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional
 
-from faceedit.models.lips import EDGES, below_teeth, corners, distance_inside, lowered, opening
+from faceedit.models.lips import below_teeth, corners, curves, distance_inside, lowered, opening
 from faceedit.models.mouth.inside import inside_colour, window
 from faceedit.models.mouth.lip_flow import LipFlow
 from faceedit.models.mouth.settings import MOUTH
@@ -34,7 +34,7 @@ class Mouth:
         across = across.expand(len(after), -1)
         left, right = corners(after)
         within = torch.minimum(torch.maximum(across, left), right)
-        lines = [torch.cat([points, before - after], dim=2)[:, EDGES] for points in (after, before)]
+        lines = [torch.cat([curves(points), curves(before - after)], dim=3) for points in (after, before)]
         seen = heights(torch.cat(lines, dim=1), within)  # (N, 4, 3, W): y, and the way to where it was
         upper, lower, _, self.reach = seen[:, :, :1].unbind(1)
         self.lips = LipFlow(upper, lower, (left, right), across, down, size, 2 * seen[:, :2, 1:])
