@@ -137,13 +137,14 @@ class WarpEngine:
         with torch.inference_mode():
             affects = (_floats([affect.pair]).to(self.device) for affect in (source, target))
             landmarks = self.model.decoder.motion.mean[None]  # any take as long
-            for field in self.model(_tensor(crop, self.device), landmarks, *affects):
+            for field in self.model(_tensor(crop, self.device), landmarks, *affects, correct_lips=True):
                 field.cpu()
 
     def _decoded(self, code: WarpCode, affect: torch.Tensor) -> tuple[torch.Tensor, Edit]:
         """The face's crop, once for each affect (N, 2), and what the decoder draws there."""
         encoded = code.encoded.expand(len(affect))
-        return encoded.images, self.model.decoder(encoded, code.source.expand(len(affect), -1), affect.to(self.device))
+        source, target = code.source.expand(len(affect), -1), affect.to(self.device)
+        return encoded.images, self.model.decoder(encoded, source, target, correct_lips=True)
 
 
 # Each takes a model of its own kind.

@@ -120,7 +120,9 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.to_edit.bias)
         self.motion = Motion()
 
-    def forward(self, encoded: Encoded, source: torch.Tensor, target: torch.Tensor) -> Edit:
+    def forward(self, encoded: Encoded, source: torch.Tensor, target: torch.Tensor, *, correct_lips: bool) -> Edit:
+        """correct_lips: whether lips are moved by `Mouth.lip_correction` too. Not in training: inner lips would teach
+        networks nothing then."""
         way = target - source
         lips_now = state(encoded.landmarks, encoded.bare)
         condition = self.condition(torch.cat([encoded.z, source, target, way, lips_now], dim=1))
@@ -145,7 +147,7 @@ class Decoder(nn.Module):
         before, after = encoded.landmarks, self.motion(encoded.landmarks, source, target)
         _, kept = lips_now.unbind(1)
         mouth = Mouth(before, after, kept, self.motion.texture(target), encoded.images.shape[-1])
-        flow = mouth.move_lips(enlarged(flow), None if self.training else amount)
+        flow = mouth.move_lips(enlarged(flow), amount if correct_lips else None)
         return Edit(flow, colour, mouth.fields(amount), encoded.palette)
 
 
@@ -159,9 +161,15 @@ class WarpEditor(nn.Module):
         self.decoder = Decoder(config)
 
     def forward(
-        self, images: torch.Tensor, landmarks: torch.Tensor, source: torch.Tensor, target: torch.Tensor
+        self,
+        images: torch.Tensor,
+        landmarks: torch.Tensor,
+        source: torch.Tensor,
+        target: torch.Tensor,
+        *,
+        correct_lips: bool,
     ) -> Edit:
-        return self.decoder(self.encoder(images, landmarks), source, target)
+        return self.decoder(self.encoder(images, landmarks), source, target, correct_lips=correct_lips)
 
 
 def painted(edit: Edit, scale: int = 1) -> torch.Tensor:

@@ -108,7 +108,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         losses = {}
         with self.autocast():
             encoded = editor.encoder(images, before)
-            edit = editor.decoder(encoded, source, target)
+            edit = editor.decoder(encoded, source, target, correct_lips=False)
             edited = rendered(images, edit, self.masks)
             drawn_maps = self.guide.maps(augment(edited, self.guide.config.image_size, self.draws(1)))
             shown = self.guide.read(drawn_maps[-1])[0].float()
@@ -124,7 +124,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             # An edit and its photo are a pair: the way back from one ends at the other. No gradient flows to the edit,
             # or it would learn to hide there what the way back needs (Chu et al. 2017).
             start, shown = edited.detach(), shown.detach().clamp(-1, 1)
-            back = rendered(start, editor(start, after, shown, source), self.masks)
+            back = rendered(start, editor(start, after, shown, source, correct_lips=False), self.masks)
             losses["cycle"] = (self.worth * (back - images)).abs().mean()
         weights = {
             "affect": config.affect_weight,
@@ -165,7 +165,8 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         estimates = []
         for point in targets:
             target = torch.tensor([point], device=self.device).expand(len(images), -1)
-            edited = rendered(images, self.ema.decoder(encoded, source, target), self.masks)
+            edit = self.ema.decoder(encoded, source, target, correct_lips=True)
+            edited = rendered(images, edit, self.masks)
             estimates.append(self.guide(edited)[0].float().cpu())
         shown = torch.stack(estimates).numpy()  # (targets, faces, 2)
         wanted = np.broadcast_to(np.array(targets)[:, None], shown.shape)
@@ -210,7 +211,8 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         encoded = self.ema.encoder(images, self.landmarker(images))
         for point in targets:
             target = torch.tensor([point], dtype=torch.float32, device=self.device).expand(len(images), -1)
-            columns.append(to_pixels(rendered(images, self.ema.decoder(encoded, source, target), self.masks)))
+            edit = self.ema.decoder(encoded, source, target, correct_lips=True)
+            columns.append(to_pixels(rendered(images, edit, self.masks)))
         return tile(np.stack(columns, axis=1))
 
 

@@ -51,8 +51,7 @@ class Mouth:
     def move_lips(self, flow: torch.Tensor, amount: torch.Tensor | None = None) -> torch.Tensor:
         """A flow (N, 2, S, S) in which lips part and meet at once.
 
-        amount: (N, 1, 1, 1) in [0, 1], how much of `lip_correction` is added; None of it while networks learn, which
-        inner lips would teach nothing then.
+        amount: (N, 1, 1, 1) in [0, 1], how much of `lip_correction` is added; or None for nothing of it.
         """
         change = self.lips.parted(flow) - flow[..., self.rows, self.columns]
         if amount is not None:
