@@ -246,9 +246,10 @@ def _drawn_crop(valence: float, tint: int) -> np.ndarray:
 
 def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
     """A step of the same networks, optimisers and average on one batch, with no sampling, augmentation or reports."""
-    editor, image_critic, latent_critic = trainer.networks.values()
+    editor, image_critic, latent_critic = trainer.published, trainer.image_critic, trainer.latent_critic
     batch_of = torch.arange(trainer.training.batch) % len(trainer.crops)
     images, source = trainer.crops.batch(batch_of, trainer.device)
+    landmarks = trainer.landmarks[batch_of.to(trainer.device)]
     images, target = images.contiguous(memory_format=torch.channels_last), source.roll(1, 0)
     prior = torch.rand(len(images), trainer.network.z_dim, device=trainer.device) * 2 - 1
 
@@ -257,15 +258,16 @@ def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
 
     def step() -> None:
         with trainer.autocast():
-            encoded = editor.encoder(images)
-            edit = editor.decoder(encoded, source, target)
-            edited = rendered(images, edit, trainer.mask)
+            encoded = editor.encoder(images, landmarks)
+            edit = editor.decoder(encoded, source, target, correct_lips=False)
+            edited = rendered(images, edit, trainer.masks)
             maps = trainer.guide.maps(edited)
             shown = trainer.guide.read(maps[-1])[0].float()
             loss = functional.smooth_l1_loss(shown, target) + edit.flow.square().mean()
             loss = loss + wrong(image_critic(maps, target), 1)
             loss = loss + wrong(latent_critic(torch.cat([prior, encoded.z]))[len(prior) :], 1)
-            back = rendered(edited.detach(), editor(edited.detach(), target, source), trainer.mask)
+            way_back = editor(edited.detach(), landmarks, target, source, correct_lips=False)
+            back = rendered(edited.detach(), way_back, trainer.masks)
             loss = loss + (back - images).abs().mean()
         trainer.update("editor", loss)
         with trainer.autocast():

@@ -11,6 +11,7 @@ from torch import nn
 from faceedit.config import EstimatorConfig
 from faceedit.models.layers import PlainBlock, ResidualBlock, fitted
 
+STEM = 3  # layers of an estimator before its blocks: convolution, norm, activation
 CROP_SIZE = 128  # pixels of the crops that estimators are given, in training and after; they resize them
 EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")  # AffectNet's order
 
@@ -41,9 +42,8 @@ class Estimator(nn.Module):
 
     def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
         """What the stem makes of the images, and then each block, (N, C, H, W) each."""
-        conv, norm, relu, *blocks = self.features
-        maps = [relu(norm(conv(fitted(images, self.config.image_size))))]
-        for block in blocks:
+        maps = [self.features[:STEM](fitted(images, self.config.image_size))]
+        for block in self.features[STEM:]:
             maps.append(block(maps[-1]))
         return maps
 

@@ -34,6 +34,7 @@ class CaaeTrainer(Trainer[CaaeTraining, CaaeConfig, Caae]):
         optimizers: dict[str, torch.optim.Optimizer] = {name: adam(net.parameters()) for name, net in nets.items()}
         sampler = BalancedSampler(crops.expression, training.batch, training.seed)
         super().__init__(training, network, caae, nets, optimizers, crops, sampler, device)
+        self.image_critic, self.latent_critic = nets["image_critic"], nets["latent_critic"]
         self.perceptual = perceptual_loss(training.perceptual)
         if self.perceptual is not None:
             self.perceptual.to(device).to(memory_format=torch.channels_last)
@@ -48,7 +49,7 @@ class CaaeTrainer(Trainer[CaaeTraining, CaaeConfig, Caae]):
         }
 
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
-        config, caae, (_, image_critic, latent_critic) = self.training, self.published, self.networks.values()
+        config, caae = self.training, self.published
         here = self.share.here
         images, affect = self.crops.batch(self.sampler.indices(self.step)[here], self.device)
         images = images.contiguous(memory_format=torch.channels_last)
@@ -65,15 +66,15 @@ class CaaeTrainer(Trainer[CaaeTraining, CaaeConfig, Caae]):
                 first = slice(max(len(range(config.perceptual_images)[here]), 1))
                 losses["perceptual"] = self.perceptual(images[first], decoded[first]).float()
                 total = total + config.perceptual_weight * losses["perceptual"]
-            losses["adversarial"] = bce(image_critic(decoded, affect), 1)
-            losses["latent"] = bce(latent_critic(z), 1)
+            losses["adversarial"] = bce(self.image_critic(decoded, affect), 1)
+            losses["latent"] = bce(self.latent_critic(z), 1)
             total = total + config.adversarial_weight * (losses["adversarial"] + losses["latent"])
         self.update("caae", total)
 
         with self.autocast():
-            real, drawn = image_critic(images, affect), image_critic(decoded.detach(), affect)
+            real, drawn = self.image_critic(images, affect), self.image_critic(decoded.detach(), affect)
             losses["image_critic"] = bce(real, 1) + bce(drawn, 0)
-            losses["latent_critic"] = bce(latent_critic(prior), 1) + bce(latent_critic(z.detach()), 0)
+            losses["latent_critic"] = bce(self.latent_critic(prior), 1) + bce(self.latent_critic(z.detach()), 0)
         self.update("image_critic", losses["image_critic"])
         self.update("latent_critic", losses["latent_critic"])
         self.update_ema()

@@ -69,6 +69,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         bins = plane_bins(crops.affect)
         sampler = BalancedSampler(bins, training.batch, training.seed, power=training.balance, most=8)
         super().__init__(training, network, editor, nets, optimizers, crops, sampler, device)
+        self.image_critic, self.latent_critic = nets["image_critic"], nets["latent_critic"]
         # What is asked of a face is what another face shows: targets never leave the support of the labels.
         self.targets = BalancedSampler(bins, sampler.batch, training.seed + 1, power=training.balance, most=20)
         self.landmarker = landmarker
@@ -90,7 +91,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         }
 
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
-        config, editor, (_, image_critic, latent_critic) = self.training, self.published, self.networks.values()
+        config, editor = self.training, self.published
         for name, optimizer in self.optimizers.items():
             rate = config.learning_rate * min(progress / WARM_UP, 1) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 1e-6
             for group in optimizer.param_groups:
@@ -116,9 +117,9 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             kept, counts = kept_edge(before, after, encoded.bare)
             losses["geometry"] = self._misplaced(edit.flow, before, after, self.landmark_worth, self.outside)
             losses["geometry"] += self._misplaced(edit.flow, before[:, LOWER], kept, KEPT_WORTH * counts[:, None])
-            losses["adversarial"] = -image_critic(drawn_maps, target).float().mean()
+            losses["adversarial"] = -self.image_critic(drawn_maps, target).float().mean()
             # Side by side with the prior's: alone, a batch norm would bring any latent to the prior's scale.
-            losses["latent"] = bce(latent_critic(torch.cat([prior, encoded.z]))[len(prior) :], 1)
+            losses["latent"] = bce(self.latent_critic(torch.cat([prior, encoded.z]))[len(prior) :], 1)
             losses["bend"] = _bend(edit.flow, self.moves, 1 - parting(before, after, images.shape[-1]))
             losses["change"] = (self.price * edit.colour).abs().mean()
             # An edit and its photo are a pair: the way back from one ends at the other. No gradient flows to the edit,
@@ -141,12 +142,12 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             # A real face with another's affect is wrong too: this is what ties realism to the label.
             with torch.no_grad():
                 real_maps = self.guide.maps(augment(images, self.guide.config.image_size, self.draws(3)))
-            real, mismatch = image_critic(real_maps, source, target)
-            drawn = image_critic([x.detach() for x in drawn_maps], target)
+            real, mismatch = self.image_critic(real_maps, source, target)
+            drawn = self.image_critic([x.detach() for x in drawn_maps], target)
             far = ((target - source).norm(dim=1, keepdim=True) / 0.5).clamp(max=1)
             wrong = 0.5 * functional.relu(1 + drawn).mean() + 0.5 * (far * functional.relu(1 + mismatch)).mean()
             losses["image_critic"] = functional.relu(1 - real).mean() + wrong
-            of_prior, of_faces = latent_critic(torch.cat([prior, encoded.z.detach()])).chunk(2)
+            of_prior, of_faces = self.latent_critic(torch.cat([prior, encoded.z.detach()])).chunk(2)
             losses["latent_critic"] = bce(of_prior, 1) + bce(of_faces, 0)
         self.update("image_critic", losses["image_critic"].float())
         self.update("latent_critic", losses["latent_critic"])

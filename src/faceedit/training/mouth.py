@@ -59,6 +59,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         groups += torch.bucketize(softness, torch.tensor(BLURS))
         sampler = BalancedSampler(groups, training.batch, training.seed, power=training.balance, most=8)
         super().__init__(training, network, painter, nets, optimizers, crops, sampler, device)
+        self.encoder, self.discriminator = nets["autoencoder"].get_submodule("encoder"), nets["discriminator"]
         self.landmarker = landmarker
         self.landmarks, self.softness = landmarks.to(device), softness.to(device)
         self.expressions = crops.probabilities.to(device)
@@ -70,9 +71,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         return painter, {"autoencoder": both, "discriminator": MouthDiscriminator(network)}
 
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
-        config, autoencoder, discriminator = self.training, *self.networks.values()
-        assert isinstance(autoencoder, nn.ModuleDict)  # a dictionary of networks does not say
-        painter, encoder = autoencoder["painter"], autoencoder["encoder"]
+        config, painter, encoder = self.training, self.published, self.encoder
         for name, optimizer in self.optimizers.items():
             rate = config.learning_rate * min((self.step + 1) / WARM_UP, 1) * _fallen(progress)
             for group in optimizer.param_groups:
@@ -88,9 +87,9 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
             own = mean + noise[:half] * (log_variance / 2).exp()
             painted = torch.lerp(images, painter(images, mask, condition, torch.cat([own, z[half:]])), mask)
             found, _ = encoder(painted[half:], mask[half:])
-            drawn, drawn_maps = discriminator(painted, mask, condition)
+            drawn, drawn_maps = self.discriminator(painted, mask, condition)
             with torch.no_grad():
-                real, real_maps = discriminator(images, mask, condition)
+                real, real_maps = self.discriminator(images, mask, condition)
             area = mask.mean((1, 2, 3)) + 0.01
             difference = painted - images
             losses["pixels"] = (difference[:half].abs().mean((1, 2, 3)) / area[:half]).mean()
@@ -129,12 +128,11 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
     ) -> torch.Tensor:
         """The discriminator's loss: photos above paintings, and flat around both (as R1 and R2, Mescheder et al. 2018,
         by finite differences)."""
-        discriminator = self.networks["discriminator"]
         some = len(images) // 2
         moved = self.draws(2).randn(*images.shape[1:]).to(self.device) * PERTURBATION * mask
         parts = [images, painted, images[:some] + moved[:some], painted[:some] + moved[:some]]
         with self.autocast():
-            verdicts, _ = discriminator(
+            verdicts, _ = self.discriminator(
                 torch.cat(parts), *(torch.cat([x, x, x[:some], x[:some]]) for x in (mask, condition))
             )
             real, drawn, near_real, near_drawn = verdicts.split([len(part) for part in parts])
