@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from faceedit.faces.alignment import feather_mask, kept_mask, scaled
-from faceedit.faces.eyelids import EDGE, REACH, Eye, Eyeball, eyeballs
+from faceedit.faces.eyelids import Eye, draw_eyes
 
 FINER = 4  # how much finer an edit's fields are made before they are brought to the photo
 BELOW = 0.2  # of the crop's side: how far below it a flow may reach, as chins lie at its border and jaws drop
@@ -64,37 +64,11 @@ def apply_edit(
     moved = cv2.remap(
         image, columns + steps[..., 0], rows + steps[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )
-    for eye in eyeballs(eyes, flow):
-        _show(eye, image, moved, (x0, y0), matrix)
+    draw_eyes(eyes, flow, image, moved, (x0, y0), matrix)
     edited = moved * (1 - painted[..., 3:]) + 255 * painted[..., :3]
     result = image.copy()
     result[y0:y1, x0:x1] = np.rint(edited).clip(0, 255)
     return result
-
-
-def _show(eye: Eyeball, image: np.ndarray, moved: np.ndarray, origin: tuple[int, int], matrix: np.ndarray) -> None:
-    """Lay an eye of an image over the part that moved, (H, W, 3) uint8 from the origin xy, where lids leave it free.
-
-    matrix: (2, 3), photo to crop pixels.
-    """
-    inverse = cv2.invertAffineTransform(matrix)
-    centre = inverse[:, :2] @ (eye.iris + eye.shift) + inverse[:, 2] - origin
-    pixel = float(np.hypot(*matrix[0, :2]))  # of the photo, in pixels of the crop
-    reach = REACH * eye.radius / pixel
-    x0, y0 = np.floor(centre - reach).astype(int).clip(0)
-    x1, y1 = np.minimum(np.ceil(centre + reach).astype(int) + 1, moved.shape[1::-1])
-    if x0 >= x1 or y0 >= y1:
-        return
-    points = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), axis=-1) + origin
-    sources, right, seen = eye.shown(points @ matrix[:, :2].T + matrix[:, 2], max(EDGE, pixel))
-    sources = (sources @ inverse[:, :2].T + inverse[:, 2]).astype(np.float32)
-    left, other = (
-        cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT).astype(np.float32)
-        for x, y in np.moveaxis(sources, -1, 1)
-    )
-    window = moved[y0:y1, x0:x1]
-    shown = left + (other - left) * right[..., None]
-    window[:] = np.rint(window + (shown - window) * seen[..., None])
 
 
 def _region(inverse: np.ndarray, size: int, below: int, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:

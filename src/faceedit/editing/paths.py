@@ -6,7 +6,7 @@ import numpy as np
 
 from faceedit.circumplex import Affect, named_emotion
 from faceedit.errors import UsageError
-from faceedit.faces.eyelids import smoothstep
+from faceedit.faces.alignment import smoothstep
 
 CIRCLE = "circle"
 CIRCLE_RADIUS = 0.6

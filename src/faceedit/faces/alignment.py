@@ -8,8 +8,6 @@ from functools import cache
 import cv2
 import numpy as np
 
-from faceedit.faces.eyelids import smoothstep
-
 # Where eyes, nose and mouth corners lie in a crop, as shares of its side: brows and chin inside, little else.
 TEMPLATE = np.array([(0.305, 0.285), (0.695, 0.285), (0.5, 0.5), (0.325, 0.69), (0.675, 0.69)])
 FEATHER = 0.24  # of half the crop's side: how far from the border an edit takes to reach full strength
@@ -50,6 +48,12 @@ def scaled(matrix: np.ndarray, factor: float) -> np.ndarray:
     larger = matrix * factor
     larger[:, 2] += (factor - 1) / 2
     return larger
+
+
+def smoothstep(x: np.ndarray | float, least: float, most: float) -> np.ndarray:
+    """From 0 where x is the least, or less, to 1 at the most, smoothly."""
+    share = ((np.asarray(x) - least) / (most - least)).clip(0, 1)
+    return share * share * (3 - 2 * share)
 
 
 def feather_mask(size: int, below: int = 0) -> np.ndarray:

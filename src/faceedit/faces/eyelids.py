@@ -10,13 +10,31 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-LASHES, RIM = 0.008, 0.0042  # of a crop's side: from lids into what shows, and out of it
-REVEALING = 0.0045, 0.005  # likewise: so close to lids that open lie their shadow and lashes, or their moist rim
-SHOWN, MIDDLE = (0.6, 1.0), (0.0, 0.15)  # of the radius, likewise: height of what shows, and on either side
-REACH, FADING = 1.9, 0.6  # of the radius: how far an eye is shown, and over how much it fades
-RADIAL, ANGLES = np.linspace(0.05, REACH, 24), np.linspace(0, np.pi / 2, 24)
-MEETING = np.deg2rad(25)  # how far what is revealed from the two sides of an iris overlaps
-EDGE = 0.3  # pixels of the crop, over which a lid ends
+from faceedit.faces.alignment import smoothstep
+
+
+@dataclass(frozen=True)
+class EyeSettings:
+    """Numbers set by hand, all of them by eye."""
+
+    # Shares of the crop's side: from the upper lid into what shows, past its lashes; from the lower lid, past its rim.
+    lashes: float = 0.008
+    rim: float = 0.0042
+    # Likewise: so close to a lid that opens lies its shadow and lashes (upper), or its moist rim (lower).
+    revealing: tuple[float, float] = (0.0045, 0.005)
+    # Shares of the iris's radius. How much of its height shows, and how far its middle lies from either lid: below the
+    # first an eye is left to the flow, from the second on it is drawn.
+    shown: tuple[float, float] = (0.6, 1.0)
+    middle: tuple[float, float] = (0.0, 0.15)
+    reach: float = 1.9  # likewise: how far from the iris's middle an eye is drawn
+    fading: float = 0.6  # likewise: over how much it fades out there
+    meeting: float = 25.0  # degrees by which what is revealed from the two sides of an iris overlaps
+    edge: float = 0.3  # pixels of the crop over which a lid ends
+
+
+EYES = EyeSettings()
+# Where lids are met: at these distances from the iris's middle, in its radius, and these angles from the vertical.
+RADIAL, ANGLES = np.linspace(0.05, EYES.reach, 24), np.linspace(0, np.pi / 2, 24)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +106,9 @@ class Eyeball:
         upper, lower = self.after
         x, y = x + self.iris[0], y + self.iris[1]
         free = smoothstep(np.minimum(y - upper(x), lower(x) - y), -edge / 2, edge / 2)
-        seen = self.strength * free * smoothstep(REACH - far, 0, FADING)
-        return np.array(sources), smoothstep(turn, -MEETING, MEETING), seen
+        meeting = np.deg2rad(EYES.meeting)
+        seen = self.strength * free * smoothstep(EYES.reach - far, 0, EYES.fading)
+        return np.array(sources), smoothstep(turn, -meeting, meeting), seen
 
     def _hidden(self, lid: Lid, side: int, lower: int) -> np.ndarray:
         """Up to which angle from the vertical a lid hides an eye, left (-1) or right (1) of it, at each of RADIAL."""
@@ -103,26 +122,44 @@ class Eyeball:
         return np.where((depth < 0).any(1), angle, 0)
 
 
+def draw_eyes(
+    eyes: tuple[Eye, ...],
+    flow: np.ndarray,
+    image: np.ndarray,
+    moved: np.ndarray,
+    origin: tuple[int, int],
+    matrix: np.ndarray,
+) -> None:
+    """Draw the eyes of an image (H, W, 3) uint8 over a part of it that a flow has moved, where lids leave them free.
+
+    The one door to all that an edit draws of eyes. eyes: those of the crop. flow: (S, S, 2) float32, in crop pixels,
+    how the crop's content moves. moved: (h, w, 3) uint8, the part from the origin xy on, which is written to. matrix:
+    (2, 3), photo to crop pixels.
+    """
+    for eye in eyeballs(eyes, flow):
+        _show(eye, image, moved, origin, matrix)
+
+
 def eyeballs(eyes: tuple[Eye, ...], flow: np.ndarray) -> list[Eyeball]:
     """The eyes of a crop whose content a flow (S, S, 2) float32 moves, in pixels; those of which enough is seen."""
     if not eyes:
         return []
     size = len(flow)
     found, all_lids = [], np.stack([eye.lids for eye in eyes]) * size - 0.5  # (N, 2, 9, 2)
-    all_lids[:, :, 1:-1, 1] += np.array([[LASHES], [RIM]]) * size
+    all_lids[:, :, 1:-1, 1] += np.array([[EYES.lashes], [EYES.rim]]) * size
     all_moved = _arrived(flow, all_lids)
     shift = (all_moved - all_lids)[:, 0, [0, -1]].mean((0, 1))  # both alike, or they would squint
     for eye, lids, moved in zip(eyes, all_lids, all_moved - shift, strict=True):
         iris, radius = eye.iris * size - 0.5, eye.radius * size
         # What lies close to a lid goes with it, and is not what it reveals.
-        for lid, there, inwards, most in zip(lids, moved, (1, -1), REVEALING, strict=True):
+        for lid, there, inwards, most in zip(lids, moved, (1, -1), EYES.revealing, strict=True):
             opened = inwards * float((lid - there)[3:6, 1].mean())
             lid[1:-1, 1] += inwards * min(max(opened, 0) / 2, most * size)
         upper, lower = (Lid(lid) for lid in lids)
         above, below = (iris[1] - upper(iris[0])) / radius, (lower(iris[0]) - iris[1]) / radius
-        strength = (
-            eye.trust * smoothstep(above + below, *SHOWN) * smoothstep(above, *MIDDLE) * smoothstep(below, *MIDDLE)
-        )
+        strength = eye.trust * smoothstep(above + below, *EYES.shown)
+        for gap in (above, below):
+            strength = strength * smoothstep(gap, *EYES.middle)
         if strength > 0:
             found.append(Eyeball(iris, radius, shift, (upper, lower), (Lid(moved[0]), Lid(moved[1])), float(strength)))
     return found
@@ -143,7 +180,26 @@ def sampled(field: np.ndarray, points: np.ndarray) -> np.ndarray:
     return values.reshape(*points.shape[:-1], -1).astype(np.float64)
 
 
-def smoothstep(x: np.ndarray | float, least: float, most: float) -> np.ndarray:
-    """From 0 where x is the least, or less, to 1 at the most, smoothly."""
-    share = ((np.asarray(x) - least) / (most - least)).clip(0, 1)
-    return share * share * (3 - 2 * share)
+def _show(eye: Eyeball, image: np.ndarray, moved: np.ndarray, origin: tuple[int, int], matrix: np.ndarray) -> None:
+    """Lay an eye of an image over the part that moved, (H, W, 3) uint8 from the origin xy, where lids leave it free.
+
+    matrix: (2, 3), photo to crop pixels.
+    """
+    inverse = cv2.invertAffineTransform(matrix)
+    centre = inverse[:, :2] @ (eye.iris + eye.shift) + inverse[:, 2] - origin
+    pixel = float(np.hypot(*matrix[0, :2]))  # of the photo, in pixels of the crop
+    reach = EYES.reach * eye.radius / pixel
+    x0, y0 = np.floor(centre - reach).astype(int).clip(0)
+    x1, y1 = np.minimum(np.ceil(centre + reach).astype(int) + 1, moved.shape[1::-1])
+    if x0 >= x1 or y0 >= y1:
+        return
+    points = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), axis=-1) + origin
+    sources, right, seen = eye.shown(points @ matrix[:, :2].T + matrix[:, 2], max(EYES.edge, pixel))
+    sources = (sources @ inverse[:, :2].T + inverse[:, 2]).astype(np.float32)
+    left, other = (
+        cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT).astype(np.float32)
+        for x, y in np.moveaxis(sources, -1, 1)
+    )
+    window = moved[y0:y1, x0:x1]
+    shown = left + (other - left) * right[..., None]
+    window[:] = np.rint(window + (shown - window) * seen[..., None])

@@ -1,5 +1,6 @@
 """Finding the landmarks of an aligned face, and its eyes: lids by these, and irises more closely, by their edges."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
@@ -7,7 +8,8 @@ import numpy as np
 import torch
 
 from faceedit.device import as_images
-from faceedit.faces.eyelids import Eye, sampled, smoothstep
+from faceedit.faces.alignment import smoothstep
+from faceedit.faces.eyelids import Eye, sampled
 from faceedit.models.landmarker import Landmarker, places
 from faceedit.weights import load_weights
 
@@ -16,18 +18,34 @@ EYES = (
     ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133), 468),
     ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263), 473),
 )
-RADIUS = 5.85 / 63  # of an iris, as a share of the distance between two: means of adults, in millimetres
-# Where an iris is sought, in shares of a crop's side.
-SIDEWAYS, UPWARDS = np.arange(-0.018, 0.0181, 0.0025), np.arange(-0.0075, 0.0076, 0.0025)
-RADII = np.arange(0.85, 1.21, 0.05)  # of what is expected
-# Contrast that must be gained, for squared shares of the side and of the radius. An iris's sides tell little of how
-# high it lies.
-ASIDE, UP, RESIZED = 9000, 36000, 150
-ALIKE = 2  # contrast that tells little
-LIMBUS = (0.87, 1.13)  # of the radius: inside and outside an iris's edge
+
+
+@dataclass(frozen=True)
+class IrisSettings:
+    """How irises are sought. Numbers set by hand, and where each comes from."""
+
+    radius: float = 5.85 / 63  # of an iris, as a share of the distance between two: means of adults, in millimetres
+    # Where an iris is sought around its landmark, in shares of a crop's side, and of which radii, as shares of what is
+    # expected: from, to, step. By eye.
+    sideways: tuple[float, float, float] = (-0.018, 0.0181, 0.0025)
+    upwards: tuple[float, float, float] = (-0.0075, 0.0076, 0.0025)
+    radii: tuple[float, float, float] = (0.85, 1.21, 0.05)
+    # Contrast that must be gained, for squared shares of the side and of the radius. An iris's sides say little of how
+    # high it lies. By eye.
+    aside_weight: float = 9000
+    up_weight: float = 36000
+    radius_weight: float = 150
+    alike: float = 2  # contrast that makes no difference; by eye
+    limbus: tuple[float, float] = (0.87, 1.13)  # of the radius: inside and outside an iris's edge; by eye
+    max_contrast: float = 60  # of 255, as more would be a lid, or a highlight; by eye
+    # Contrast of an iris: below the first none is believed in, from the second on it is. By eye.
+    clear: tuple[float, float] = (6, 16)
+    blur: float = 0.0036  # of the crop's side, the standard deviation of a blur before edges are sought; by eye
+
+
+IRIS = IrisSettings()
+SIDEWAYS, UPWARDS, RADII = np.arange(*IRIS.sideways), np.arange(*IRIS.upwards), np.arange(*IRIS.radii)
 SIDES = np.deg2rad(np.arange(-50, 51, 10))  # of an iris, which lids leave free
-MOST_CONTRAST = 60  # of 255, as more would be a lid, or a highlight
-CLEAR = (6, 16)  # contrast of an iris: below the first none is believed in, from the second on it is
 
 
 class LandmarkFinder:
@@ -47,16 +65,16 @@ class LandmarkFinder:
 
 def find_eyes(landmarks: np.ndarray, fine: np.ndarray) -> tuple[Eye, ...]:
     """The two eyes of an aligned crop with these landmarks (K, 2), from many of its pixels (P, P, 3) uint8."""
-    grey = cv2.GaussianBlur(cv2.cvtColor(fine, cv2.COLOR_RGB2GRAY), (0, 0), 0.0036 * len(fine))
+    grey = cv2.GaussianBlur(cv2.cvtColor(fine, cv2.COLOR_RGB2GRAY), (0, 0), IRIS.blur * len(fine))
     irises = landmarks[places(tuple(iris for *_, iris in EYES))]
-    expected = RADIUS * float(np.hypot(*(irises[1] - irises[0])))
+    expected = IRIS.radius * float(np.hypot(*(irises[1] - irises[0])))
     lids = [np.stack([landmarks[places(lid)] for lid in pair]) for *pair, _ in EYES]
     radii = expected * RADII
     fits = [_fitted(grey, iris, radii, pair) for iris, pair in zip(irises, lids, strict=True)]
     # Both irises have one size.
-    shares = _shares(sum(fit.scores for fit in fits) / 2 - RESIZED * (RADII - 1) ** 2)
+    shares = _shares(sum(fit.scores for fit in fits) / 2 - IRIS.radius_weight * (RADII - 1) ** 2)
     return tuple(
-        Eye(shares @ fit.centres, float(shares @ radii), pair, float(smoothstep(shares @ fit.contrasts, *CLEAR)))
+        Eye(shares @ fit.centres, float(shares @ radii), pair, float(smoothstep(shares @ fit.contrasts, *IRIS.clear)))
         for fit, pair in zip(fits, lids, strict=True)
     )
 
@@ -78,16 +96,16 @@ def _fitted(grey: np.ndarray, iris: np.ndarray, radii: np.ndarray, lids: np.ndar
     contrast = np.zeros_like(x)
     for angles in (SIDES, np.pi - SIDES):
         free, values = np.ones((*x.shape, len(angles)), bool), []
-        for share in LIMBUS:
+        for share in IRIS.limbus:
             across = x[..., None] + share * radius[..., None] * np.cos(angles)
             down = y[..., None] + share * radius[..., None] * np.sin(angles)
             upper, lower = (np.interp(across, *lid.T) for lid in lids)
             free &= (down > upper) & (down < lower)
             values.append(sampled(grey, np.stack([across, down], axis=-1) * len(grey) - 0.5)[..., 0])
-        rise = np.where(free, (values[1] - values[0]).clip(-MOST_CONTRAST / 2, MOST_CONTRAST), 0)
+        rise = np.where(free, (values[1] - values[0]).clip(-IRIS.max_contrast / 2, IRIS.max_contrast), 0)
         contrast += rise.sum(-1) / np.maximum(free.sum(-1), 3) / 2
-    price = ASIDE * (x - iris[0]) ** 2 + UP * (y - iris[1]) ** 2
-    scores, contrast = (values.reshape(len(radii), -1) for values in (contrast - price, contrast))
+    penalty = IRIS.aside_weight * (x - iris[0]) ** 2 + IRIS.up_weight * (y - iris[1]) ** 2
+    scores, contrast = (values.reshape(len(radii), -1) for values in (contrast - penalty, contrast))
     shares = _shares(scores)
     centres = np.stack([(shares * values.reshape(scores.shape)).sum(1) for values in (x, y)], axis=1)
     return _Fits(scores.max(1), centres, (shares * contrast).sum(1))
@@ -95,5 +113,5 @@ def _fitted(grey: np.ndarray, iris: np.ndarray, radii: np.ndarray, lids: np.ndar
 
 def _shares(scores: np.ndarray) -> np.ndarray:
     """Weights (..., N) that sum to 1, most for the best scores: means are steadier than the best, frame to frame."""
-    shares = np.exp((scores - scores.max(-1, keepdims=True)) / ALIKE)
+    shares = np.exp((scores - scores.max(-1, keepdims=True)) / IRIS.alike)
     return shares / shares.sum(-1, keepdims=True)
