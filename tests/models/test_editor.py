@@ -7,7 +7,7 @@ from torch.nn import functional
 from faceedit.config import MODELS, EstimatorTraining, WarpTraining
 from faceedit.editing.compositing import edit_masks
 from faceedit.models.discriminators import ImageDiscriminator
-from faceedit.models.editor import Decoder, Edit, WarpEditor, painted, rendered
+from faceedit.models.editor import EDIT, Edit, WarpEditor, painted, rendered
 from faceedit.models.landmarker import LOWER_LIP, POINTS, UPPER_LIP, places
 from faceedit.models.layers import mix_filters
 from faceedit.models.mouth import Mouth
@@ -110,7 +110,7 @@ def strongest(images):
 
 def test_a_face_is_shaded_only_so_far(images):
     colour = strongest(images)
-    assert 0.9 * Decoder.most_colour < colour.abs().max() <= Decoder.most_colour
+    assert 0.9 * EDIT.max_colour < colour.abs().max() <= EDIT.max_colour
 
 
 def test_shading_is_smooth_however_rough_the_face(images):

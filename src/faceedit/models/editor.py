@@ -88,6 +88,19 @@ class Encoder(nn.Module):
         return Encoded(images, z, maps, colours, landmarks, bare(between(images.float(), landmarks), colours))
 
 
+@dataclass(frozen=True)
+class EditSettings:
+    """Numbers set by hand, all of them by eye."""
+
+    free_length: float = 0.3  # of a way, from which on an edit is not scaled down
+    flow_scale: float = 0.1  # of half the crop's side; nothing bounds a flow, as where a bound flattens, learning ends
+    max_colour: float = 0.15  # what shades a face; white irises please a guide
+    mask_bias: float = 3.0  # logits by which nothing is shaded before there is something to shade
+
+
+EDIT = EditSettings()
+
+
 class Decoder(nn.Module):
     """Encoded faces, source, target → an edit.
 
@@ -96,10 +109,6 @@ class Decoder(nn.Module):
     scaled by the length of the way, up to a length where it is free. Mouths are drawn where landmarks move on average:
     whether and how far lips part is not left to convolutions, which at times stretch them instead.
     """
-
-    free_length = 0.3
-    flow_scale = 0.1  # of half the crop's side; nothing bounds a flow, as where a bound flattens, learning ends
-    most_colour = 0.15  # what shades a face; white irises please a guide
 
     def __init__(self, config: WarpConfig):
         super().__init__()
@@ -134,21 +143,29 @@ class Decoder(nn.Module):
         length = way.norm(dim=1, keepdim=True)
         shares = torch.cat([torch.ones_like(length), length * 2, way * 2], dim=1)  # (N, 4)
         fields = mix_filters(self.to_edit, x, shares).float()
-        amount = (length / self.free_length).clamp(max=1)[:, :, None, None]
-        flow = fields[:, :2] * self.flow_scale * amount
-        moved = warped(functional.avg_pool2d(encoded.images.float(), 2), flow)
-        mask, mixture = torch.sigmoid(fields[:, 2:3] - 3), torch.softmax(fields[:, 3:], dim=1)
-        paint = torch.einsum("nkhw,nkc->nchw", mixture, encoded.shades)
-        change = mask * (paint - moved) * amount
-        # Means over eight by eight pixels of crops, as fine detail is the photo's own, moved: left to itself, a guide
-        # has dark blots drawn on cheeks and brows.
-        colour = self.most_colour * torch.tanh(change / self.most_colour)
-        colour = functional.avg_pool2d(colour, 4, stride=2, padding=1, count_include_pad=False)
+        amount = (length / EDIT.free_length).clamp(max=1)[:, :, None, None]
+        flow = fields[:, :2] * EDIT.flow_scale * amount
+        colour = _shading(encoded, fields[:, 2:], flow, amount)
         before, after = encoded.landmarks, self.motion(encoded.landmarks, source, target)
         _, kept = lips_now.unbind(1)
         mouth = Mouth(before, after, kept, self.motion.texture(target), encoded.images.shape[-1])
         flow = mouth.move_lips(enlarged(flow), amount if correct_lips else None)
         return Edit(flow, colour, mouth.fields(amount), encoded.palette)
+
+
+def _shading(encoded: Encoded, fields: torch.Tensor, flow: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
+    """The colour that an edit adds, (N, 3, S/4, S/4), from a mask and a mixture of shades (N, 1 + COLOURS, S/2, S/2).
+
+    flow: (N, 2, S/2, S/2). amount: (N, 1, 1, 1), at 0 nothing is added.
+    """
+    moved = warped(functional.avg_pool2d(encoded.images.float(), 2), flow)
+    mask, mixture = torch.sigmoid(fields[:, :1] - EDIT.mask_bias), torch.softmax(fields[:, 1:], dim=1)
+    paint = torch.einsum("nkhw,nkc->nchw", mixture, encoded.shades)
+    change = mask * (paint - moved) * amount
+    # Means over eight by eight pixels of crops, as fine detail is the photo's own, moved: left to itself, a guide
+    # has dark blots drawn on cheeks and brows.
+    colour = EDIT.max_colour * torch.tanh(change / EDIT.max_colour)
+    return functional.avg_pool2d(colour, 4, stride=2, padding=1, count_include_pad=False)
 
 
 class WarpEditor(nn.Module):

@@ -3,6 +3,8 @@
 `images` (N, 3, S, S) in [-1, 1], aligned crops; `landmarks` (N, K, 2) as `landmarker.Landmarker` finds them.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch.nn import functional
 
@@ -13,12 +15,21 @@ UPPER, LOWER = places(UPPER_LIP), places(LOWER_LIP)
 EDGES = (tuple(UPPER), tuple(LOWER))
 MIDDLE = len(UPPER) // 2
 GRID = (12, 32)  # points between the lips, down and across
-BITE = (slice(2, 8), slice(10, 22))  # of GRID, where front teeth are
-KEPT = (0.02, 0.04)  # of the crop's side: lips that far apart show teeth worth keeping, and all of them worth it
-BARE = (0.0, 0.3)  # of what `bare` says: none of them, all of them
-PALE = 0.55  # from the redness of lips, 0, to that of teeth, 1
-COLOURFUL = 0.2  # so far apart, these tell something
-WIDE = 0.1  # of the crop's side: a mouth as open as any
+
+
+@dataclass(frozen=True)
+class LipSettings:
+    """Numbers set by hand, all of them by eye. Openings are shares of the crop's side."""
+
+    front_teeth: tuple[slice, slice] = (slice(2, 8), slice(10, 22))  # of GRID, where they are
+    kept: tuple[float, float] = (0.02, 0.04)  # lips that far apart show teeth worth keeping, and all of them worth it
+    bare: tuple[float, float] = (0.0, 0.3)  # of what `bare` returns: no teeth, teeth alone
+    pale: float = 0.55  # from the redness of lips, 0, to that of teeth, 1
+    colourful: float = 0.2  # where lips are that much redder than teeth, colour counts in full
+    wide: float = 0.1  # a mouth as open as any
+
+
+LIPS = LipSettings()
 
 
 def state(landmarks: torch.Tensor, teeth: torch.Tensor) -> torch.Tensor:
@@ -26,12 +37,12 @@ def state(landmarks: torch.Tensor, teeth: torch.Tensor) -> torch.Tensor:
 
     teeth: (N,), see `bare`.
     """
-    return torch.stack([risen(opening(landmarks), 0, WIDE), kept(landmarks, teeth)], dim=1)
+    return torch.stack([risen(opening(landmarks), 0, LIPS.wide), kept(landmarks, teeth)], dim=1)
 
 
 def kept(landmarks: torch.Tensor, teeth: torch.Tensor) -> torch.Tensor:
     """How far lips show teeth that stay when they open, (N,) from 0 to 1. teeth: (N,), see `bare`."""
-    return risen(opening(landmarks), *KEPT) * risen(teeth, *BARE)
+    return risen(opening(landmarks), *LIPS.kept) * risen(teeth, *LIPS.bare)
 
 
 def opening(landmarks: torch.Tensor) -> torch.Tensor:
@@ -66,12 +77,12 @@ def bare(seen: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
     colours: a palette, (N, 4, 3). Teeth are bright and, unless all is grey, less red than lips.
     """
     _, lips, _, white = colours.unbind(1)
-    middle, way = seen[..., *BITE].mean((2, 3)), white - lips
+    middle, way = seen[..., *LIPS.front_teeth].mean((2, 3)), white - lips
     bright = ((middle - lips) * way).sum(1) / way.square().sum(1).clamp(min=0.03)
     red_middle, red_lips, red_white = redness(torch.stack([middle, lips, white])).unbind()
     room = red_lips - red_white
     pale = ((red_lips - red_middle) / room.clamp(min=0.1)).clamp(0, 1)
-    return bright + 2 * risen(room, 0, COLOURFUL) * (pale - PALE)
+    return bright + 2 * risen(room, 0, LIPS.colourful) * (pale - LIPS.pale)
 
 
 def redness(colours: torch.Tensor) -> torch.Tensor:

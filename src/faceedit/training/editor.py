@@ -138,6 +138,23 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         }
         self.update("editor", total(weight * losses[name] for name, weight in weights.items()))
 
+        losses |= self._discriminator_losses(images, source, target, drawn_maps, prior, encoded.z)
+        self.update("image_critic", losses["image_critic"].float())
+        self.update("latent_critic", losses["latent_critic"])
+        self.update_ema()
+        self.step += 1
+        return {name: loss.detach().float() for name, loss in losses.items()}
+
+    def _discriminator_losses(
+        self,
+        images: torch.Tensor,
+        source: torch.Tensor,
+        target: torch.Tensor,
+        drawn_maps: list[torch.Tensor],
+        prior: torch.Tensor,
+        z: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        """What both discriminators learn from: photos and their affect, the guide's maps of edits, and latents."""
         with self.autocast():
             # A real face with another's affect is wrong too: this is what ties realism to the label.
             with torch.no_grad():
@@ -146,14 +163,10 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             drawn = self.image_critic([x.detach() for x in drawn_maps], target)
             far = ((target - source).norm(dim=1, keepdim=True) / 0.5).clamp(max=1)
             wrong = 0.5 * functional.relu(1 + drawn).mean() + 0.5 * (far * functional.relu(1 + mismatch)).mean()
-            losses["image_critic"] = functional.relu(1 - real).mean() + wrong
-            of_prior, of_faces = self.latent_critic(torch.cat([prior, encoded.z.detach()])).chunk(2)
-            losses["latent_critic"] = bce(of_prior, 1) + bce(of_faces, 0)
-        self.update("image_critic", losses["image_critic"].float())
-        self.update("latent_critic", losses["latent_critic"])
-        self.update_ema()
-        self.step += 1
-        return {name: loss.detach().float() for name, loss in losses.items()}
+            image_loss = functional.relu(1 - real).mean() + wrong
+            of_prior, of_faces = self.latent_critic(torch.cat([prior, z.detach()])).chunk(2)
+            latent_loss = bce(of_prior, 1) + bce(of_faces, 0)
+        return {"image_critic": image_loss, "latent_critic": latent_loss}
 
     @torch.no_grad()
     def validate(self, validation: Crops) -> tuple[dict[str, float], dict[str, np.ndarray]]:
