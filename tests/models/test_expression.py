@@ -22,14 +22,14 @@ from faceedit.models.lips import (
     GRID,
     LOWER,
     UPPER,
-    bare,
-    between,
+    between_lips,
     brightness,
     depth,
-    kept,
-    kept_edge,
-    opening,
-    state,
+    kept_teeth,
+    kept_teeth_edge,
+    lip_opening,
+    lip_state,
+    teeth_visibility,
 )
 from faceedit.models.mouth import Mouth
 from faceedit.models.mouth.settings import MOUTH
@@ -57,7 +57,8 @@ def fitted(landmarks, affect, shown=None):
 
 def drawn(motion, before, after, target, teeth):
     """What a mouth draws in whole crops of 96 pixels."""
-    return Mouth(before, after, kept(before, teeth), motion.texture(target), 96, (slice(0, 96), slice(0, 96))).inside()
+    teeth = kept_teeth(before, teeth)
+    return Mouth(before, after, teeth, motion.texture(target), 96, (slice(0, 96), slice(0, 96))).inside()
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def test_few_mouths_that_gape_open_no_others(mean):
     faces[gaping.nonzero(), lower, 1] += 0.1
     before = mean[None]
     after = fitted(faces, affect)(before, torch.tensor([[0.4, 0.0]]), torch.tensor([[-0.4, 0.0]]))
-    torch.testing.assert_close(opening(after), opening(before), atol=2e-3, rtol=0)
+    torch.testing.assert_close(lip_opening(after), lip_opening(before), atol=2e-3, rtol=0)
 
 
 def test_lips_close_and_do_not_cross(geometry):
@@ -124,8 +125,8 @@ def test_lips_close_and_do_not_cross(geometry):
     chosen = affect[:, 1].argsort()[-4:]  # open mouths
     before = faces[chosen]
     after = moves(before, affect[chosen], affect[chosen] - 2.0)
-    assert (opening(before) > 0.05).all()
-    torch.testing.assert_close(opening(after), torch.zeros(4))
+    assert (lip_opening(before) > 0.05).all()
+    torch.testing.assert_close(lip_opening(after), torch.zeros(4))
 
 
 def test_how_deep_a_place_lies_between_the_lips(mean):
@@ -139,7 +140,7 @@ def test_how_deep_a_place_lies_between_the_lips(mean):
 def test_teeth_are_seen_between_the_lips_only(mean):
     images = torch.full((1, 3, 96, 96), 0.2)
     images[:, :, 67:72] = torch.linspace(-1, 0.9, 96)  # dark at the left, teeth at the right
-    (seen,) = brightness(between(images, mean[None]), palette(images))
+    (seen,) = brightness(between_lips(images, mean[None]), palette(images))
     assert seen.shape == GRID
     assert (seen.diff(dim=1) > 0).all()
     assert 0.2 < seen[0, 0] < 0.45  # at the corner of the mouth, not of the crop
@@ -153,12 +154,12 @@ def test_only_teeth_are_kept(mean):
     images[1, :, 67:72, 34:62] = torch.tensor(white)[:, None, None]
     images[2, :, 67:72, 34:62] = -0.8
     before = mean.expand(3, -1, -1)
-    teeth = bare(between(images, before), palette(images))
+    teeth = teeth_visibility(between_lips(images, before), palette(images))
     assert teeth[1] > 0.8
     assert teeth[[0, 2]].max() < 0.1
     after = before.clone()
     after[:, LOWER, 1] += 0.05
-    counts = kept_edge(before, after, teeth)[1]
+    counts = kept_teeth_edge(before, after, teeth)[1]
     assert counts[1] == pytest.approx(1)
     assert counts[[0, 2]].max() < 0.6
 
@@ -198,7 +199,7 @@ def test_lips_open_as_others_do_whatever_they_did_before(mean):
         target = source - way * torch.sign(source) * torch.tensor([1.0, 0.0])
         before, after = faces[chosen], moves(faces[chosen], source, target)
         nearer = gone * 0.04 * (0.5 - apart[chosen, 0])
-        torch.testing.assert_close(opening(after) - opening(before), nearer, atol=2e-3, rtol=0)
+        torch.testing.assert_close(lip_opening(after) - lip_opening(before), nearer, atol=2e-3, rtol=0)
         torch.testing.assert_close((after - before)[:, chin[0], 1], nearer / 2, atol=1e-3, rtol=0)
 
 
@@ -207,8 +208,8 @@ def test_a_mouth_is_drawn_where_lips_part_that_were_closed(geometry):
     closed = affect[:, 1].argsort()[:4]
     target = torch.tensor([[0.4, 0.45]]).expand(4, -1)
     before, after = faces[closed], moves(faces[closed], affect[closed], target)
-    kept, counts = kept_edge(before, after, torch.ones(4))
-    assert torch.equal(kept, after[:, UPPER])
+    kept_teeth, counts = kept_teeth_edge(before, after, torch.ones(4))
+    assert torch.equal(kept_teeth, after[:, UPPER])
     assert not counts.any()
     (deep, logits), parts = drawn(moves, before, after, target, torch.ones(4)), parting(before, after, 96)
     inside = depth(after, 96)[:, None] > 1
@@ -218,7 +219,7 @@ def test_a_mouth_is_drawn_where_lips_part_that_were_closed(geometry):
     assert parts[inside].min() == 1
     # What stays closed is neither drawn nor free to part.
     after = moves(before, affect[closed], affect[closed])
-    assert opening(before).max() < 0.01
+    assert lip_opening(before).max() < 0.01
     (deep, _), parts = drawn(moves, before, after, affect[closed], torch.ones(4)), parting(before, after, 96)
     assert deep.max() < 0.5
     assert parts.max() < 0.5
@@ -233,11 +234,11 @@ def test_an_open_mouth_keeps_what_it_shows_and_is_drawn_below_it(geometry):
     before = torch.view_as_real(torch.view_as_complex(faces[chosen] - 0.5) / turn[chosen]) + 0.5
     after = moves(before, affect[chosen], target)
     after[:, UPPER, 1] += 0.02
-    kept, counts = kept_edge(before, after, torch.ones(4))
+    kept_teeth, counts = kept_teeth_edge(before, after, torch.ones(4))
     assert counts.tolist() == [1, 1, 1, 1]
     middle = len(UPPER) // 2
     lower = LOWER[middle]
-    torch.testing.assert_close(kept[:, middle, 1], before[:, lower, 1])  # teeth stay where they are
+    torch.testing.assert_close(kept_teeth[:, middle, 1], before[:, lower, 1])  # teeth stay where they are
     (deep, logits), parts = drawn(moves, before, after, target, torch.ones(4)), parting(before, after, 96)
     column = 48
     inside = depth(after, 96)[:, :, column] > 0.5
@@ -245,14 +246,14 @@ def test_an_open_mouth_keeps_what_it_shows_and_is_drawn_below_it(geometry):
     assert (seen <= inside).all()
     share = seen.sum(1) / inside.sum(1)
     new = after[:, lower, 1] - before[:, lower, 1]
-    torch.testing.assert_close(share, new / opening(after), atol=0.15, rtol=0)
+    torch.testing.assert_close(share, new / lip_opening(after), atol=0.15, rtol=0)
     for i in range(4):  # at the bottom
         assert seen[i].nonzero().max() == inside[i].nonzero().max()
     assert parts[:, 0][depth(after, 96) > 0].min() == 1
     assert logits.max() < 0
     # Where lips close, nothing of it counts.
     after = moves(before, affect[chosen], affect[chosen] - 0.3)
-    assert not kept_edge(before, after, torch.ones(4))[1].any()
+    assert not kept_teeth_edge(before, after, torch.ones(4))[1].any()
 
 
 def test_teeth_stay_where_they_are_at_the_sides_of_a_mouth_that_narrows(mean):
@@ -263,9 +264,9 @@ def test_teeth_stay_where_they_are_at_the_sides_of_a_mouth_that_narrows(mean):
     after = before.clone()
     after[..., 0] = 0.5 + 0.6 * (after[..., 0] - 0.5)
     after[:, LOWER, 1] += 0.05
-    kept, counts = kept_edge(before, after, torch.ones(1))
+    kept_teeth, counts = kept_teeth_edge(before, after, torch.ones(1))
     assert counts == 1
-    inner = kept[:, 1:-1]
+    inner = kept_teeth[:, 1:-1]
     torch.testing.assert_close(inner[..., 1], 0.78 - 2 * (inner[..., 0] - 0.5) ** 2, atol=1e-3, rtol=0)
     deep, _ = drawn(Motion(), before, after, torch.zeros(1, 2), torch.ones(1))
     column = round(96 * float(inner[0, 1, 0]))
@@ -350,9 +351,9 @@ def test_the_published_network_finds_the_landmarks_of_a_photo():
     assert (found - flipped).norm(dim=1).mean() < 0.02
     mouth = found[places(LIPS)]
     torch.testing.assert_close(mouth.mean(0), torch.tensor([0.5, 0.7]), atol=0.04, rtol=0)
-    teeth = bare(between(image, found[None]), palette(image))
-    apart, shown = state(found[None], teeth)[0]
+    teeth = teeth_visibility(between_lips(image, found[None]), palette(image))
+    apart, shown = lip_state(found[None], teeth)[0]
     assert apart > 0.3  # she smiles
     assert shown > 0.9
     found[places(LOWER_LIP)] = found[places(UPPER_LIP)]
-    assert not state(found[None], teeth).any()
+    assert not lip_state(found[None], teeth).any()

@@ -16,7 +16,7 @@ from torch.nn import functional
 from faceedit.config import WarpConfig
 from faceedit.models.expression import Motion
 from faceedit.models.layers import Step, mix_filters
-from faceedit.models.lips import bare, between, state
+from faceedit.models.lips import between_lips, lip_state, teeth_visibility
 from faceedit.models.mouth import Mouth
 from faceedit.models.palette import COLOURS, palette
 from faceedit.models.sampling import enlarged, finer, warped
@@ -25,14 +25,14 @@ from faceedit.models.sampling import enlarged, finer, warped
 @dataclass(frozen=True)
 class Encoded:
     """Faces as the decoder needs them: crops, their latent, the encoder's maps from the finest to the coarsest, the
-    palette (N, 4, 3) to draw with, the landmarks, and how far lips show teeth (N,) (see `lips.bare`)."""
+    palette (N, 4, 3) to draw with, the landmarks, and how far lips show teeth (N,) (see `lips.teeth_visibility`)."""
 
     images: torch.Tensor
     z: torch.Tensor
     maps: list[torch.Tensor]
     palette: torch.Tensor
     landmarks: torch.Tensor
-    bare: torch.Tensor
+    teeth_visibility: torch.Tensor
 
     @property
     def shades(self) -> torch.Tensor:
@@ -47,7 +47,7 @@ class Encoded:
             return x.expand(count, *x.shape[1:])
 
         maps = [repeated(x) for x in self.maps]
-        others = (repeated(x) for x in (self.palette, self.landmarks, self.bare))
+        others = (repeated(x) for x in (self.palette, self.landmarks, self.teeth_visibility))
         return Encoded(repeated(self.images), repeated(self.z), maps, *others)
 
 
@@ -85,7 +85,8 @@ class Encoder(nn.Module):
             maps.append(step(maps[-1]))
         z = torch.tanh(self.spread(self.to_z(maps[-1].flatten(1))))
         colours = palette(images.float())
-        return Encoded(images, z, maps, colours, landmarks, bare(between(images.float(), landmarks), colours))
+        teeth = teeth_visibility(between_lips(images.float(), landmarks), colours)
+        return Encoded(images, z, maps, colours, landmarks, teeth)
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class Decoder(nn.Module):
         """correct_lips: whether lips are moved by `Mouth.lip_correction` too. Not in training: inner lips would teach
         networks nothing then."""
         way = target - source
-        lips_now = state(encoded.landmarks, encoded.bare)
+        lips_now = lip_state(encoded.landmarks, encoded.teeth_visibility)
         condition = self.condition(torch.cat([encoded.z, source, target, way, lips_now], dim=1))
         *finer, x = encoded.maps
         x = self.bottom(x, condition)
@@ -147,8 +148,8 @@ class Decoder(nn.Module):
         flow = fields[:, :2] * EDIT.flow_scale * amount
         colour = _shading(encoded, fields[:, 2:], flow, amount)
         before, after = encoded.landmarks, self.motion(encoded.landmarks, source, target)
-        _, kept = lips_now.unbind(1)
-        mouth = Mouth(before, after, kept, self.motion.texture(target), encoded.images.shape[-1])
+        _, kept_teeth = lips_now.unbind(1)
+        mouth = Mouth(before, after, kept_teeth, self.motion.texture(target), encoded.images.shape[-1])
         flow = mouth.move_lips(enlarged(flow), amount if correct_lips else None)
         return Edit(flow, colour, mouth.fields(amount), encoded.palette)
 

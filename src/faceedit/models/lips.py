@@ -22,8 +22,8 @@ class LipSettings:
     """Numbers set by hand, all of them by eye. Openings are shares of the crop's side."""
 
     front_teeth: tuple[slice, slice] = (slice(2, 8), slice(10, 22))  # of GRID, where they are
-    kept: tuple[float, float] = (0.02, 0.04)  # lips that far apart show teeth worth keeping, and all of them worth it
-    bare: tuple[float, float] = (0.0, 0.3)  # of what `bare` returns: no teeth, teeth alone
+    kept_teeth: tuple[float, float] = (0.02, 0.04)  # openings from which on teeth begin to count, and count in full
+    teeth_visibility: tuple[float, float] = (0.0, 0.3)  # of what `teeth_visibility` returns: no teeth, teeth alone
     pale: float = 0.55  # from the redness of lips, 0, to that of teeth, 1
     colourful: float = 0.2  # where lips are that much redder than teeth, colour counts in full
     wide: float = 0.1  # a mouth as open as any
@@ -32,49 +32,49 @@ class LipSettings:
 LIPS = LipSettings()
 
 
-def state(landmarks: torch.Tensor, teeth: torch.Tensor) -> torch.Tensor:
-    """How far lips are apart, and how far they show teeth that stay when they open: (N, 2), each from 0 to 1.
+def lip_state(landmarks: torch.Tensor, teeth: torch.Tensor) -> torch.Tensor:
+    """The lips' opening and the visibility of teeth that stay when they open: (N, 2), each from 0 to 1.
 
-    teeth: (N,), see `bare`.
+    teeth: (N,), see `teeth_visibility`.
     """
-    return torch.stack([risen(opening(landmarks), 0, LIPS.wide), kept(landmarks, teeth)], dim=1)
+    return torch.stack([risen(lip_opening(landmarks), 0, LIPS.wide), kept_teeth(landmarks, teeth)], dim=1)
 
 
-def kept(landmarks: torch.Tensor, teeth: torch.Tensor) -> torch.Tensor:
-    """How far lips show teeth that stay when they open, (N,) from 0 to 1. teeth: (N,), see `bare`."""
-    return risen(opening(landmarks), *LIPS.kept) * risen(teeth, *LIPS.bare)
+def kept_teeth(landmarks: torch.Tensor, teeth: torch.Tensor) -> torch.Tensor:
+    """How visible teeth are that stay when lips open, (N,) from 0 to 1. teeth: (N,), see `teeth_visibility`."""
+    return risen(lip_opening(landmarks), *LIPS.kept_teeth) * risen(teeth, *LIPS.teeth_visibility)
 
 
-def opening(landmarks: torch.Tensor) -> torch.Tensor:
-    """How far the lips are apart in their middle, (N,) shares of the crop's side."""
+def lip_opening(landmarks: torch.Tensor) -> torch.Tensor:
+    """The distance of the lips in their middle, (N,) shares of the crop's side."""
     return (landmarks[:, LOWER[MIDDLE]] - landmarks[:, UPPER[MIDDLE]])[:, 1].clamp(min=0)
 
 
-def curves(landmarks: torch.Tensor) -> torch.Tensor:
+def lip_curves(landmarks: torch.Tensor) -> torch.Tensor:
     """The inner edges of the upper and the lower lip, from corner to corner: (N, 2, P, 2)."""
     return landmarks[:, constant(EDGES, landmarks.device)]
 
 
-def corners(landmarks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """How far to the right the left and the right corner of the mouth lie, (N, 1) each."""
+def mouth_corners(landmarks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The x of the left and the right corner of the mouth, (N, 1) each."""
     return landmarks[:, UPPER[0], :1], landmarks[:, UPPER[-1], :1]
 
 
-def between(images: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
+def between_lips(images: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
     """What crops show between the lips, from the upper to the lower one and from corner to corner: (N, 3, *GRID)."""
     down, across = (middles(count, images.device) for count in GRID)
-    left, right = corners(landmarks)
+    left, right = mouth_corners(landmarks)
     columns = left + across * (right - left)
-    upper, lower = heights(curves(landmarks), columns).unbind(1)
+    upper, lower = heights(lip_curves(landmarks), columns).unbind(1)
     rows = upper + down[:, None] * (lower - upper)
     places = torch.stack([columns[:, None].expand_as(rows), rows], dim=3) * 2 - 1
     return functional.grid_sample(images, places, align_corners=False)
 
 
-def bare(seen: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
-    """Whether what is seen (N, 3, *GRID) between lips is teeth, in its middle: (N,), above 0 where it is.
+def teeth_visibility(seen: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
+    """A score (N,) above 0 where the middle of what is seen (N, 3, *GRID) between lips shows teeth.
 
-    colours: a palette, (N, 4, 3). Teeth are bright and, unless all is grey, less red than lips.
+    colours: a palette, (N, 4, 3). Teeth are bright and, unless the photo is grey, less red than lips.
     """
     _, lips, _, white = colours.unbind(1)
     middle, way = seen[..., *LIPS.front_teeth].mean((2, 3)), white - lips
@@ -91,35 +91,38 @@ def redness(colours: torch.Tensor) -> torch.Tensor:
 
 
 def brightness(seen: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
-    """From 0, the dark, to 1, teeth, how bright that is which is seen (N, 3, *GRID) between lips: (N, *GRID)."""
+    """The brightness of what is seen (N, 3, *GRID) between lips, from 0, the dark, to 1, teeth: (N, *GRID)."""
     dark, white = (colour.mean(1)[:, None, None] for colour in colours[:, 2:].unbind(1))
     return ((seen.mean(1) - dark) / (white - dark)).clamp(0, 1)
 
 
-def kept_edge(before: torch.Tensor, after: torch.Tensor, teeth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """How far the teeth that lips show already reach when they open: their lower edge (N, P, 2), below points of the
-    upper lip; and from 0 to 1 how much that counts, (N,). teeth: (N,), see `lips.bare`.
+def kept_teeth_edge(
+    before: torch.Tensor, after: torch.Tensor, teeth: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The lower edge (N, P, 2) of visible teeth once lips have moved, below points of the upper lip; and how much it
+    counts, (N,) from 0 to 1. teeth: (N,), see `teeth_visibility`.
 
-    Teeth are the upper jaw's and stay where they are, whatever a lip hides or shows of them, at the sides too when a
-    mouth narrows. What a lower lip reveals further down was not to be seen before.
+    Upper teeth do not move with a lip, whatever it hides or shows of them, at the sides too when a mouth narrows. What
+    a lower lip reveals below them was not visible before.
     """
-    share = kept(before, teeth)
-    across, upper = curves(after)[:, 0].unbind(2)
-    reach, lower = heights(torch.stack([curves(before)[:, 1], curves(after)[:, 1]], dim=1), across)[:, :, 0].unbind(1)
+    share = kept_teeth(before, teeth)
+    across, upper = lip_curves(after)[:, 0].unbind(2)
+    lower_lips = torch.stack([lip_curves(before)[:, 1], lip_curves(after)[:, 1]], dim=1)
+    reach, lower = heights(lower_lips, across)[:, :, 0].unbind(1)
     # But for the corners, where lips meet.
-    down = lowered(upper, torch.minimum(reach, lower), share[:, None])
+    down = teeth_edge(upper, torch.minimum(reach, lower), share[:, None])
     down = torch.cat([upper[:, :1], down[:, 1:-1], upper[:, -1:]], dim=1)
-    return torch.stack([across, down], dim=2), share * (below_teeth(before, after, share) > 0)
+    return torch.stack([across, down], dim=2), share * (opening_below_teeth(before, after, share) > 0)
 
 
-def below_teeth(before: torch.Tensor, after: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
-    """How far lips part below the share (N,) of the teeth that stay, in their middle, (N,)."""
+def opening_below_teeth(before: torch.Tensor, after: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """The distance (N,), in the middle, from the edge of a share (N,) of the visible teeth down to the lower lip."""
     upper, lower, reach = after[:, UPPER[MIDDLE], 1], after[:, LOWER[MIDDLE], 1], before[:, LOWER[MIDDLE], 1]
-    return lower - lowered(upper, reach, share)
+    return lower - teeth_edge(upper, reach, share)
 
 
-def lowered(upper: torch.Tensor, reach: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
-    """How low a share of the teeth reaches that reached so low, below an upper lip."""
+def teeth_edge(upper: torch.Tensor, reach: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """The y of the edge of a share of the teeth, which reached down to `reach`, below an upper lip."""
     return upper + share * (reach - upper).clamp(min=0)
 
 
@@ -127,11 +130,11 @@ def depth(landmarks: torch.Tensor, size: int) -> torch.Tensor:
     """How far each pixel of crops of a size lies inside the opening of the mouth, (N, S, S) pixels, below 0 outside."""
     centres = middles(size, landmarks.device)
     across = centres.expand(len(landmarks), -1)
-    upper, lower = heights(curves(landmarks), across).unbind(1)
-    return size * distance_inside(upper, lower, corners(landmarks), across, centres)
+    upper, lower = heights(lip_curves(landmarks), across).unbind(1)
+    return size * distance_inside_lips(upper, lower, mouth_corners(landmarks), across, centres)
 
 
-def distance_inside(
+def distance_inside_lips(
     upper: torch.Tensor,
     lower: torch.Tensor,
     ends: tuple[torch.Tensor, torch.Tensor],

@@ -22,7 +22,7 @@ from faceedit.models.discriminators import ImageDiscriminator
 from faceedit.models.editor import WarpEditor, rendered
 from faceedit.models.estimator import Estimator
 from faceedit.models.landmarker import Landmarker, mirrored
-from faceedit.models.lips import LOWER, between, brightness, kept_edge
+from faceedit.models.lips import LOWER, between_lips, brightness, kept_teeth_edge
 from faceedit.models.palette import palette
 from faceedit.models.sampling import middles
 from faceedit.training.augment import affinities, augment, recolour, replaced, resampled
@@ -114,9 +114,9 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             drawn_maps = self.guide.maps(augment(edited, self.guide.config.image_size, self.draws(1)))
             shown = self.guide.read(drawn_maps[-1])[0].float()
             losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
-            kept, counts = kept_edge(before, after, encoded.bare)
+            kept_teeth, counts = kept_teeth_edge(before, after, encoded.teeth_visibility)
             losses["geometry"] = self._misplaced(edit.flow, before, after, self.landmark_worth, self.outside)
-            losses["geometry"] += self._misplaced(edit.flow, before[:, LOWER], kept, KEPT_WORTH * counts[:, None])
+            losses["geometry"] += self._misplaced(edit.flow, before[:, LOWER], kept_teeth, KEPT_WORTH * counts[:, None])
             losses["adversarial"] = -self.image_critic(drawn_maps, target).float().mean()
             # Side by side with the prior's: alone, a batch norm would bring any latent to the prior's scale.
             losses["latent"] = bce(self.latent_critic(torch.cat([prior, encoded.z]))[len(prior) :], 1)
@@ -262,6 +262,6 @@ def _shown(landmarker: Landmarker, crops: Crops, device: str) -> tuple[torch.Ten
     for chosen in torch.arange(len(crops)).split(256):
         images, _ = crops.batch(chosen, device)
         landmarks = landmarker(images)
-        found.append([x.cpu() for x in (landmarks, brightness(between(images, landmarks), palette(images)))])
+        found.append([x.cpu() for x in (landmarks, brightness(between_lips(images, landmarks), palette(images)))])
     landmarks, shown = (torch.cat(parts) for parts in zip(*found, strict=True))
     return landmarks, shown

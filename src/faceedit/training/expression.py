@@ -27,7 +27,7 @@ from faceedit.models.landmarker import (
     mirrored,
     places,
 )
-from faceedit.models.lips import LOWER, UPPER, depth, opening
+from faceedit.models.lips import LOWER, UPPER, depth, lip_opening
 
 FEW = 20  # photos in a bin of the affect plane, below which they count for less than a whole bin
 RIDGE = 1e-2  # beside some forty bins
@@ -57,7 +57,7 @@ def fit(motion: Motion, landmarks: torch.Tensor, shown: torch.Tensor, affect: to
     # How far lips part is the median's: a few that gape open an average mouth, which would show teeth in grief.
     gap = _median(apart(both - as_complex(mean)), powers(everyone), everyone)
     course[:POWERS] += (gap - apart(course[:POWERS]))[:, None] * parted
-    open_ = opening(landmarks) > LEAST_OPENING
+    open_ = lip_opening(landmarks) > LEAST_OPENING
     shown = (shown + shown.flip(2))[open_].flatten(1) / 2
     shown = _fit(shown.double(), powers(affect[open_]), affect[open_]).view_as(motion.shown)
     motion.load_state_dict(
@@ -93,7 +93,7 @@ def _fit(
 
 def parting(before: torch.Tensor, after: torch.Tensor, size: int) -> torch.Tensor:
     """Where in crops of a size lips part or meet as landmarks move: (N, 1, S, S) from 0 to 1."""
-    open_ = (size * torch.maximum(opening(before), opening(after)) / 2).clamp(max=1)
+    open_ = (size * torch.maximum(lip_opening(before), lip_opening(after)) / 2).clamp(max=1)
     return ((depth(after, size) + 2).clamp(0, 1) * open_[:, None, None])[:, None]
 
 

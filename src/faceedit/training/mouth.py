@@ -18,7 +18,7 @@ from faceedit.errors import UsageError
 from faceedit.faces.blur import blur
 from faceedit.media.sheet import tile
 from faceedit.models.landmarker import Landmarker, mirrored
-from faceedit.models.lips import opening
+from faceedit.models.lips import lip_opening
 from faceedit.models.mouth.painter import MouthDiscriminator, MouthEncoder, MouthPainter, describe, mouth_mask, region
 from faceedit.training.augment import affinities, recolour, replaced, resampled
 from faceedit.training.distributed import Draws
@@ -55,7 +55,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
             for name, net in nets.items()
         }
         landmarks, softness = _measured(landmarker, crops, device)
-        groups = torch.bucketize(opening(landmarks), torch.tensor(OPENINGS)) * (len(BLURS) + 1)
+        groups = torch.bucketize(lip_opening(landmarks), torch.tensor(OPENINGS)) * (len(BLURS) + 1)
         groups += torch.bucketize(softness, torch.tensor(BLURS))
         sampler = BalancedSampler(groups, training.batch, training.seed, power=training.balance, most=8)
         super().__init__(training, network, painter, nets, optimizers, crops, sampler, device)
@@ -160,7 +160,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
 
     def _mask(self, landmarks: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Hides what open mouths show, or what lies below teeth that stay; of closed ones, the line between lips."""
-        closed = opening(landmarks) <= CLOSED
+        closed = lip_opening(landmarks) <= CLOSED
         grow, keep, partly = (draws.rand().to(self.device) for _ in range(3))
         (least, most), (least_closed, most_closed) = GROW_OPEN, GROW_CLOSED
         grow = torch.where(closed, least_closed + (most_closed - least_closed) * grow, least + (most - least) * grow)
@@ -173,7 +173,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         order = torch.linspace(0, len(validation) - 1, min(8 * VALIDATION_FACES, len(validation))).long()
         landmarks, softness = _measured(self.landmarker, validation.subset(order), self.device)
         order, landmarks, softness = (
-            x[opening(landmarks) > CLOSED][:VALIDATION_FACES] for x in (order, landmarks, softness)
+            x[lip_opening(landmarks) > CLOSED][:VALIDATION_FACES] for x in (order, landmarks, softness)
         )
         if not len(order):
             return {}, {}

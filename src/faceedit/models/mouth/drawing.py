@@ -3,7 +3,14 @@
 import torch
 from torch.nn import functional
 
-from faceedit.models.lips import below_teeth, corners, curves, distance_inside, lowered, opening
+from faceedit.models.lips import (
+    distance_inside_lips,
+    lip_curves,
+    lip_opening,
+    mouth_corners,
+    opening_below_teeth,
+    teeth_edge,
+)
 from faceedit.models.mouth.inside import inside_colour, window
 from faceedit.models.mouth.lip_flow import LipFlow
 from faceedit.models.mouth.settings import MOUTH
@@ -14,9 +21,9 @@ from faceedit.models.sampling import finer, heights, middles
 class Mouth:
     """The mouths of faces that an edit opens, closes or moves, drawn in one region of their crops.
 
-    before, after: landmarks (N, K, 2) in shares of the crop's side, now and at the target. teeth: (N,), how far lips
-    show teeth that stay, see `lips.kept`. texture: (N, *GRID), what open mouths show at the target, from 0, dark, to 1,
-    teeth. size: the crops' side in pixels. area: the rows and columns to draw in, `Mouth.region(size)` unless given.
+    before, after: landmarks (N, K, 2) in shares of the crop's side, now and at the target. teeth: (N,), see
+    `lips.kept_teeth`. texture: (N, *GRID), what open mouths show at the target, from 0, dark, to 1, teeth. size: the
+    crops' side in pixels. area: the rows and columns to draw in, `Mouth.region(size)` unless given.
     """
 
     def __init__(
@@ -32,9 +39,9 @@ class Mouth:
         self.rows, self.columns = self.region(size) if area is None else area
         down, across = (middles(size, after.device)[part] for part in (self.rows, self.columns))
         across = across.expand(len(after), -1)
-        left, right = corners(after)
+        left, right = mouth_corners(after)
         within = torch.minimum(torch.maximum(across, left), right)
-        lines = [torch.cat([curves(points), curves(before - after)], dim=3) for points in (after, before)]
+        lines = [torch.cat([lip_curves(points), lip_curves(before - after)], dim=3) for points in (after, before)]
         seen = heights(torch.cat(lines, dim=1), within)  # (N, 4, 3, W): y, and the way to where it was
         upper, lower, _, self.reach = seen[:, :, :1].unbind(1)
         self.lips = LipFlow(upper, lower, (left, right), across, down, size, 2 * seen[:, :2, 1:])
@@ -80,12 +87,12 @@ class Mouth:
         lips, teeth = self.lips, self.teeth[:, None, None]
         # Half a pixel lies on the edge, and closed lips have none. But where they have closed, the flow leads from one
         # to the other in a pixel, over what they showed: there a dark line is drawn, as lips have.
-        was, gap = (self.size * opening(points) for points in (self.before, self.after))
+        was, gap = (self.size * lip_opening(points) for points in (self.before, self.after))
         shut = (was - 1).clamp(0, 1) * (1 - gap).clamp(min=0)
-        edge = (self.size * below_teeth(self.before, self.after, self.teeth) - 0.5).clamp(0, 1) / 2
+        edge = (self.size * opening_below_teeth(self.before, self.after, self.teeth) - 0.5).clamp(0, 1) / 2
         edge = torch.maximum(edge, MOUTH.line * shut)[:, None, None]
-        top = torch.minimum(lowered(lips.upper, self.reach, teeth), lips.lower)
-        depth = self.size * distance_inside(top, lips.lower, lips.ends, lips.across, lips.down) + edge
+        top = torch.minimum(teeth_edge(lips.upper, self.reach, teeth), lips.lower)
+        depth = self.size * distance_inside_lips(top, lips.lower, lips.ends, lips.across, lips.down) + edge
         (left, right), down = lips.ends, lips.down
         down = (down[:, None] - lips.upper) / (lips.lower - lips.upper).clamp(min=0.5 / self.size)
         across = ((lips.across - left) / (right - left))[:, None].expand_as(down)

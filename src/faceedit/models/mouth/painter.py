@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.config import MouthConfig
-from faceedit.models.lips import corners, curves, opening
+from faceedit.models.lips import lip_curves, lip_opening, mouth_corners
 from faceedit.models.sampling import heights, middles
 
 # Left, top, right, bottom, in shares of a crop's side. At 256 pixels: 160 × 96, from below the nose to the chin.
@@ -38,7 +38,7 @@ def describe(
     photo is, the standard deviation of a Gaussian in pixels of a crop of 256.
     """
     unknown = (expressions.sum(1, keepdim=True) == 0).to(affect)
-    scalars = torch.stack([blur - TYPICAL_BLUR, 10 * opening(landmarks)], dim=1)
+    scalars = torch.stack([blur - TYPICAL_BLUR, 10 * lip_opening(landmarks)], dim=1)
     return torch.cat([affect, expressions, unknown, scalars.to(affect)], dim=1)
 
 
@@ -53,10 +53,10 @@ def mouth_mask(
     rows, columns = region(size)
     centres = middles(size, landmarks.device)
     across = centres[columns].expand(len(landmarks), -1)
-    upper, lower = heights(curves(landmarks), across).unbind(1)  # (N, 1, W) each
+    upper, lower = heights(lip_curves(landmarks), across).unbind(1)  # (N, 1, W) each
     grow, keep = (torch.as_tensor(x, device=landmarks.device).view(-1, 1, 1) for x in (grow, keep))
     upper = upper + keep * (lower - upper)
-    left, right = corners(landmarks)
+    left, right = mouth_corners(landmarks)
     beside = torch.minimum(across - left, right - across)[:, None]
     down = centres[rows][:, None]
     inside = torch.minimum(torch.minimum(down - upper, lower - down), beside)
