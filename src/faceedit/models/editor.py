@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from faceedit.config import WarpConfig
 from faceedit.models.expression import Motion
-from faceedit.models.layers import Step, mix_filters
+from faceedit.models.layers import FilmBlock, mix_filters
 from faceedit.models.lips import between_lips, lip_state, teeth_visibility
 from faceedit.models.mouth import Mouth
 from faceedit.models.palette import COLOURS, palette
@@ -73,7 +73,7 @@ class Encoder(nn.Module):
         super().__init__()
         first, *_ = config.channels
         self.stem = nn.Conv2d(3, first, 5, stride=2, padding=2)  # at full size nothing else is cheap enough
-        self.steps = nn.ModuleList(Step(a, b, stride=2) for a, b in pairwise(config.channels))
+        self.steps = nn.ModuleList(FilmBlock(a, b, stride=2) for a, b in pairwise(config.channels))
         side = config.image_size // 2 ** len(config.channels)
         self.to_z = nn.Linear(config.channels[-1] * side * side, config.z_dim)
         # Without it an adversary drives the tanh to where it is flat, or all faces to one point.
@@ -120,10 +120,10 @@ class Decoder(nn.Module):
             nn.SiLU(),
         )
         channels = config.channels[::-1]
-        self.bottom = Step(channels[0], channels[0], condition_dim=config.condition_dim)
+        self.bottom = FilmBlock(channels[0], channels[0], condition_dim=config.condition_dim)
         # A coarser map is narrowed, enlarged, and joins the encoder's map of the same size.
         self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for coarse, fine in pairwise(channels))
-        self.steps = nn.ModuleList(Step(fine, fine, condition_dim=config.condition_dim) for fine in channels[1:])
+        self.steps = nn.ModuleList(FilmBlock(fine, fine, condition_dim=config.condition_dim) for fine in channels[1:])
         self.to_edit = nn.Conv2d(channels[-1], (3 + COLOURS) * 4, 3, padding=1)
         assert self.to_edit.bias is not None
         nn.init.normal_(self.to_edit.weight, std=1e-3)  # training starts from an edit of nearly nothing

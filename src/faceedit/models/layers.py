@@ -52,8 +52,8 @@ class PlainBlock(nn.Module):
         return self.body(x)
 
 
-class Step(nn.Module):
-    """Two convolutions beside a shortcut; a condition (N, D), where there is one, modulates what lies between."""
+class FilmBlock(nn.Module):
+    """A residual block with FiLM (Perez et al. 2018): a condition (N, D), if any, scales and shifts its features."""
 
     def __init__(self, fan_in: int, fan_out: int, stride: int = 1, condition_dim: int | None = None):
         super().__init__()
