@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from faceedit.config import EstimatorConfig
-from faceedit.models.layers import PlainBlock, ResidualBlock, fitted
+from faceedit.models.layers import PlainBlock, ResidualBlock, resize
 
 STEM = 3  # layers of an estimator before its blocks: convolution, norm, activation
 CROP_SIZE = 128  # pixels of the crops that estimators are given, in training and after; they resize them
@@ -42,7 +42,7 @@ class Estimator(nn.Module):
 
     def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
         """What the stem makes of the images, and then each block, (N, C, H, W) each."""
-        maps = [self.features[:STEM](fitted(images, self.config.image_size))]
+        maps = [self.features[:STEM](resize(images, self.config.image_size))]
         for block in self.features[STEM:]:
             maps.append(block(maps[-1]))
         return maps

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from faceedit.config import LandmarkConfig
-from faceedit.models.layers import PlainBlock, fitted
+from faceedit.models.layers import PlainBlock, resize
 from faceedit.models.sampling import constant
 
 # Numbers of MediaPipe's Face Mesh (Kartynnik et al. 2019), whose points these are. Left and right are the picture's.
@@ -78,5 +78,5 @@ class Landmarker(nn.Module):
         self.head = nn.Linear(config.narrow * side * side, 2 * len(POINTS))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        features = self.features(fitted(images, self.config.image_size))
+        features = self.features(resize(images, self.config.image_size))
         return 0.5 + self.head(features.flatten(1)).float().unflatten(1, (-1, 2))

@@ -5,8 +5,8 @@ from torch import nn
 from torch.nn import functional
 
 
-def fitted(images: torch.Tensor, size: int) -> torch.Tensor:
-    """images of any size as (N, 3, size, size)."""
+def resize(images: torch.Tensor, size: int) -> torch.Tensor:
+    """Images of any size resized to (N, 3, size, size)."""
     if images.shape[2:] == (size, size):
         return images
     return functional.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
