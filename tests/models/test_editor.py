@@ -8,7 +8,7 @@ from faceedit.config import MODELS, EstimatorTraining, WarpTraining
 from faceedit.editing.compositing import edit_masks
 from faceedit.models.discriminators import ImageDiscriminator
 from faceedit.models.editor import EDIT, Edit, WarpEditor, painted, rendered
-from faceedit.models.landmarker import LOWER_LIP, POINTS, UPPER_LIP, places
+from faceedit.models.landmarker import LOWER_LIP, POINTS, UPPER_LIP, point_indices
 from faceedit.models.layers import mix_filters
 from faceedit.models.mouth import Mouth
 from faceedit.models.mouth.settings import MOUTH
@@ -22,7 +22,7 @@ from tests.conftest import TINY_ESTIMATOR, TINY_WARP
 
 LANDMARKS = torch.rand(1, len(POINTS), 2, generator=torch.Generator().manual_seed(2))
 for lip, y in ((UPPER_LIP, 0.6), (LOWER_LIP, 0.8)):  # wide open
-    LANDMARKS[0, places(lip)] = torch.stack([torch.linspace(0.3, 0.7, 11), torch.full((11,), y)], dim=1)
+    LANDMARKS[0, point_indices(lip)] = torch.stack([torch.linspace(0.3, 0.7, 11), torch.full((11,), y)], dim=1)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_lips_get_to_their_places_once_they_are_corrected(images):
     torch.manual_seed(0)
     model = WarpEditor(TINY_WARP).eval()
     torch.nn.init.normal_(model.decoder.to_edit.weight, std=0.1)
-    inner = places(UPPER_LIP[3:-3]) + places(LOWER_LIP[3:-3])
+    inner = point_indices(UPPER_LIP[3:-3]) + point_indices(LOWER_LIP[3:-3])
     seen = LANDMARKS[:, None, inner] * 2 - 1
     misses = []
     for corrected in (False, True):

@@ -16,7 +16,7 @@ from faceedit.models.landmarker import (
     STILL,
     UPPER_LIP,
     mirrored,
-    places,
+    point_indices,
 )
 from faceedit.models.lips import (
     GRID,
@@ -45,7 +45,7 @@ def mean():
     landmarks = torch.rand(1, len(POINTS), 2, generator=torch.Generator().manual_seed(0))
     landmarks = (landmarks + mirrored(landmarks)) / 2
     for lip, y in ((UPPER_LIP, 0.70), (LOWER_LIP, 0.74)):
-        landmarks[0, places(lip)] = torch.stack([torch.linspace(0.35, 0.65, 11), torch.full((11,), y)], dim=1)
+        landmarks[0, point_indices(lip)] = torch.stack([torch.linspace(0.35, 0.65, 11), torch.full((11,), y)], dim=1)
     return landmarks[0]
 
 
@@ -68,7 +68,7 @@ def geometry(mean):
     draws = torch.Generator().manual_seed(1)
     affect = torch.rand(1000, 2, generator=draws) - 0.5
     faces = mean.expand(1000, -1, -1).clone()
-    lower = [place for place in places(LOWER_LIP) if place not in places(UPPER_LIP)]
+    lower = [place for place in point_indices(LOWER_LIP) if place not in point_indices(UPPER_LIP)]
     faces[:, lower, 1] += 0.08 * affect[:, 1:]
     turn = (0.1j * (torch.rand(1000, 1, generator=draws) - 0.5)).exp()
     faces = torch.view_as_real(torch.view_as_complex(faces - 0.5) * turn) + 0.5
@@ -93,26 +93,28 @@ def test_landmarks_move_as_affect_moves_them_in_the_photos(geometry, mirror):
     after = moves(before, affect[chosen], target)
     turned = turn[chosen].conj() if mirror else turn[chosen]
     way = torch.view_as_complex(after - before) / turned
-    torch.testing.assert_close(way.abs()[:, places(STILL)], torch.zeros(4, len(STILL)), atol=2e-3, rtol=0)
-    middle = places((14,))[0]
+    torch.testing.assert_close(way.abs()[:, point_indices(STILL)], torch.zeros(4, len(STILL)), atol=2e-3, rtol=0)
+    middle = point_indices((14,))[0]
     torch.testing.assert_close(way[:, middle].imag, 0.08 * (target - affect[chosen])[:, 1], atol=2e-3, rtol=0)
 
 
 def test_brows_are_plainer_than_the_average(mean):
     affect = torch.rand(1000, 2, generator=torch.Generator().manual_seed(1)) - 0.5
     faces = mean.expand(1000, -1, -1).clone()
-    raised = torch.tensor(places(BROWS + LIPS))
+    raised = torch.tensor(point_indices(BROWS + LIPS))
     faces[:, raised, 1] -= 0.02 * affect[:, 1:]
     before, source, target = mean[None], torch.zeros(1, 2), torch.tensor([[0.0, 0.4]])
     rise = (before - fitted(faces, affect)(before, source, target))[0, :, 1] / 0.4
     for points, factor in ((BROWS, MOTION.emphasis), (LIPS, 1.0), (IRISES, 0.0)):
-        torch.testing.assert_close(rise[places(points)], torch.full((len(points),), 0.02 * factor), atol=1e-3, rtol=0)
+        torch.testing.assert_close(
+            rise[point_indices(points)], torch.full((len(points),), 0.02 * factor), atol=1e-3, rtol=0
+        )
 
 
 def test_few_mouths_that_gape_open_no_others(mean):
     affect = torch.rand(1000, 2, generator=torch.Generator().manual_seed(1)) - 0.5
     faces = mean.expand(1000, -1, -1).clone()
-    lower = torch.tensor([place for place in places(LOWER_LIP) if place not in places(UPPER_LIP)])
+    lower = torch.tensor([place for place in point_indices(LOWER_LIP) if place not in point_indices(UPPER_LIP)])
     gaping = torch.rand(1000, generator=torch.Generator().manual_seed(2)) < 0.4 * (0.5 - affect[:, 0])
     faces[gaping.nonzero(), lower, 1] += 0.1
     before = mean[None]
@@ -168,8 +170,8 @@ def test_a_turned_face_moves_as_it_looks_from_there(mean):
     draws = torch.Generator().manual_seed(2)
     affect, aside = torch.rand(4000, 2, generator=draws) - 0.5, torch.rand(4000, 1, generator=draws) - 0.5
     faces = mean.repeat(4000, 1, 1)
-    faces[:, places(NOSE_TIP), 0] += 0.2 * aside
-    corners = places((61, 291))
+    faces[:, point_indices(NOSE_TIP), 0] += 0.2 * aside
+    corners = point_indices((61, 291))
     faces[:, corners, 0] += 0.1 * affect[:, :1] * (torch.tensor([[-1.0, 1.0]]) - aside)  # less on the far side
     moves = fitted(faces, affect)
     chosen = aside[:, 0].argsort()[-4:]
@@ -187,11 +189,11 @@ def test_lips_open_as_others_do_whatever_they_did_before(mean):
     draws = torch.Generator().manual_seed(3)
     affect, apart, up = torch.rand(4000, 2, generator=draws) - 0.5, *torch.rand(2, 4000, 1, generator=draws)
     faces = mean.repeat(4000, 1, 1)
-    lower = [place for place in places(LOWER_LIP) if place not in places(UPPER_LIP)]
-    chin = places((152,))
+    lower = [place for place in point_indices(LOWER_LIP) if place not in point_indices(UPPER_LIP)]
+    chin = point_indices((152,))
     faces[:, lower, 1] += 0.08 * affect[:, 1:] + 0.04 * apart
     faces[:, chin, 1] += 0.02 * apart
-    faces[:, places(NOSE_TIP), 1] -= 0.05 * (apart + up)
+    faces[:, point_indices(NOSE_TIP), 1] -= 0.05 * (apart + up)
     moves = fitted(faces, affect)
     chosen = torch.cat([apart[:, 0].argsort()[:4], apart[:, 0].argsort()[-4:]])
     source = affect[chosen]
@@ -316,10 +318,10 @@ def test_lips_lie_where_they_shall_whatever_the_networks_draw(geometry):
     drawn = functional.interpolate(drawn, (96, 96), mode="bilinear")
     flow = lips.parted(drawn) + lips.missing(drawn)
     edges = torch.tensor(UPPER[1:-1] + LOWER[1:-1])
-    places = (after + outside() / 96)[:, None, edges] * 2 - 1
+    grid = (after + outside() / 96)[:, None, edges] * 2 - 1
 
     def missed(flow):
-        seen = functional.grid_sample(flow, places, align_corners=False)[:, :, 0].transpose(1, 2)
+        seen = functional.grid_sample(flow, grid, align_corners=False)[:, :, 0].transpose(1, 2)
         return (48 * seen - 96 * (before - after)[:, edges]).norm(dim=2)
 
     assert missed(drawn).median() > 1
@@ -347,13 +349,13 @@ def test_the_published_network_finds_the_landmarks_of_a_photo():
     model = load_weights("landmarks", kinds=("landmarks",)).model
     found, flipped = model(image)[0], mirrored(model(image.flip(3)))[0]
     eyes = torch.tensor(TEMPLATE[:2], dtype=torch.float32)
-    assert (found[places(IRISES)] - eyes).norm(dim=1).max() < 0.03
+    assert (found[point_indices(IRISES)] - eyes).norm(dim=1).max() < 0.03
     assert (found - flipped).norm(dim=1).mean() < 0.02
-    mouth = found[places(LIPS)]
+    mouth = found[point_indices(LIPS)]
     torch.testing.assert_close(mouth.mean(0), torch.tensor([0.5, 0.7]), atol=0.04, rtol=0)
     teeth = teeth_visibility(between_lips(image, found[None]), palette(image))
     apart, shown = lip_state(found[None], teeth)[0]
     assert apart > 0.3  # she smiles
     assert shown > 0.9
-    found[places(LOWER_LIP)] = found[places(UPPER_LIP)]
+    found[point_indices(LOWER_LIP)] = found[point_indices(UPPER_LIP)]
     assert not lip_state(found[None], teeth).any()

@@ -10,7 +10,7 @@ import torch
 from faceedit.device import as_images
 from faceedit.faces.alignment import smoothstep
 from faceedit.faces.eyelids import Eye, sampled
-from faceedit.models.landmarker import Landmarker, places
+from faceedit.models.landmarker import Landmarker, point_indices
 from faceedit.weights import load_weights
 
 # The landmarks of the picture's left and right eye: the upper and the lower lid, from corner to corner, and the iris.
@@ -66,9 +66,9 @@ class LandmarkFinder:
 def find_eyes(landmarks: np.ndarray, fine: np.ndarray) -> tuple[Eye, ...]:
     """The two eyes of an aligned crop with these landmarks (K, 2), from many of its pixels (P, P, 3) uint8."""
     grey = cv2.GaussianBlur(cv2.cvtColor(fine, cv2.COLOR_RGB2GRAY), (0, 0), IRIS.blur * len(fine))
-    irises = landmarks[places(tuple(iris for *_, iris in EYES))]
+    irises = landmarks[point_indices(tuple(iris for *_, iris in EYES))]
     expected = IRIS.radius * float(np.hypot(*(irises[1] - irises[0])))
-    lids = [np.stack([landmarks[places(lid)] for lid in pair]) for *pair, _ in EYES]
+    lids = [np.stack([landmarks[point_indices(lid)] for lid in pair]) for *pair, _ in EYES]
     radii = expected * RADII
     fits = [_fitted(grey, iris, radii, pair) for iris, pair in zip(irises, lids, strict=True)]
     # Both irises have one size.

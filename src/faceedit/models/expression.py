@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from faceedit.models.landmarker import BROWS, LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, places
+from faceedit.models.landmarker import BROWS, LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, point_indices
 from faceedit.models.layers import mixed
 from faceedit.models.lips import GRID, LOWER, MIDDLE, UPPER
 from faceedit.models.sampling import constant, risen
@@ -34,13 +34,13 @@ class MotionSettings:
 
 
 MOTION = MotionSettings()
-AT_REST, AT_TIP, AT_TEMPLES = (tuple(places(points)) for points in (STILL, NOSE_TIP, TEMPLES))
+AT_REST, AT_TIP, AT_TEMPLES = (tuple(point_indices(points)) for points in (STILL, NOSE_TIP, TEMPLES))
 EXPONENTS = tuple((float(i), float(j)) for i in range(4) for j in range(4 - i))  # of valence, arousal
 POWERS = len(EXPONENTS)  # of affect
 EMPHASIS = tuple(MOTION.emphasis if point in BROWS + UPPER_LIDS + LOWER_LIDS else 1.0 for point in POINTS)
 # Points above and below what opens and closes, lips and then lids; how much of each opening stays; by how much it
 # closes where it nearly does.
-OPEN_ABOVE, OPEN_BELOW = (*UPPER[1:-1], *places(UPPER_LIDS)), (*LOWER[1:-1], *places(LOWER_LIDS))
+OPEN_ABOVE, OPEN_BELOW = (*UPPER[1:-1], *point_indices(UPPER_LIDS)), (*LOWER[1:-1], *point_indices(LOWER_LIDS))
 STAYS_OPEN = (0.0,) * len(UPPER[1:-1]) + (MOTION.open_lids,) * len(UPPER_LIDS)
 CLOSES = (MOTION.nearly_closed[0],) * len(UPPER[1:-1]) + (0.0,) * len(UPPER_LIDS)
 

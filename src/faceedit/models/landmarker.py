@@ -35,12 +35,12 @@ POINTS = tuple(
 )
 
 
-def places(numbers: tuple[int, ...]) -> list[int]:
-    """Where these points stand among all K."""
+def point_indices(numbers: tuple[int, ...]) -> list[int]:
+    """The indices of these points among all K."""
     return [POINTS.index(number) for number in numbers]
 
 
-# Which points change places in a mirrored picture; all others lie in the middle.
+# Points that are swapped in a mirrored picture; all others lie in the middle.
 _LEFT: tuple[int, ...] = (
     *(78, 191, 80, 81, 82, 95, 88, 178, 87, 61, 146, 91, 181, 84, 185, 40, 39, 37),
     *(246, 161, 160, 159, 158, 157, 173, 7, 163, 144, 145, 153, 154, 155, 33, 133, 468),
@@ -54,7 +54,7 @@ _RIGHT: tuple[int, ...] = (
     *(280, 425, 346, 411, 426, 436, 432, 454, 356, 323, 288, 397, 379, 377),
 )
 _TWIN_OF = dict(zip(_LEFT + _RIGHT, _RIGHT + _LEFT, strict=True))
-_TWINS = tuple(places(tuple(_TWIN_OF.get(number, number) for number in POINTS)))
+_TWINS = tuple(point_indices(tuple(_TWIN_OF.get(number, number) for number in POINTS)))
 
 
 def mirrored(landmarks: torch.Tensor) -> torch.Tensor:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from faceedit.models.landmarker import LOWER_LIP, UPPER_LIP, places
-from faceedit.models.sampling import constant, heights, middles, risen
+from faceedit.models.landmarker import LOWER_LIP, UPPER_LIP, point_indices
+from faceedit.models.sampling import constant, heights, pixel_centres, risen
 
-UPPER, LOWER = places(UPPER_LIP), places(LOWER_LIP)
+UPPER, LOWER = point_indices(UPPER_LIP), point_indices(LOWER_LIP)
 EDGES = (tuple(UPPER), tuple(LOWER))
 MIDDLE = len(UPPER) // 2
 GRID = (12, 32)  # points between the lips, down and across
@@ -62,13 +62,13 @@ def mouth_corners(landmarks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def between_lips(images: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
     """What crops show between the lips, from the upper to the lower one and from corner to corner: (N, 3, *GRID)."""
-    down, across = (middles(count, images.device) for count in GRID)
+    down, across = (pixel_centres(count, images.device) for count in GRID)
     left, right = mouth_corners(landmarks)
     columns = left + across * (right - left)
     upper, lower = heights(lip_curves(landmarks), columns).unbind(1)
     rows = upper + down[:, None] * (lower - upper)
-    places = torch.stack([columns[:, None].expand_as(rows), rows], dim=3) * 2 - 1
-    return functional.grid_sample(images, places, align_corners=False)
+    grid = torch.stack([columns[:, None].expand_as(rows), rows], dim=3) * 2 - 1
+    return functional.grid_sample(images, grid, align_corners=False)
 
 
 def teeth_visibility(seen: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
@@ -128,7 +128,7 @@ def teeth_edge(upper: torch.Tensor, reach: torch.Tensor, share: torch.Tensor) ->
 
 def depth(landmarks: torch.Tensor, size: int) -> torch.Tensor:
     """How far each pixel of crops of a size lies inside the opening of the mouth, (N, S, S) pixels, below 0 outside."""
-    centres = middles(size, landmarks.device)
+    centres = pixel_centres(size, landmarks.device)
     across = centres.expand(len(landmarks), -1)
     upper, lower = heights(lip_curves(landmarks), across).unbind(1)
     return size * distance_inside_lips(upper, lower, mouth_corners(landmarks), across, centres)

@@ -16,23 +16,23 @@ def constant(values: tuple[Any, ...], device: torch.device) -> torch.Tensor:
 
 @cache
 @torch.inference_mode(False)
-def middles(count: int, device: torch.device) -> torch.Tensor:
-    """Where the middles of so many pixels in a row lie, as shares of it: (count,)."""
+def pixel_centres(count: int, device: torch.device) -> torch.Tensor:
+    """The centres of so many pixels in a row, as shares of its length: (count,)."""
     return (torch.arange(count, device=device) + 0.5) / count
 
 
 @cache
 @torch.inference_mode(False)
-def centres(height: int, width: int, device: torch.device) -> torch.Tensor:
-    """The xy of each pixel of images, in [-1, 1]: (H, W, 2)."""
-    y, x = (2 * middles(side, device) - 1 for side in (height, width))
+def coordinate_grid(height: int, width: int, device: torch.device) -> torch.Tensor:
+    """The xy of each pixel, in [-1, 1], as grid_sample wants it: (H, W, 2)."""
+    y, x = (2 * pixel_centres(side, device) - 1 for side in (height, width))
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=2)
 
 
 def warped(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """The images with every pixel's content taken from where its flow points."""
-    places = centres(*images.shape[2:], images.device) + flow.permute(0, 2, 3, 1)
-    return functional.grid_sample(images, places, padding_mode="reflection", align_corners=False)
+    grid = coordinate_grid(*images.shape[2:], images.device) + flow.permute(0, 2, 3, 1)
+    return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
 def enlarged(x: torch.Tensor) -> torch.Tensor:

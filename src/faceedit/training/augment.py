@@ -117,9 +117,9 @@ def _hidden(images: torch.Tensor, draws: Draws) -> torch.Tensor:
     width, height, x, y, *colour = draws.rand(7).to(images.device).unbind(1)
     width, height = (torch.round(size * (0.1 + 0.3 * side)) for side in (width, height))
     x, y = torch.round((size - width) * x), torch.round((size - height) * y)
-    places = torch.arange(size, device=images.device)
+    grid = torch.arange(size, device=images.device)
     across, down = (
-        (places >= start[:, None]) & (places < (start + side)[:, None]) for start, side in ((x, width), (y, height))
+        (grid >= start[:, None]) & (grid < (start + side)[:, None]) for start, side in ((x, width), (y, height))
     )
     hidden = (down[:, :, None] & across[:, None])[:, None]
     return torch.where(hidden, torch.stack(colour, dim=1)[..., None, None] * 2 - 1, images)

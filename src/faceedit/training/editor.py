@@ -24,7 +24,7 @@ from faceedit.models.estimator import Estimator
 from faceedit.models.landmarker import Landmarker, mirrored
 from faceedit.models.lips import LOWER, between_lips, brightness, kept_teeth_edge
 from faceedit.models.palette import palette
-from faceedit.models.sampling import middles
+from faceedit.models.sampling import pixel_centres
 from faceedit.training.augment import affinities, augment, recolour, replaced, resampled
 from faceedit.training.expression import fit, outside, parting, worth
 from faceedit.training.losses import bce, total
@@ -200,9 +200,9 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
     ) -> torch.Tensor:
         """How far points (N, K, 2) lie from where they should: a smooth norm of pixels, means over those within the
         mask; worth is what each counts for, (N, K) or (K,), and outside (K, 2) how far beside it its flow is seen."""
-        places = (after + outside)[:, None] * 2 - 1
-        moved = functional.grid_sample((flow * self.moves).float(), places, align_corners=False)[:, :, 0]
-        mask = functional.grid_sample(self.moves.expand(len(after), 1, -1, -1), places, align_corners=False)[:, 0, 0]
+        grid = (after + outside)[:, None] * 2 - 1
+        moved = functional.grid_sample((flow * self.moves).float(), grid, align_corners=False)[:, :, 0]
+        mask = functional.grid_sample(self.moves.expand(len(after), 1, -1, -1), grid, align_corners=False)[:, 0, 0]
         miss = (moved.transpose(1, 2) - 2 * (before - after)) * (flow.shape[-1] / 2)
         cost = functional.smooth_l1_loss(miss, torch.zeros_like(miss), beta=0.5, reduction="none")
         return (cost * (worth * (mask > MASKED))[..., None]).mean()
@@ -232,7 +232,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
 
 def _away_from_mouth(size: int) -> torch.Tensor:
     """(S, S) from 0 at the mouth of an aligned crop to 1 away from it."""
-    y, x = torch.meshgrid(*[middles(size, torch.device("cpu"))] * 2, indexing="ij")
+    y, x = torch.meshgrid(*[pixel_centres(size, torch.device("cpu"))] * 2, indexing="ij")
     far = ((x - 0.5) / 0.2) ** 2 + ((y - 0.69) / 0.14) ** 2
     return 1 - torch.exp(-(far**2))
 

@@ -25,7 +25,7 @@ from faceedit.models.landmarker import (
     UPPER_LIDS,
     UPPER_LIP,
     mirrored,
-    places,
+    point_indices,
 )
 from faceedit.models.lips import LOWER, UPPER, depth, lip_opening
 
@@ -108,6 +108,6 @@ def outside() -> torch.Tensor:
 def worth() -> torch.Tensor:
     """What each landmark (K,) counts for, 1 in the mean: most at the mouth."""
     worths = torch.ones(len(POINTS))
-    worths[places(UPPER_LIDS + LOWER_LIDS + BROWS + IRISES)] = 2
-    worths[places(LIPS + UPPER_LIP + LOWER_LIP)] = 3
+    worths[point_indices(UPPER_LIDS + LOWER_LIDS + BROWS + IRISES)] = 2
+    worths[point_indices(LIPS + UPPER_LIP + LOWER_LIP)] = 3
     return worths / worths.mean()

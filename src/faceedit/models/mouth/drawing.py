@@ -15,7 +15,7 @@ from faceedit.models.mouth.inside import inside_colour, window
 from faceedit.models.mouth.lip_flow import LipFlow
 from faceedit.models.mouth.settings import MOUTH
 from faceedit.models.palette import sides
-from faceedit.models.sampling import finer, heights, middles
+from faceedit.models.sampling import finer, heights, pixel_centres
 
 
 class Mouth:
@@ -37,7 +37,7 @@ class Mouth:
     ):
         self.before, self.after, self.teeth, self.texture, self.size = before, after, teeth, texture, size
         self.rows, self.columns = self.region(size) if area is None else area
-        down, across = (middles(size, after.device)[part] for part in (self.rows, self.columns))
+        down, across = (pixel_centres(size, after.device)[part] for part in (self.rows, self.columns))
         across = across.expand(len(after), -1)
         left, right = mouth_corners(after)
         within = torch.minimum(torch.maximum(across, left), right)
@@ -115,7 +115,7 @@ class Mouth:
         depth, teeth = (finer(fields, scale) if scale > 1 else fields).float().split(1, dim=1)
         edge = min(scale, MOUTH.edge_sharpness)
         hides = ((depth - 0.5) * edge + 0.5).clamp(0, 1) * window(*depth.shape[2:], depth.device)
-        x = middles(size, depth.device)[columns]
+        x = pixel_centres(size, depth.device)[columns]
         inside = inside_colour(depth, hides, teeth, x, palette, size, scale)
         more = torch.cat([(inside - colour[..., rows, columns]) * hides, hides], dim=1)
         return functional.pad(colour, (0, 0, 0, 0, 0, 1)) + _padded(more, rows, columns, size)

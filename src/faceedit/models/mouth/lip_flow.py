@@ -37,8 +37,8 @@ class LipFlow:
         left, right = self.ends
         edges = torch.cat([self.upper - self._slope, self.lower + self._slope], dim=1)
         within = torch.minimum(torch.maximum(self.across, left), right)[:, None]
-        places = torch.stack([within.expand_as(edges), edges], dim=3) * 2 - 1
-        drawn = functional.grid_sample(flow, places, align_corners=False).float()
+        grid = torch.stack([within.expand_as(edges), edges], dim=3) * 2 - 1
+        drawn = functional.grid_sample(flow, grid, align_corners=False).float()
         upper, lower = (self.moves - drawn.transpose(1, 2)).unsqueeze(3).unbind(1)  # (N, 2, 1, W) each
         down = self.down[:, None]
         of_upper = (self.size * ((self.upper + self.lower) / 2 - down) + 0.5).clamp(0, 1)

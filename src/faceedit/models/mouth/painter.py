@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from faceedit.config import MouthConfig
 from faceedit.models.lips import lip_curves, lip_opening, mouth_corners
-from faceedit.models.sampling import heights, middles
+from faceedit.models.sampling import heights, pixel_centres
 
 # Left, top, right, bottom, in shares of a crop's side. At 256 pixels: 160 × 96, from below the nose to the chin.
 REGION = (48 / 256, 150 / 256, 208 / 256, 246 / 256)
@@ -51,7 +51,7 @@ def mouth_mask(
     that stays as it is.
     """
     rows, columns = region(size)
-    centres = middles(size, landmarks.device)
+    centres = pixel_centres(size, landmarks.device)
     across = centres[columns].expand(len(landmarks), -1)
     upper, lower = heights(lip_curves(landmarks), across).unbind(1)  # (N, 1, W) each
     grow, keep = (torch.as_tensor(x, device=landmarks.device).view(-1, 1, 1) for x in (grow, keep))
