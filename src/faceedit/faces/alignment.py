@@ -50,9 +50,9 @@ def scaled(matrix: np.ndarray, factor: float) -> np.ndarray:
     return larger
 
 
-def smoothstep(x: np.ndarray | float, least: float, most: float) -> np.ndarray:
-    """From 0 where x is the least, or less, to 1 at the most, smoothly."""
-    share = ((np.asarray(x) - least) / (most - least)).clip(0, 1)
+def smoothstep(x: np.ndarray | float, low: float, high: float) -> np.ndarray:
+    """0 up to `low`, 1 from `high` on, a smooth cubic in between."""
+    share = ((np.asarray(x) - low) / (high - low)).clip(0, 1)
     return share * share * (3 - 2 * share)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from faceedit.models.landmarker import BROWS, LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, point_indices
 from faceedit.models.layers import mixed
 from faceedit.models.lips import GRID, LOWER, MIDDLE, UPPER
-from faceedit.models.sampling import constant, risen
+from faceedit.models.sampling import constant, linear_ramp
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Motion(nn.Module):
         # Open mouths shift what tells how far a face is turned up: averages for such a turn would hardly part lips.
         parting = apart(as_complex(self.course[:POWERS]))
         beyond = apart(points) - apart(as_complex(self.mean)) - mixed(here, parting)
-        gone = (1 - MOTION.habit) * risen((target - source).norm(dim=1), 0, MOTION.far)
+        gone = (1 - MOTION.habit) * linear_ramp((target - source).norm(dim=1), 0, MOTION.far)
         wider = mixed(there - here, parting) - gone * beyond - apart(way)
         after = before + torch.view_as_real((way + wider[:, None] * as_complex(self.parted)) / turn)
         return keep_openings(before, after)
@@ -103,7 +103,7 @@ def keep_openings(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     above, below = (constant(points, before.device) for points in (OPEN_ABOVE, OPEN_BELOW))
     was, gap = (y[:, below] - y[:, above] for y in (before[..., 1], after[..., 1]))
     was = was.clamp(min=0)
-    closing = (1 - gap / was.clamp(min=1e-3)).clamp(0, 1) * (1 - risen(gap, *MOTION.nearly_closed))
+    closing = (1 - gap / was.clamp(min=1e-3)).clamp(0, 1) * (1 - linear_ramp(gap, *MOTION.nearly_closed))
     stays, closes = (constant(shares, was.device).to(was) for shares in (STAYS_OPEN, CLOSES))
     short = (torch.maximum(stays * was, gap - closes * closing) - gap) / 2
     after[:, above, 1] -= short

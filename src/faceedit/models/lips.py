@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from faceedit.models.landmarker import LOWER_LIP, UPPER_LIP, point_indices
-from faceedit.models.sampling import constant, heights, pixel_centres, risen
+from faceedit.models.sampling import constant, heights, linear_ramp, pixel_centres
 
 UPPER, LOWER = point_indices(UPPER_LIP), point_indices(LOWER_LIP)
 EDGES = (tuple(UPPER), tuple(LOWER))
@@ -37,12 +37,12 @@ def lip_state(landmarks: torch.Tensor, teeth: torch.Tensor) -> torch.Tensor:
 
     teeth: (N,), see `teeth_visibility`.
     """
-    return torch.stack([risen(lip_opening(landmarks), 0, LIPS.wide), kept_teeth(landmarks, teeth)], dim=1)
+    return torch.stack([linear_ramp(lip_opening(landmarks), 0, LIPS.wide), kept_teeth(landmarks, teeth)], dim=1)
 
 
 def kept_teeth(landmarks: torch.Tensor, teeth: torch.Tensor) -> torch.Tensor:
     """How visible teeth are that stay when lips open, (N,) from 0 to 1. teeth: (N,), see `teeth_visibility`."""
-    return risen(lip_opening(landmarks), *LIPS.kept_teeth) * risen(teeth, *LIPS.teeth_visibility)
+    return linear_ramp(lip_opening(landmarks), *LIPS.kept_teeth) * linear_ramp(teeth, *LIPS.teeth_visibility)
 
 
 def lip_opening(landmarks: torch.Tensor) -> torch.Tensor:
@@ -82,7 +82,7 @@ def teeth_visibility(seen: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
     red_middle, red_lips, red_white = redness(torch.stack([middle, lips, white])).unbind()
     room = red_lips - red_white
     pale = ((red_lips - red_middle) / room.clamp(min=0.1)).clamp(0, 1)
-    return bright + 2 * risen(room, 0, LIPS.colourful) * (pale - LIPS.pale)
+    return bright + 2 * linear_ramp(room, 0, LIPS.colourful) * (pale - LIPS.pale)
 
 
 def redness(colours: torch.Tensor) -> torch.Tensor:

@@ -58,6 +58,6 @@ def heights(lines: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
     return values.gather(2, right - 1).lerp(values.gather(2, right), share[..., None]).transpose(2, 3)
 
 
-def risen(x: torch.Tensor, least: float, most: float) -> torch.Tensor:
-    """From 0 where x is the least, or less, to 1 at the most."""
-    return ((x - least) / (most - least)).clamp(0, 1)
+def linear_ramp(x: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    """0 up to `low`, 1 from `high` on, linear in between."""
+    return ((x - low) / (high - low)).clamp(0, 1)

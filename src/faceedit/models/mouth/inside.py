@@ -11,7 +11,7 @@ from functools import cache
 import torch
 
 from faceedit.models.mouth.settings import MOUTH
-from faceedit.models.sampling import risen
+from faceedit.models.sampling import linear_ramp
 
 
 def inside_colour(
@@ -70,7 +70,7 @@ def _teeth(
 
 def _tongue(shown: torch.Tensor, down: torch.Tensor, x: torch.Tensor, size: int, scale: int) -> torch.Tensor:
     """How much of a tongue is seen, from 0 to 1: low in wide mouths."""
-    wide = risen(shown.amax(3, keepdim=True) / size, *MOUTH.tongue_opening)
+    wide = linear_ramp(shown.amax(3, keepdim=True) / size, *MOUTH.tongue_opening)
     tongue = ((down / (shown + scale) - MOUTH.tongue_top - (x / MOUTH.tongue) ** 2) / MOUTH.tongue_edge).clamp(0, 1)
     return wide * tongue.square() * (3 - 2 * tongue)
 
