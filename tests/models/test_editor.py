@@ -105,7 +105,7 @@ def strongest(images):
     count = len(images)
     affects = torch.zeros(count, 2), torch.full((count, 2), 0.5)
     edit = model(images, LANDMARKS.expand(count, -1, -1), *affects, correct_lips=False)
-    return painted(edit._replace(mouth=torch.full_like(edit.mouth, -MOUTH.depth)))[:, :3]
+    return painted(edit._replace(mouth=torch.full_like(edit.mouth, -MOUTH.max_distance)))[:, :3]
 
 
 def test_a_face_is_shaded_only_so_far(images):
@@ -130,8 +130,8 @@ def mouth(size, teeth):
     """An edit of one face of this size that only opens its mouth, an ellipse; teeth: the logit of their being there."""
     y, x = torch.meshgrid(*[(torch.arange(size) + 0.5) / size] * 2, indexing="ij")
     radius = (((x - 0.5) / 0.15) ** 2 + ((y - 0.72) / 0.05) ** 2).sqrt()
-    depth = (0.5 + (1 - radius) * 0.05 * size).clamp(-4, 4)[Mouth.region(size)]
-    fields = torch.stack([depth, torch.full_like(depth, teeth)])
+    distance = (0.5 + (1 - radius) * 0.05 * size).clamp(-4, 4)[Mouth.region(size)]
+    fields = torch.stack([distance, torch.full_like(distance, teeth)])
     colours = torch.tensor([[(0.4, 0.1, -0.1), (0.2, -0.4, -0.3), (-0.9, -0.9, -0.9), (0.8, 0.8, 0.7)]])
     return Edit(torch.zeros(1, 2, size, size), torch.zeros(1, 3, size // 4, size // 4), fields[None], colours)
 

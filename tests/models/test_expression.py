@@ -24,11 +24,11 @@ from faceedit.models.lips import (
     UPPER,
     between_lips,
     brightness,
-    depth,
     kept_teeth,
     kept_teeth_edge,
     lip_opening,
     lip_state,
+    signed_distance,
     teeth_visibility,
 )
 from faceedit.models.mouth import Mouth
@@ -132,7 +132,7 @@ def test_lips_close_and_do_not_cross(geometry):
 
 
 def test_how_deep_a_place_lies_between_the_lips(mean):
-    deep = depth(mean[None], 100)[0]
+    deep = signed_distance(mean[None], 100)[0]
     assert deep[71:73, 50].tolist() == pytest.approx([1.5, 1.5], abs=1e-3)
     assert deep[72, 34] <= -0.5  # beside it, by half a pixel
     assert (deep > 0).sum() == pytest.approx(30 * 4, rel=0.1)
@@ -214,7 +214,7 @@ def test_a_mouth_is_drawn_where_lips_part_that_were_closed(geometry):
     assert torch.equal(kept_teeth, after[:, UPPER])
     assert not counts.any()
     (deep, logits), parts = drawn(moves, before, after, target, torch.ones(4)), parting(before, after, 96)
-    inside = depth(after, 96)[:, None] > 1
+    inside = signed_distance(after, 96)[:, None] > 1
     assert inside.flatten(1).any(1).all()
     assert deep[inside].min() > 1
     assert (logits[inside] > 0).float().mean() > 0.7  # teeth, but for the corners
@@ -225,7 +225,7 @@ def test_a_mouth_is_drawn_where_lips_part_that_were_closed(geometry):
     (deep, _), parts = drawn(moves, before, after, affect[closed], torch.ones(4)), parting(before, after, 96)
     assert deep.max() < 0.5
     assert parts.max() < 0.5
-    assert deep.min() < -MOUTH.depth
+    assert deep.min() < -MOUTH.max_distance
 
 
 def test_an_open_mouth_keeps_what_it_shows_and_is_drawn_below_it(geometry):
@@ -243,7 +243,7 @@ def test_an_open_mouth_keeps_what_it_shows_and_is_drawn_below_it(geometry):
     torch.testing.assert_close(kept_teeth[:, middle, 1], before[:, lower, 1])  # teeth stay where they are
     (deep, logits), parts = drawn(moves, before, after, target, torch.ones(4)), parting(before, after, 96)
     column = 48
-    inside = depth(after, 96)[:, :, column] > 0.5
+    inside = signed_distance(after, 96)[:, :, column] > 0.5
     seen = deep[:, 0, :, column] > 0.5
     assert (seen <= inside).all()
     share = seen.sum(1) / inside.sum(1)
@@ -251,7 +251,7 @@ def test_an_open_mouth_keeps_what_it_shows_and_is_drawn_below_it(geometry):
     torch.testing.assert_close(share, new / lip_opening(after), atol=0.15, rtol=0)
     for i in range(4):  # at the bottom
         assert seen[i].nonzero().max() == inside[i].nonzero().max()
-    assert parts[:, 0][depth(after, 96) > 0].min() == 1
+    assert parts[:, 0][signed_distance(after, 96) > 0].min() == 1
     assert logits.max() < 0
     # Where lips close, nothing of it counts.
     after = moves(before, affect[chosen], affect[chosen] - 0.3)

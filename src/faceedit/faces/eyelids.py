@@ -114,12 +114,12 @@ class Eyeball:
         """Up to which angle from the vertical a lid hides an eye, left (-1) or right (1) of it, at each of RADIAL."""
         radius, sign = self.radius * RADIAL[:, None], 1 if lower else -1
         x, y = self.iris[0] + side * radius * np.sin(ANGLES), self.iris[1] + sign * radius * np.cos(ANGLES)
-        depth = sign * (lid(x) - y)  # below 0 behind the lid
-        rows, last = np.arange(len(depth)), len(ANGLES) - 1 - (depth < 0)[:, ::-1].argmax(1)
+        distance = sign * (lid(x) - y)  # below 0 behind the lid
+        rows, last = np.arange(len(distance)), len(ANGLES) - 1 - (distance < 0)[:, ::-1].argmax(1)
         after = np.minimum(last + 1, len(ANGLES) - 1)
-        within = -depth[rows, last] / np.maximum(depth[rows, after] - depth[rows, last], 1e-6)
+        within = -distance[rows, last] / np.maximum(distance[rows, after] - distance[rows, last], 1e-6)
         angle = ANGLES[last] + within.clip(0, 1) * (ANGLES[after] - ANGLES[last])
-        return np.where((depth < 0).any(1), angle, 0)
+        return np.where((distance < 0).any(1), angle, 0)
 
 
 def draw_eyes(

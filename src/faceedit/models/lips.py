@@ -126,8 +126,9 @@ def teeth_edge(upper: torch.Tensor, reach: torch.Tensor, share: torch.Tensor) ->
     return upper + share * (reach - upper).clamp(min=0)
 
 
-def depth(landmarks: torch.Tensor, size: int) -> torch.Tensor:
-    """How far each pixel of crops of a size lies inside the opening of the mouth, (N, S, S) pixels, below 0 outside."""
+def signed_distance(landmarks: torch.Tensor, size: int) -> torch.Tensor:
+    """The distance in pixels of each pixel of crops of a size from the edge of the mouth's opening, (N, S, S), above 0
+    inside and below 0 outside."""
     centres = pixel_centres(size, landmarks.device)
     across = centres.expand(len(landmarks), -1)
     upper, lower = heights(lip_curves(landmarks), across).unbind(1)
@@ -141,8 +142,8 @@ def distance_inside_lips(
     across: torch.Tensor,
     down: torch.Tensor,
 ) -> torch.Tensor:
-    """How far places, in columns across (N, W) and rows down (H,), lie from lines (N, 1, W) above and below them and
-    from the ends of these, (N, H, W)."""
+    """The distance of points, in columns across (N, W) and rows down (H,), from lines (N, 1, W) above and below them
+    and from the ends of these: (N, H, W), above 0 between the lines."""
     left, right = ends
     beside = torch.minimum(across - left, right - across)[:, None]
     return torch.minimum(torch.minimum(down[:, None] - upper, lower - down[:, None]), beside)

@@ -27,7 +27,7 @@ from faceedit.models.landmarker import (
     mirrored,
     point_indices,
 )
-from faceedit.models.lips import LOWER, UPPER, depth, lip_opening
+from faceedit.models.lips import LOWER, UPPER, lip_opening, signed_distance
 
 FEW = 20  # photos in a bin of the affect plane, below which they count for less than a whole bin
 RIDGE = 1e-2  # beside some forty bins
@@ -94,7 +94,7 @@ def _fit(
 def parting(before: torch.Tensor, after: torch.Tensor, size: int) -> torch.Tensor:
     """Where in crops of a size lips part or meet as landmarks move: (N, 1, S, S) from 0 to 1."""
     open_ = (size * torch.maximum(lip_opening(before), lip_opening(after)) / 2).clamp(max=1)
-    return ((depth(after, size) + 2).clamp(0, 1) * open_[:, None, None])[:, None]
+    return ((signed_distance(after, size) + 2).clamp(0, 1) * open_[:, None, None])[:, None]
 
 
 def outside() -> torch.Tensor:

@@ -75,9 +75,11 @@ class Mouth:
 
         amount: (N, 1, 1, 1) in [0, 1]; at 0 no mouth is drawn.
         """
-        depth, teeth = self.inside()
-        depth = torch.minimum(depth.clamp(-MOUTH.depth, MOUTH.depth), (MOUTH.depth + 1) * amount - 1)
-        return torch.cat([depth, teeth], dim=1)
+        distance, teeth = self.inside()
+        distance = torch.minimum(
+            distance.clamp(-MOUTH.max_distance, MOUTH.max_distance), (MOUTH.max_distance + 1) * amount - 1
+        )
+        return torch.cat([distance, teeth], dim=1)
 
     def inside(self) -> tuple[torch.Tensor, torch.Tensor]:
         """How many pixels each point lies inside what is drawn, and the logits of its being teeth, (N, 1, H, W) each.
@@ -92,7 +94,7 @@ class Mouth:
         edge = (self.size * opening_below_teeth(self.before, self.after, self.teeth) - 0.5).clamp(0, 1) / 2
         edge = torch.maximum(edge, MOUTH.line * shut)[:, None, None]
         top = torch.minimum(teeth_edge(lips.upper, self.reach, teeth), lips.lower)
-        depth = self.size * distance_inside_lips(top, lips.lower, lips.ends, lips.across, lips.down) + edge
+        distance = self.size * distance_inside_lips(top, lips.lower, lips.ends, lips.across, lips.down) + edge
         (left, right), down = lips.ends, lips.down
         down = (down[:, None] - lips.upper) / (lips.lower - lips.upper).clamp(min=0.5 / self.size)
         across = ((lips.across - left) / (right - left))[:, None].expand_as(down)
@@ -100,7 +102,7 @@ class Mouth:
         shown = functional.grid_sample(self.texture[:, None], grid, padding_mode="border", align_corners=False)
         needed = MOUTH.teeth + MOUTH.teeth_below * down.clamp(0, 1).square()
         needed = needed + torch.maximum(self.teeth, shut)[:, None, None]
-        return depth[:, None], (shown - needed[:, None]) * MOUTH.teeth_steepness
+        return distance[:, None], (shown - needed[:, None]) * MOUTH.teeth_steepness
 
     @classmethod
     def paint(cls, colour: torch.Tensor, fields: torch.Tensor, palette: torch.Tensor, scale: int = 1) -> torch.Tensor:
@@ -112,11 +114,11 @@ class Mouth:
         """
         size = colour.shape[-1]
         rows, columns = cls.region(size // scale, scale)
-        depth, teeth = (finer(fields, scale) if scale > 1 else fields).float().split(1, dim=1)
+        distance, teeth = (finer(fields, scale) if scale > 1 else fields).float().split(1, dim=1)
         edge = min(scale, MOUTH.edge_sharpness)
-        hides = ((depth - 0.5) * edge + 0.5).clamp(0, 1) * window(*depth.shape[2:], depth.device)
-        x = pixel_centres(size, depth.device)[columns]
-        inside = inside_colour(depth, hides, teeth, x, palette, size, scale)
+        hides = ((distance - 0.5) * edge + 0.5).clamp(0, 1) * window(*distance.shape[2:], distance.device)
+        x = pixel_centres(size, distance.device)[columns]
+        inside = inside_colour(distance, hides, teeth, x, palette, size, scale)
         more = torch.cat([(inside - colour[..., rows, columns]) * hides, hides], dim=1)
         return functional.pad(colour, (0, 0, 0, 0, 0, 1)) + _padded(more, rows, columns, size)
 

@@ -15,7 +15,7 @@ from faceedit.models.sampling import linear_ramp
 
 
 def inside_colour(
-    depth: torch.Tensor,
+    distance: torch.Tensor,
     hides: torch.Tensor,
     teeth: torch.Tensor,
     columns: torch.Tensor,
@@ -25,7 +25,7 @@ def inside_colour(
 ) -> torch.Tensor:
     """The colour of what mouths show, (N, 3, H, W) in [-1, 1].
 
-    depth: (N, 1, H, W), pixels of the crop inside the mouth's edge. teeth: (N, 1, H, W), logits. columns: (W,), in
+    distance: (N, 1, H, W), pixels of the crop inside the mouth's edge. teeth: (N, 1, H, W), logits. columns: (W,), in
     shares of the crop's side. palette: (N, 4, 3), skin, lips, inside and teeth.
     """
     shown, down = hides.sum(dim=2, keepdim=True), hides.cumsum(2)
@@ -35,12 +35,12 @@ def inside_colour(
     teeth, white = _teeth(teeth, white, hides, down, x, size, scale)
     dark = (MOUTH.dark + MOUTH.tongue_light * _tongue(shown, down, x, size, scale)) * lips
     sharp = min(scale, MOUTH.teeth_sharpness)
-    return _shade(depth, x) * torch.lerp(dark, white, torch.sigmoid(sharp * teeth)) - 1
+    return _shade(distance, x) * torch.lerp(dark, white, torch.sigmoid(sharp * teeth)) - 1
 
 
-def _shade(depth: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def _shade(distance: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """How much light reaches each point, beside lips and cheeks."""
-    beside_lips = (1 - MOUTH.lip_shade) + MOUTH.lip_shade * (depth / MOUTH.lip_shade_depth).clamp(0, 1)
+    beside_lips = (1 - MOUTH.lip_shade) + MOUTH.lip_shade * (distance / MOUTH.lip_shade_distance).clamp(0, 1)
     return beside_lips * (1 - MOUTH.arch_shade * (x / MOUTH.arch) ** 2).clamp(min=MOUTH.darkest)
 
 

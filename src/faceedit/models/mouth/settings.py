@@ -24,7 +24,7 @@ class MouthSettings:
     teeth_below: float = 0.14
     teeth_steepness: float = 12.0
     line: float = 0.85  # pixels, from the middle of the dark line of closed lips to its edge; by eye
-    depth: float = 4.0  # pixels from an edge beyond which depths are alike; by eye
+    max_distance: float = 4.0  # pixels from the edge of a mouth beyond which distances are alike; by eye
 
     # Teeth.
     # From the middle to the gaps beside each tooth. A smile makes no tooth wider. By eye.
@@ -46,7 +46,7 @@ class MouthSettings:
     arch_shade: float = 0.6  # how much darker they are there, down to the next; by eye
     darkest: float = 0.2
     lip_shade: float = 0.4  # how much darker the inside is right at the lips, and over how many pixels; by eye
-    lip_shade_depth: float = 2.0
+    lip_shade_distance: float = 2.0
     tongue: float = 0.2  # how far to the side a tongue reaches; by eye
     tongue_top: float = 0.35  # of the mouth's height, where it begins; by eye
     tongue_edge: float = 0.5  # likewise, over how much it comes to be seen; by eye
