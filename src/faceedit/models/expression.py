@@ -1,4 +1,4 @@
-"""How landmarks move with affect, and what mouths that open show: averages of the training photos.
+"""How landmarks move with affect, and what open mouths show: averages of the training photos.
 
 `landmarks` (N, K, 2) as `landmarker.Landmarker` finds them; `source` and `target` affect (N, 2) = valence, arousal.
 """
@@ -46,17 +46,18 @@ CLOSES = (MOTION.nearly_closed[0],) * len(UPPER[1:-1]) + (0.0,) * len(UPPER_LIDS
 
 
 class Motion(nn.Module):
-    """Where the landmarks of a face lie at another affect.
+    """Landmarks of a face at another affect, by expression coefficients that are averages of the training photos.
 
-    Each face is brought to the mean face by what no expression moves; there a cubic polynomial of affect, whose
-    coefficients depend on how far a face is turned to the side and up, says where landmarks lie on average. People
-    differ, but an average of thousands has no person in it: its change from one affect to another is the expression's,
-    as it looks from there, made plainer at brows and lids. Only how far lips part is less a person's than a mood's, of
-    which averages mix several: who smiles with closed lips gapes in surprise like all others. What open mouths show is
-    such a polynomial too, of affect alone. Nothing of it is learnt by gradients: `training.expression.fit` fits it.
+    Each face is aligned to the mean face by points that no expression moves. There a cubic polynomial of affect, whose
+    coefficients depend on yaw and pitch, gives the mean landmarks. People differ, but the mean of thousands has no
+    identity: its change from one affect to another is the expression's, seen from that pose. It is enlarged at brows
+    and lids. How far lips part depends more on a mood than on a person, and a mean mixes several moods: people who
+    smile with closed lips open them in surprise like all others. What open mouths show is such a polynomial too, of
+    affect alone. No gradients train these coefficients: `training.expression.fit` fits them.
 
-    mean: (K, 2). poses: (2, 2), the mean pose and its spread. course: (3 * POWERS, K, 2), the polynomial, by itself and
-    with each number of the pose. parted: (K, 2), what moves with lips that part, for each unit. shown: (POWERS, *GRID),
+    The buffers are named as in published weights. mean: (K, 2), the mean face. poses: (2, 2), mean and standard
+    deviation of yaw and pitch. course: (3 * POWERS, K, 2), the coefficients, alone and times yaw and pitch. parted:
+    (K, 2), how landmarks move as lips part by one unit. shown: (POWERS, *GRID), coefficients of what open mouths show,
     from 0, dark, to 1, teeth.
     """
 
@@ -76,17 +77,17 @@ class Motion(nn.Module):
         self.register_buffer("shown", torch.zeros(POWERS, *GRID))
 
     def forward(self, before: torch.Tensor, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Where landmarks lie at the target, (N, K, 2), that lie there at the source."""
-        turn = turn_to(before, self.mean)[:, None]
+        """The landmarks (N, K, 2) at the target of faces whose landmarks at the source are `before`, (N, K, 2)."""
+        turn = similarity_transform(before, self.mean)[:, None]
         points = as_complex(before) * turn
-        pose = deviations(poses(points), self.poses)
+        pose = standard_pose(head_pose(points), self.poses)
         here, there = powers(torch.cat([source, target])).chunk(2)
-        way = constant(EMPHASIS, before.device) * as_complex(mixed(turned(there - here, pose), self.course))
-        # Open mouths shift what tells how far a face is turned up: averages for such a turn would hardly part lips.
-        parting = apart(as_complex(self.course[:POWERS]))
-        beyond = apart(points) - apart(as_complex(self.mean)) - mixed(here, parting)
+        way = constant(EMPHASIS, before.device) * as_complex(mixed(with_pose(there - here, pose), self.course))
+        # Open mouths change the landmarks that pitch is read from, and means at such a pitch would hardly part lips.
+        parting = lip_gap(as_complex(self.course[:POWERS]))
+        beyond = lip_gap(points) - lip_gap(as_complex(self.mean)) - mixed(here, parting)
         gone = (1 - MOTION.habit) * linear_ramp((target - source).norm(dim=1), 0, MOTION.far)
-        wider = mixed(there - here, parting) - gone * beyond - apart(way)
+        wider = mixed(there - here, parting) - gone * beyond - lip_gap(way)
         after = before + torch.view_as_real((way + wider[:, None] * as_complex(self.parted)) / turn)
         return keep_openings(before, after)
 
@@ -98,7 +99,7 @@ class Motion(nn.Module):
 def keep_openings(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     """Landmarks (N, K, 2) after a motion, corrected where lips or lids would cross, or nearly close.
 
-    Averages added to one face may cross what opens and closes.
+    A mean motion added to one face may make them cross.
     """
     above, below = (constant(points, before.device) for points in (OPEN_ABOVE, OPEN_BELOW))
     was, gap = (y[:, below] - y[:, above] for y in (before[..., 1], after[..., 1]))
@@ -116,37 +117,37 @@ def as_complex(points: torch.Tensor) -> torch.Tensor:
     return torch.view_as_complex(points.contiguous())
 
 
-def turn_to(landmarks: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-    """By which complex number (N,) landmarks are to be turned and scaled to lie as those of the mean face (K, 2)."""
+def similarity_transform(landmarks: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    """The rotation and scale, as complex numbers (N,), that bring landmarks (N, K, 2) closest to a mean face (K, 2)."""
     still = as_complex(torch.cat([landmarks, mean[None]]))[:, constant(AT_REST, mean.device)]
     still = still - still.mean(1, keepdim=True)
     here, there = still[:-1], still[-1]
     return (here.conj() * there).sum(1) / here.abs().square().sum(1)
 
 
-def poses(points: torch.Tensor) -> torch.Tensor:
-    """How far faces whose landmarks (N, K) are upright are turned to the side and up, (N, 2)."""
+def head_pose(points: torch.Tensor) -> torch.Tensor:
+    """Yaw and pitch (N, 2) of faces whose complex landmarks (N, K) are upright: from temples to nose tip."""
     tip, temples = (points[:, constant(numbers, points.device)] for numbers in (AT_TIP, AT_TEMPLES))
     return torch.view_as_real(tip.mean(1) - temples.mean(1))
 
 
-def deviations(pose: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
-    """Poses (N, 2) in standard deviations from the mean one, as far as these tell; spread: (2, 2), both of them."""
-    mean, deviation = spread
+def standard_pose(pose: torch.Tensor, statistics: torch.Tensor) -> torch.Tensor:
+    """Poses (N, 2) in standard deviations from the mean, limited. statistics: (2, 2), mean and standard deviation."""
+    mean, deviation = statistics
     return ((pose - mean) / deviation).clamp(-MOTION.max_turn, MOTION.max_turn)
 
 
 def powers(affect: torch.Tensor) -> torch.Tensor:
-    """(N, 10), all products of up to three of valence, arousal."""
+    """All products of up to three of valence and arousal, (N, 10)."""
     return (affect[:, None] ** constant(EXPONENTS, affect.device).to(affect)).prod(2)
 
 
-def turned(straight: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
-    """The powers of affect (N, 10), and each with pose (N, 2): (N, 30)."""
-    aside, up = pose[..., None].unbind(1)
-    return torch.cat([straight, aside * straight, up * straight], dim=1)
+def with_pose(terms: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
+    """Powers of affect (N, 10), alone and times yaw and pitch (N, 2): (N, 30)."""
+    yaw, pitch = pose[..., None].unbind(1)
+    return torch.cat([terms, yaw * terms, pitch * terms], dim=1)
 
 
-def apart(points: torch.Tensor) -> torch.Tensor:
-    """How far the lips are apart in their middle, of complex landmarks (..., K): (...)."""
+def lip_gap(points: torch.Tensor) -> torch.Tensor:
+    """The gap between the lips in their middle, of complex landmarks (..., K): (...), below 0 where they cross."""
     return (points[..., LOWER[MIDDLE]] - points[..., UPPER[MIDDLE]]).imag

@@ -7,13 +7,13 @@ from faceedit.models.expression import (
     AT_REST,
     POWERS,
     Motion,
-    apart,
     as_complex,
-    deviations,
-    poses,
+    head_pose,
+    lip_gap,
     powers,
-    turn_to,
-    turned,
+    similarity_transform,
+    standard_pose,
+    with_pose,
 )
 from faceedit.models.landmarker import (
     BROWS,
@@ -41,29 +41,30 @@ def fit(motion: Motion, landmarks: torch.Tensor, shown: torch.Tensor, affect: to
     points, affect = landmarks.double(), affect.double()
     mean = points.mean(0)
     centre = as_complex(points)[:, list(AT_REST)].mean(1, keepdim=True)
-    level = turn_to(points, mean)[:, None] * (as_complex(points) - centre) + as_complex(mean)[list(AT_REST)].mean()
+    level = similarity_transform(points, mean)[:, None] * (as_complex(points) - centre)
+    level = level + as_complex(mean)[list(AT_REST)].mean()
     both = torch.cat([level, as_complex(mirrored(torch.view_as_real(level)))])
-    pose = poses(both)
-    spread = torch.stack([pose.mean(0), pose.std(0).clamp(min=1e-6)])
-    pose = deviations(pose, spread)
+    pose = head_pose(both)
+    statistics = torch.stack([pose.mean(0), pose.std(0).clamp(min=1e-6)])
+    pose = standard_pose(pose, statistics)
     everyone = affect.repeat(2, 1)
-    aside, up = pose.unbind(1)
-    # Where poses move landmarks at any affect, the squares tell too; no change of affect has them.
-    terms = torch.cat([turned(powers(everyone), pose), torch.stack([aside**2, aside * up, up**2], dim=1)], dim=1)
+    yaw, pitch = pose.unbind(1)
+    # Squares of the pose explain where it moves landmarks at any affect. They cancel in a change of affect.
+    terms = torch.cat([with_pose(powers(everyone), pose), torch.stack([yaw**2, yaw * pitch, pitch**2], dim=1)], dim=1)
     course = _fit(both - as_complex(mean), terms, everyone)
     # What else moves where lips are further apart than on average; in percent, beside which a ridge is small.
     rest = both - as_complex(mean) - terms.to(both.dtype) @ course
-    parted = 100 * _fit(rest, 100 * apart(rest)[:, None], everyone)[0]
+    parted = 100 * _fit(rest, 100 * lip_gap(rest)[:, None], everyone)[0]
     # How far lips part is the median's: a few that gape open an average mouth, which would show teeth in grief.
-    gap = _median(apart(both - as_complex(mean)), powers(everyone), everyone)
-    course[:POWERS] += (gap - apart(course[:POWERS]))[:, None] * parted
+    gap = _median(lip_gap(both - as_complex(mean)), powers(everyone), everyone)
+    course[:POWERS] += (gap - lip_gap(course[:POWERS]))[:, None] * parted
     open_ = lip_opening(landmarks) > LEAST_OPENING
     shown = (shown + shown.flip(2))[open_].flatten(1) / 2
     shown = _fit(shown.double(), powers(affect[open_]), affect[open_]).view_as(motion.shown)
     motion.load_state_dict(
         {
             "mean": mean,
-            "poses": spread,
+            "poses": statistics,
             "course": torch.view_as_real(course[:-3]),
             "parted": torch.view_as_real(parted),
             "shown": shown,
