@@ -15,7 +15,7 @@ from faceedit.models.mouth.settings import MOUTH
 from faceedit.models.palette import palette
 from faceedit.models.sampling import warped
 from faceedit.training.checkpoint import export_weights
-from faceedit.training.editor import _bend
+from faceedit.training.editor import _bending_energy
 from faceedit.training.loop import train
 from faceedit.weights import load_weights
 from tests.conftest import TINY_ESTIMATOR, TINY_WARP
@@ -228,18 +228,18 @@ def test_turning_costs_no_bending_and_folding_costs_most():
     turned = torch.stack([-0.1 * y, 0.1 * x])[None]
     squeezed, folded = (torch.stack([-amount * torch.sin(6 * x) / 6, 0 * y])[None] for amount in (0.5, 1.5))
     away = 0.01 * (turned * 16).square().mean()
-    torch.testing.assert_close(_bend(turned, mask, held), away)
-    costs = [_bend(flow, mask, held) - 0.01 * (flow * 16).square().mean() for flow in (squeezed, folded)]
+    torch.testing.assert_close(_bending_energy(turned, mask, held), away)
+    costs = [_bending_energy(flow, mask, held) - 0.01 * (flow * 16).square().mean() for flow in (squeezed, folded)]
     assert costs[0] > 0
     assert costs[1] > 20 * costs[0]  # 9, were it bending alone
-    assert _bend(folded, mask, 0 * held) < 0.02 * costs[1]
+    assert _bending_energy(folded, mask, 0 * held) < 0.02 * costs[1]
 
 
 def test_what_a_mask_stretches_costs_though_its_flow_is_straight():
     held, moved = torch.ones(1, 1, 32, 32), torch.zeros(1, 2, 32, 32)
     moved[:, 1] = 2 * 6 / 32  # up by six pixels
     masks = [(torch.arange(32)[:, None] / width).clamp(max=1).flip(0).expand(32, 32) for width in (24, 7)]
-    gentle, steep = (_bend(moved, mask, held) for mask in masks)
+    gentle, steep = (_bending_energy(moved, mask, held) for mask in masks)
     assert gentle == 0.01 * (moved * 16).square().mean()
     assert steep > 2 * gentle
 

@@ -1,5 +1,5 @@
-"""How the warping editor learns: to reach any supported affect, in the guide's eyes and as landmarks of other faces do,
-and to look real to the critic."""
+"""How the warping editor learns: its edits are to reach any supported affect, as the guide estimates it, to move
+landmarks as those of other faces move, and to look real to the discriminator."""
 
 import math
 from dataclasses import replace
@@ -26,28 +26,27 @@ from faceedit.models.lips import LOWER, between_lips, brightness, kept_teeth_edg
 from faceedit.models.palette import palette
 from faceedit.models.sampling import pixel_centres
 from faceedit.training.augment import affinities, augment, recolour, replaced, resampled
-from faceedit.training.expression import fit, outside, parting, worth
+from faceedit.training.expression import fit, landmark_weights, outside, parting
 from faceedit.training.losses import bce, total
 from faceedit.training.trainer import Trainer
 from faceedit.weights import load_weights
 
 WARM_UP = 0.02  # of the run
-RAMP = 0.15  # of the run: the critic, and a price on change, stop all learning before there is a change worth it
-STAGES = 3  # of the guide, that the critic of images sees
-CRITIC_RATE = 2.0  # the critic of images learns faster (Heusel et al. 2017)
-MOUTH_WORTH = 4  # times the rest of the face: it is small, and nowhere is more to be learnt
-KEPT_WORTH = 0.3  # of what the lips show already, beside the landmarks
-MASKED = 0.9  # of the mask, from which on landmarks count
-LEAST_AREA, FOLD = 0.3, 20.0  # of a pixel; times the bending
+RAMP = 0.15  # of the run, over which weights rise that would stop all learning before there is an edit
+STAGES = 3  # of the guide, whose maps the image discriminator sees
+CRITIC_RATE = 2.0  # the image discriminator learns faster (Heusel et al. 2017)
+MOUTH_WEIGHT = 4  # of the mouth, beside 1 for the rest of the face: it is small, and most is to be learnt there
+KEPT_TEETH_WEIGHT = 0.3  # of the edge of visible teeth, beside landmarks
+MASKED = 0.9  # of the mask, above which landmarks count
+MIN_AREA, FOLD_WEIGHT = 0.3, 20.0  # of a pixel, below which it folds; beside the bending energy
 MISALIGNED = 0.03, 0.03, 0.012, 0.03  # radians, natural logarithm, of the side, natural logarithm: each at most
 SHEET_FACES = 6
 VALIDATION_FACES = 64
 
 
 class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
-    """Affect by the guide, places by landmarks, realism by a conditional critic and the way back to the photo, smooth
-    flows, and the critic of the latent.
-    """
+    """Trains the editor: affect by the guide, geometry by landmarks, realism by a conditional discriminator and a
+    cycle back to the photo, smoothness by the bending energy, and the latent's prior by its discriminator."""
 
     def __init__(self, training: WarpTraining, network: WarpConfig, crops: Crops, device: str):
         if training.guide is None:
@@ -70,16 +69,16 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         sampler = BalancedSampler(bins, training.batch, training.seed, power=training.balance, most=8)
         super().__init__(training, network, editor, nets, optimizers, crops, sampler, device)
         self.image_critic, self.latent_critic = nets["image_critic"], nets["latent_critic"]
-        # What is asked of a face is what another face shows: targets never leave the support of the labels.
+        # The target of a face is what another face shows, so that targets never leave the support of the labels.
         self.targets = BalancedSampler(bins, sampler.batch, training.seed + 1, power=training.balance, most=20)
         self.landmarker = landmarker
         self.landmarks = landmarks.to(device)
         self.masks = torch.from_numpy(edit_masks(network.image_size)).to(device)
         self.moves, paints = self.masks
         away = _away_from_mouth(network.image_size).to(device)
-        self.price = functional.avg_pool2d(((1 + 3 * away) * paints)[None, None], 4)
-        self.landmark_worth, self.outside = worth().to(device), outside().to(device) / network.image_size
-        self.worth = 1 + MOUTH_WORTH * (1 - away)  # of a pixel in the cycle
+        self.colour_weight = functional.avg_pool2d(((1 + 3 * away) * paints)[None, None], 4)
+        self.landmark_weight, self.outside = landmark_weights().to(device), outside().to(device) / network.image_size
+        self.pixel_weight = 1 + MOUTH_WEIGHT * (1 - away)  # of a pixel in the cycle
 
     @staticmethod
     def networks_for(network: WarpConfig) -> tuple[WarpEditor, dict[str, nn.Module]]:
@@ -114,19 +113,20 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             drawn_maps = self.guide.maps(augment(edited, self.guide.config.image_size, self.draws(1)))
             shown = self.guide.read(drawn_maps[-1])[0].float()
             losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
-            kept_teeth, counts = kept_teeth_edge(before, after, encoded.teeth_visibility)
-            losses["geometry"] = self._misplaced(edit.flow, before, after, self.landmark_worth, self.outside)
-            losses["geometry"] += self._misplaced(edit.flow, before[:, LOWER], kept_teeth, KEPT_WORTH * counts[:, None])
+            teeth_edge, counts = kept_teeth_edge(before, after, encoded.teeth_visibility)
+            teeth_weight = KEPT_TEETH_WEIGHT * counts[:, None]
+            losses["geometry"] = self._misplaced(edit.flow, before, after, self.landmark_weight, self.outside)
+            losses["geometry"] += self._misplaced(edit.flow, before[:, LOWER], teeth_edge, teeth_weight)
             losses["adversarial"] = -self.image_critic(drawn_maps, target).float().mean()
             # Side by side with the prior's: alone, a batch norm would bring any latent to the prior's scale.
             losses["latent"] = bce(self.latent_critic(torch.cat([prior, encoded.z]))[len(prior) :], 1)
-            losses["bend"] = _bend(edit.flow, self.moves, 1 - parting(before, after, images.shape[-1]))
-            losses["change"] = (self.price * edit.colour).abs().mean()
+            losses["bend"] = _bending_energy(edit.flow, self.moves, 1 - parting(before, after, images.shape[-1]))
+            losses["change"] = (self.colour_weight * edit.colour).abs().mean()
             # An edit and its photo are a pair: the way back from one ends at the other. No gradient flows to the edit,
             # or it would learn to hide there what the way back needs (Chu et al. 2017).
             start, shown = edited.detach(), shown.detach().clamp(-1, 1)
             back = rendered(start, editor(start, after, shown, source, correct_lips=False), self.masks)
-            losses["cycle"] = (self.worth * (back - images)).abs().mean()
+            losses["cycle"] = (self.pixel_weight * (back - images)).abs().mean()
         weights = {
             "affect": config.affect_weight,
             "geometry": config.geometry_weight,
@@ -195,17 +195,20 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         flow: torch.Tensor,
         before: torch.Tensor,
         after: torch.Tensor,
-        worth: torch.Tensor,
+        weight: torch.Tensor,
         outside: torch.Tensor | float = 0.0,
     ) -> torch.Tensor:
-        """How far points (N, K, 2) lie from where they should: a smooth norm of pixels, means over those within the
-        mask; worth is what each counts for, (N, K) or (K,), and outside (K, 2) how far beside it its flow is seen."""
+        """How far a flow moves points (N, K, 2) beside where they should go: smooth L1 in pixels, the mean over points;
+        those outside of the mask count for nothing.
+
+        weight: of each point, (N, K) or (K,). outside: (K, 2), the offset from each point to where its flow is read.
+        """
         grid = (after + outside)[:, None] * 2 - 1
         moved = functional.grid_sample((flow * self.moves).float(), grid, align_corners=False)[:, :, 0]
         mask = functional.grid_sample(self.moves.expand(len(after), 1, -1, -1), grid, align_corners=False)[:, 0, 0]
         miss = (moved.transpose(1, 2) - 2 * (before - after)) * (flow.shape[-1] / 2)
         cost = functional.smooth_l1_loss(miss, torch.zeros_like(miss), beta=0.5, reduction="none")
-        return (cost * (worth * (mask > MASKED))[..., None]).mean()
+        return (cost * (weight * (mask > MASKED))[..., None]).mean()
 
     def _seen(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """What the editor meets: crops mirrored at random, of other shape and alignment, some in other light; which
@@ -237,22 +240,22 @@ def _away_from_mouth(size: int) -> torch.Tensor:
     return 1 - torch.exp(-(far**2))
 
 
-def _bend(flow: torch.Tensor, mask: torch.Tensor, held: torch.Tensor) -> torch.Tensor:
-    """How far a flow is from moving, turning and scaling all alike, and how much it folds over, as far as it is held
-    together.
+def _bending_energy(flow: torch.Tensor, mask: torch.Tensor, held: torch.Tensor) -> torch.Tensor:
+    """The bending energy of a flow, a scalar: zero for similarity transforms; with a penalty where the flow folds over.
 
-    flow: (N, 2, S, S). mask: (S, S), the share of it that moves a photo; where it falls, flows that bend nowhere
-    stretch what they move. held: (N, 1, S, S) in [0, 1]. Lips part freely: what lies between them is painted over.
+    flow: (N, 2, S, S). mask: (S, S), the share of the flow that moves a photo; where it falls, straight flows stretch
+    what they move. held: (N, 1, S, S) in [0, 1], where the flow is to be smooth. Lips may part: what lies between them
+    is painted over.
     """
-    step = flow * (flow.shape[-1] / 2)  # in pixels
-    dx, dy, seen = step.diff(dim=3), step.diff(dim=2), mask * held
-    bend = (seen[..., 1:-1] * dx.diff(dim=3).square()).mean() + (seen[..., 1:-1, :] * dy.diff(dim=2).square()).mean()
-    bend = bend + 2 * (seen[..., 1:, 1:] * dx.diff(dim=2).square()).mean()
-    # The area that a pixel's content comes from; where it is negative, features appear twice.
-    dx, dy = ((step * mask).diff(dim=dim) for dim in (3, 2))
+    deformation = flow * (flow.shape[-1] / 2)  # in pixels
+    dx, dy, seen = deformation.diff(dim=3), deformation.diff(dim=2), mask * held
+    energy = (seen[..., 1:-1] * dx.diff(dim=3).square()).mean() + (seen[..., 1:-1, :] * dy.diff(dim=2).square()).mean()
+    energy = energy + 2 * (seen[..., 1:, 1:] * dx.diff(dim=2).square()).mean()
+    # The area that a pixel's content comes from (the Jacobian's determinant). Below 0, features appear twice.
+    dx, dy = ((deformation * mask).diff(dim=dim) for dim in (3, 2))
     area = (1 + dx[:, :1, 1:]) * (1 + dy[:, 1:, :, 1:]) - dx[:, 1:, 1:] * dy[:, :1, :, 1:]
-    fold = (held[..., 1:, 1:] * functional.relu(LEAST_AREA - area)).mean()
-    return bend + FOLD * fold + 0.01 * step.square().mean()
+    fold_penalty = (held[..., 1:, 1:] * functional.relu(MIN_AREA - area)).mean()
+    return energy + FOLD_WEIGHT * fold_penalty + 0.01 * deformation.square().mean()
 
 
 @torch.inference_mode()

@@ -29,15 +29,17 @@ from faceedit.models.landmarker import (
 )
 from faceedit.models.lips import LOWER, UPPER, lip_opening, signed_distance
 
-FEW = 20  # photos in a bin of the affect plane, below which they count for less than a whole bin
-RIDGE = 1e-2  # beside some forty bins
-ROUNDS, NEAR = 50, 0.001  # of weighing anew; of the crop's side, within which all is as near
-LEAST_OPENING = 0.03  # of the crop's side, below which there is nothing to see
+FEW = 20  # photos in a bin of the affect plane; with fewer, a bin counts for less than others
+RIDGE = 1e-2  # of the ridge regression, beside a weight of one for each of some forty bins
+ROUNDS, NEAR = 50, 0.001  # of reweighting; of the crop's side, within which weights are equal
+MIN_OPENING = 0.03  # of the crop's side, below which there is nothing to see
 
 
 def fit(motion: Motion, landmarks: torch.Tensor, shown: torch.Tensor, affect: torch.Tensor) -> None:
-    """Fit how landmarks move to those (M, K, 2) of M crops with affect (M, 2), all bins of the plane alike; and what
-    open mouths show to (M, *GRID), see `lips.brightness`."""
+    """Fit a motion to landmarks (M, K, 2) of crops with affect (M, 2), and what open mouths show to `shown` (M, *GRID).
+
+    shown: see `lips.brightness`. All bins of the affect plane count alike.
+    """
     points, affect = landmarks.double(), affect.double()
     mean = points.mean(0)
     centre = as_complex(points)[:, list(AT_REST)].mean(1, keepdim=True)
@@ -52,13 +54,13 @@ def fit(motion: Motion, landmarks: torch.Tensor, shown: torch.Tensor, affect: to
     # Squares of the pose explain where it moves landmarks at any affect. They cancel in a change of affect.
     terms = torch.cat([with_pose(powers(everyone), pose), torch.stack([yaw**2, yaw * pitch, pitch**2], dim=1)], dim=1)
     course = _fit(both - as_complex(mean), terms, everyone)
-    # What else moves where lips are further apart than on average; in percent, beside which a ridge is small.
+    # What moves where lips are further apart than the mean. In percent, so that the ridge is small beside it.
     rest = both - as_complex(mean) - terms.to(both.dtype) @ course
     parted = 100 * _fit(rest, 100 * lip_gap(rest)[:, None], everyone)[0]
-    # How far lips part is the median's: a few that gape open an average mouth, which would show teeth in grief.
+    # The gap of the lips is the median: a few wide mouths would open the mean one, and it would show teeth in grief.
     gap = _median(lip_gap(both - as_complex(mean)), powers(everyone), everyone)
     course[:POWERS] += (gap - lip_gap(course[:POWERS]))[:, None] * parted
-    open_ = lip_opening(landmarks) > LEAST_OPENING
+    open_ = lip_opening(landmarks) > MIN_OPENING
     shown = (shown + shown.flip(2))[open_].flatten(1) / 2
     shown = _fit(shown.double(), powers(affect[open_]), affect[open_]).view_as(motion.shown)
     motion.load_state_dict(
@@ -73,42 +75,44 @@ def fit(motion: Motion, landmarks: torch.Tensor, shown: torch.Tensor, affect: to
 
 
 def _median(values: torch.Tensor, terms: torch.Tensor, affect: torch.Tensor) -> torch.Tensor:
-    """The coefficients (T,) of terms (M, T) that bring them closest to most values (M,), all bins of affect alike."""
-    worth = torch.ones_like(values)
-    for _ in range(ROUNDS):  # least squares, in which what lies far off counts less and less
-        found = _fit(values[:, None], terms, affect, worth / worth.mean())[:, 0]
-        worth = 1 / (values - terms @ found).abs().clamp(min=NEAR)
+    """The coefficients (T,) of terms (M, T) that fit the median of values (M,), all bins of affect alike."""
+    weights = torch.ones_like(values)
+    for _ in range(ROUNDS):  # iteratively reweighted least squares
+        found = _fit(values[:, None], terms, affect, weights / weights.mean())[:, 0]
+        weights = 1 / (values - terms @ found).abs().clamp(min=NEAR)
     return found
 
 
 def _fit(
-    values: torch.Tensor, terms: torch.Tensor, affect: torch.Tensor, worth: torch.Tensor | float = 1.0
+    values: torch.Tensor, terms: torch.Tensor, affect: torch.Tensor, weights: torch.Tensor | float = 1.0
 ) -> torch.Tensor:
-    """The coefficients (T, P) of terms (M, T) that bring them closest to values (M, P), all bins of affect alike, and
-    in each what is worth (M,) more."""
+    """The coefficients (T, P) of terms (M, T) that fit values (M, P) best in least squares.
+
+    All bins of affect count alike, and within them each row by its weight (M,).
+    """
     bins, counts = torch.unique(plane_bins(affect), return_inverse=True, return_counts=True)[1:]
-    weight = (worth / counts.clamp(min=FEW)[bins]).double()[:, None]
+    weight = (weights / counts.clamp(min=FEW)[bins]).double()[:, None]
     normal = terms.T @ (weight * terms) + RIDGE * torch.eye(terms.shape[1], dtype=torch.float64)
     return torch.linalg.solve(normal.to(values.dtype), terms.T.to(values.dtype) @ (weight * values))
 
 
 def parting(before: torch.Tensor, after: torch.Tensor, size: int) -> torch.Tensor:
-    """Where in crops of a size lips part or meet as landmarks move: (N, 1, S, S) from 0 to 1."""
+    """A mask (N, 1, S, S) in [0, 1] of where lips part or meet as landmarks move, in crops of a size."""
     open_ = (size * torch.maximum(lip_opening(before), lip_opening(after)) / 2).clamp(max=1)
     return ((signed_distance(after, size) + 2).clamp(0, 1) * open_[:, None, None])[:, None]
 
 
 def outside() -> torch.Tensor:
-    """The way from each landmark (K, 2) to where its flow is to be seen, in pixels: lips move as they do outside of the
-    mouth, and at their very edge both ways."""
+    """The offset (K, 2), in pixels, from each landmark to where its flow is read: for lips, outside of the mouth, as at
+    their very edge the flow points both ways."""
     way = torch.zeros(len(POINTS), 2)
     way[UPPER[1:-1], 1], way[LOWER[1:-1], 1] = -1, 1
     return way
 
 
-def worth() -> torch.Tensor:
-    """What each landmark (K,) counts for, 1 in the mean: most at the mouth."""
-    worths = torch.ones(len(POINTS))
-    worths[point_indices(UPPER_LIDS + LOWER_LIDS + BROWS + IRISES)] = 2
-    worths[point_indices(LIPS + UPPER_LIP + LOWER_LIP)] = 3
-    return worths / worths.mean()
+def landmark_weights() -> torch.Tensor:
+    """The weight of each landmark (K,), 1 in the mean: highest at the mouth."""
+    weights = torch.ones(len(POINTS))
+    weights[point_indices(UPPER_LIDS + LOWER_LIDS + BROWS + IRISES)] = 2
+    weights[point_indices(LIPS + UPPER_LIP + LOWER_LIP)] = 3
+    return weights / weights.mean()
