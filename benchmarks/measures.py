@@ -246,7 +246,11 @@ def _drawn_crop(valence: float, tint: int) -> np.ndarray:
 
 def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
     """A step of the same networks, optimisers and average on one batch, with no sampling, augmentation or reports."""
-    editor, image_critic, latent_critic = trainer.published, trainer.image_critic, trainer.latent_critic
+    editor, image_discriminator, latent_discriminator = (
+        trainer.published,
+        trainer.image_discriminator,
+        trainer.latent_discriminator,
+    )
     batch_of = torch.arange(trainer.training.batch) % len(trainer.crops)
     images, source = trainer.crops.batch(batch_of, trainer.device)
     landmarks = trainer.landmarks[batch_of.to(trainer.device)]
@@ -264,8 +268,8 @@ def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
             maps = trainer.guide.maps(edited)
             shown = trainer.guide.read(maps[-1])[0].float()
             loss = functional.smooth_l1_loss(shown, target) + edit.flow.square().mean()
-            loss = loss + wrong(image_critic(maps, target), 1)
-            loss = loss + wrong(latent_critic(torch.cat([prior, encoded.z]))[len(prior) :], 1)
+            loss = loss + wrong(image_discriminator(maps, target), 1)
+            loss = loss + wrong(latent_discriminator(torch.cat([prior, encoded.z]))[len(prior) :], 1)
             way_back = editor(edited.detach(), landmarks, target, source, correct_lips=False)
             back = rendered(edited.detach(), way_back, trainer.masks)
             loss = loss + (back - images).abs().mean()
@@ -273,13 +277,13 @@ def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
         with trainer.autocast():
             with torch.no_grad():
                 real_maps = trainer.guide.maps(images)
-            real, mismatch = image_critic(real_maps, source, target)
-            drawn = image_critic([x.detach() for x in maps], target)
+            real, mismatch = image_discriminator(real_maps, source, target)
+            drawn = image_discriminator([x.detach() for x in maps], target)
             image_loss = wrong(real, 1) + wrong(mismatch, -1) + wrong(drawn, -1)
-            of_prior, of_faces = latent_critic(torch.cat([prior, encoded.z.detach()])).chunk(2)
+            of_prior, of_faces = latent_discriminator(torch.cat([prior, encoded.z.detach()])).chunk(2)
             latent_loss = wrong(of_prior, 1) + wrong(of_faces, -1)
-        trainer.update("image_critic", image_loss)
-        trainer.update("latent_critic", latent_loss)
+        trainer.update("image_discriminator", image_loss)
+        trainer.update("latent_discriminator", latent_loss)
         trainer.update_ema()
 
     return step

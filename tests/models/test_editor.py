@@ -209,17 +209,17 @@ def test_the_teeth_of_a_dark_face_do_not_glow_before_a_bright_background():
     assert -0.5 < teeth.mean() < 0.1
 
 
-def test_the_critic_sees_the_last_maps_of_a_guide_and_the_affect(images, tiny_judge):
+def test_the_discriminator_sees_the_last_maps_of_a_guide_and_the_affect(images, tiny_judge):
     torch.manual_seed(0)
-    critic = ImageDiscriminator(TINY_WARP).eval()
+    discriminator = ImageDiscriminator(TINY_WARP).eval()
     neutral = torch.zeros(3, 2)
     maps = load_weights(str(tiny_judge)).model.maps(images)
-    logits = critic([images, *maps], neutral)
+    logits = discriminator([images, *maps], neutral)
     assert logits.shape == (3, 3)
-    assert (logits != critic([images, *maps], torch.ones(3, 2))).all()
+    assert (logits != discriminator([images, *maps], torch.ones(3, 2))).all()
     for i in range(3):
         other = [x + (i == j) for j, x in enumerate(maps)]
-        assert (critic([images, *other], neutral) != logits).all(0).tolist() == [i == j for j in range(3)]
+        assert (discriminator([images, *other], neutral) != logits).all(0).tolist() == [i == j for j in range(3)]
 
 
 def test_turning_costs_no_bending_and_folding_costs_most():
@@ -248,7 +248,7 @@ def test_the_editor_trains_and_is_published(prepared, tiny_judge, tmp_path):
     training = WarpTraining(epochs=8, batch=4, guide=str(tiny_judge), save_minutes=60)
     reports = []
     train(prepared, tmp_path / "run", training, TINY_WARP, report=reports.append)
-    assert {"affect", "geometry", "adversarial", "cycle", "bend", "image_critic"} <= reports[-1].losses.keys()
+    assert {"affect", "geometry", "adversarial", "cycle", "bend", "image_discriminator"} <= reports[-1].losses.keys()
     assert list((tmp_path / "run" / "sheets").glob("edits-*.png"))
     export_weights(tmp_path / "run", tmp_path / "tiny.safetensors")
     weights = load_weights(str(tmp_path / "tiny.safetensors"))

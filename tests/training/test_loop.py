@@ -143,9 +143,9 @@ def test_a_state_that_does_not_fit_is_refused_before_anything_is_allocated(prepa
             train(prepared, run, CONFIG, TINY, resume=True)
         with pytest.raises(WeightsError):
             export_weights(run, tmp_path / "a.safetensors")
-    critic = {"discriminator_channels": [65536] * 4}
-    critic = whole | {"configs": json.dumps(configs | {"network": configs["network"] | critic})}
-    for state in (critic, whole | {"networks": {}}, whole | {"optimizers": {}}):
+    huge = {"discriminator_channels": [65536] * 4}
+    huge = whole | {"configs": json.dumps(configs | {"network": configs["network"] | huge})}
+    for state in (huge, whole | {"networks": {}}, whole | {"optimizers": {}}):
         (run / EARLIER_FILE).unlink(missing_ok=True)
         save_state(run, state)
         with pytest.raises(WeightsError):

@@ -17,24 +17,24 @@ class ImageDiscriminator(nn.Module):
     def __init__(self, config: WarpConfig):
         super().__init__()
         self.parts = nn.ModuleList(
-            Critic(channels, config.discriminator_hidden) for channels in config.discriminator_channels
+            MapDiscriminator(channels, config.discriminator_hidden) for channels in config.discriminator_channels
         )
 
     def forward(self, maps: list[torch.Tensor], *affects: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """The verdict on the same images at each affect, a tuple; a single tensor for a single affect."""
         seen = maps[-len(self.parts) :]
         features = []
-        for critic, x in zip(self.parts, seen, strict=True):
-            assert isinstance(critic, Critic)  # a ModuleList does not say
-            features.append(critic.features(x))
+        for discriminator, x in zip(self.parts, seen, strict=True):
+            assert isinstance(discriminator, MapDiscriminator)  # a ModuleList does not say
+            features.append(discriminator.features(x))
         verdicts = tuple(
-            torch.cat([critic(x, affect) for critic, x in zip(self.parts, features, strict=True)], dim=1)
+            torch.cat([discriminator(x, affect) for discriminator, x in zip(self.parts, features, strict=True)], dim=1)
             for affect in affects
         )
         return verdicts if len(verdicts) > 1 else verdicts[0]
 
 
-class Critic(nn.Module):
+class MapDiscriminator(nn.Module):
     """The features of a map, and the logit (N, 1) of features that show an affect, which enters by projection
     (Miyato and Koyama 2018)."""
 

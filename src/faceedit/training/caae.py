@@ -20,7 +20,7 @@ VALIDATION_BATCH = 64
 
 
 class CaaeTrainer(Trainer[CaaeTraining, CaaeConfig, Caae]):
-    """Reconstruction and perceptual losses, and two critics: of the image with its affect, and of the latent."""
+    """Reconstruction and perceptual losses, and two discriminators: of images with their affect, and of latents."""
 
     def __init__(self, training: CaaeTraining, network: CaaeConfig, crops: Crops, device: str):
         torch.manual_seed(training.seed)
@@ -34,7 +34,7 @@ class CaaeTrainer(Trainer[CaaeTraining, CaaeConfig, Caae]):
         optimizers: dict[str, torch.optim.Optimizer] = {name: adam(net.parameters()) for name, net in nets.items()}
         sampler = BalancedSampler(crops.expression, training.batch, training.seed)
         super().__init__(training, network, caae, nets, optimizers, crops, sampler, device)
-        self.image_critic, self.latent_critic = nets["image_critic"], nets["latent_critic"]
+        self.image_discriminator, self.latent_discriminator = nets["image_discriminator"], nets["latent_discriminator"]
         self.perceptual = perceptual_loss(training.perceptual)
         if self.perceptual is not None:
             self.perceptual.to(device).to(memory_format=torch.channels_last)
@@ -44,8 +44,8 @@ class CaaeTrainer(Trainer[CaaeTraining, CaaeConfig, Caae]):
         caae = Caae(network)
         return caae, {
             "caae": caae,
-            "image_critic": ImageDiscriminator(network),
-            "latent_critic": LatentDiscriminator(network),
+            "image_discriminator": ImageDiscriminator(network),
+            "latent_discriminator": LatentDiscriminator(network),
         }
 
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
@@ -66,17 +66,19 @@ class CaaeTrainer(Trainer[CaaeTraining, CaaeConfig, Caae]):
                 first = slice(max(len(range(config.perceptual_images)[here]), 1))
                 losses["perceptual"] = self.perceptual(images[first], decoded[first]).float()
                 total = total + config.perceptual_weight * losses["perceptual"]
-            losses["adversarial"] = bce(self.image_critic(decoded, affect), 1)
-            losses["latent"] = bce(self.latent_critic(z), 1)
+            losses["adversarial"] = bce(self.image_discriminator(decoded, affect), 1)
+            losses["latent"] = bce(self.latent_discriminator(z), 1)
             total = total + config.adversarial_weight * (losses["adversarial"] + losses["latent"])
         self.update("caae", total)
 
         with self.autocast():
-            real, drawn = self.image_critic(images, affect), self.image_critic(decoded.detach(), affect)
-            losses["image_critic"] = bce(real, 1) + bce(drawn, 0)
-            losses["latent_critic"] = bce(self.latent_critic(prior), 1) + bce(self.latent_critic(z.detach()), 0)
-        self.update("image_critic", losses["image_critic"])
-        self.update("latent_critic", losses["latent_critic"])
+            real, drawn = self.image_discriminator(images, affect), self.image_discriminator(decoded.detach(), affect)
+            losses["image_discriminator"] = bce(real, 1) + bce(drawn, 0)
+            losses["latent_discriminator"] = bce(self.latent_discriminator(prior), 1) + bce(
+                self.latent_discriminator(z.detach()), 0
+            )
+        self.update("image_discriminator", losses["image_discriminator"])
+        self.update("latent_discriminator", losses["latent_discriminator"])
         self.update_ema()
         self.step += 1
         return {name: loss.detach() for name, loss in losses.items()}

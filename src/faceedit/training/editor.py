@@ -68,7 +68,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         bins = plane_bins(crops.affect)
         sampler = BalancedSampler(bins, training.batch, training.seed, power=training.balance, most=8)
         super().__init__(training, network, editor, nets, optimizers, crops, sampler, device)
-        self.image_critic, self.latent_critic = nets["image_critic"], nets["latent_critic"]
+        self.image_discriminator, self.latent_discriminator = nets["image_discriminator"], nets["latent_discriminator"]
         # The target of a face is what another face shows, so that targets never leave the support of the labels.
         self.targets = BalancedSampler(bins, sampler.batch, training.seed + 1, power=training.balance, most=20)
         self.landmarker = landmarker
@@ -85,8 +85,8 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         editor = WarpEditor(network)
         return editor, {
             "editor": editor,
-            "image_critic": ImageDiscriminator(network),
-            "latent_critic": LatentDiscriminator(network),
+            "image_discriminator": ImageDiscriminator(network),
+            "latent_discriminator": LatentDiscriminator(network),
         }
 
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
@@ -94,7 +94,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         for name, optimizer in self.optimizers.items():
             rate = config.learning_rate * min(progress / WARM_UP, 1) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 1e-6
             for group in optimizer.param_groups:
-                group["lr"] = rate * (CRITIC_RATE if name == "image_critic" else 1.0)
+                group["lr"] = rate * (CRITIC_RATE if name == "image_discriminator" else 1.0)
         here = self.share.here
         chosen = self.sampler.indices(self.step)[here]
         images, source = self.crops.batch(chosen, self.device)
@@ -117,9 +117,9 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             teeth_weight = KEPT_TEETH_WEIGHT * counts[:, None]
             losses["geometry"] = self._misplaced(edit.flow, before, after, self.landmark_weight, self.outside)
             losses["geometry"] += self._misplaced(edit.flow, before[:, LOWER], teeth_edge, teeth_weight)
-            losses["adversarial"] = -self.image_critic(drawn_maps, target).float().mean()
+            losses["adversarial"] = -self.image_discriminator(drawn_maps, target).float().mean()
             # Side by side with the prior's: alone, a batch norm would bring any latent to the prior's scale.
-            losses["latent"] = bce(self.latent_critic(torch.cat([prior, encoded.z]))[len(prior) :], 1)
+            losses["latent"] = bce(self.latent_discriminator(torch.cat([prior, encoded.z]))[len(prior) :], 1)
             losses["bend"] = _bending_energy(edit.flow, self.moves, 1 - parting(before, after, images.shape[-1]))
             losses["change"] = (self.colour_weight * edit.colour).abs().mean()
             # An edit and its photo are a pair: the way back from one ends at the other. No gradient flows to the edit,
@@ -139,8 +139,8 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         self.update("editor", total(weight * losses[name] for name, weight in weights.items()))
 
         losses |= self._discriminator_losses(images, source, target, drawn_maps, prior, encoded.z)
-        self.update("image_critic", losses["image_critic"].float())
-        self.update("latent_critic", losses["latent_critic"])
+        self.update("image_discriminator", losses["image_discriminator"].float())
+        self.update("latent_discriminator", losses["latent_discriminator"])
         self.update_ema()
         self.step += 1
         return {name: loss.detach().float() for name, loss in losses.items()}
@@ -159,14 +159,14 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             # A real face with another's affect is wrong too: this is what ties realism to the label.
             with torch.no_grad():
                 real_maps = self.guide.maps(augment(images, self.guide.config.image_size, self.draws(3)))
-            real, mismatch = self.image_critic(real_maps, source, target)
-            drawn = self.image_critic([x.detach() for x in drawn_maps], target)
+            real, mismatch = self.image_discriminator(real_maps, source, target)
+            drawn = self.image_discriminator([x.detach() for x in drawn_maps], target)
             far = ((target - source).norm(dim=1, keepdim=True) / 0.5).clamp(max=1)
             wrong = 0.5 * functional.relu(1 + drawn).mean() + 0.5 * (far * functional.relu(1 + mismatch)).mean()
             image_loss = functional.relu(1 - real).mean() + wrong
-            of_prior, of_faces = self.latent_critic(torch.cat([prior, z.detach()])).chunk(2)
+            of_prior, of_faces = self.latent_discriminator(torch.cat([prior, z.detach()])).chunk(2)
             latent_loss = bce(of_prior, 1) + bce(of_faces, 0)
-        return {"image_critic": image_loss, "latent_critic": latent_loss}
+        return {"image_discriminator": image_loss, "latent_discriminator": latent_loss}
 
     @torch.no_grad()
     def validate(self, validation: Crops) -> tuple[dict[str, float], dict[str, np.ndarray]]:
