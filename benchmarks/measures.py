@@ -262,14 +262,14 @@ def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
 
     def step() -> None:
         with trainer.autocast():
-            encoded = editor.encoder(images, landmarks)
-            edit = editor.decoder(encoded, source, target, correct_lips=False)
+            features = editor.encoder(images, landmarks)
+            edit = editor.decoder(features, source, target, correct_lips=False)
             edited = rendered(images, edit, trainer.masks)
             maps = trainer.guide.maps(edited)
             shown = trainer.guide.read(maps[-1])[0].float()
             loss = functional.smooth_l1_loss(shown, target) + edit.flow.square().mean()
             loss = loss + wrong(image_discriminator(maps, target), 1)
-            loss = loss + wrong(latent_discriminator(torch.cat([prior, encoded.z]))[len(prior) :], 1)
+            loss = loss + wrong(latent_discriminator(torch.cat([prior, features.z]))[len(prior) :], 1)
             way_back = editor(edited.detach(), landmarks, target, source, correct_lips=False)
             back = rendered(edited.detach(), way_back, trainer.masks)
             loss = loss + (back - images).abs().mean()
@@ -280,7 +280,7 @@ def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
             real, mismatch = image_discriminator(real_maps, source, target)
             drawn = image_discriminator([x.detach() for x in maps], target)
             image_loss = wrong(real, 1) + wrong(mismatch, -1) + wrong(drawn, -1)
-            of_prior, of_faces = latent_discriminator(torch.cat([prior, encoded.z.detach()])).chunk(2)
+            of_prior, of_faces = latent_discriminator(torch.cat([prior, features.z.detach()])).chunk(2)
             latent_loss = wrong(of_prior, 1) + wrong(of_faces, -1)
         trainer.update("image_discriminator", image_loss)
         trainer.update("latent_discriminator", latent_loss)

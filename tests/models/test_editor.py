@@ -64,9 +64,9 @@ def test_lips_get_to_their_places_once_they_are_corrected(images):
 
 def test_encoding_once_serves_every_target(images):
     model = WarpEditor(TINY_WARP).eval()
-    encoded = model.encoder(images[:1], LANDMARKS).expand(4)
+    features = model.encoder(images[:1], LANDMARKS).expand(4)
     targets = torch.rand(4, 2)
-    together = model.decoder(encoded, torch.zeros(4, 2), targets, correct_lips=True)
+    together = model.decoder(features, torch.zeros(4, 2), targets, correct_lips=True)
     alone = model(images[:1], LANDMARKS, torch.zeros(1, 2), targets[2:3], correct_lips=True)
     for a, b in zip(together, alone, strict=True):
         torch.testing.assert_close(a[2:3], b, atol=1e-5, rtol=1e-4)

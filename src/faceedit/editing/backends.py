@@ -18,7 +18,7 @@ from faceedit.circumplex import Affect, Point
 from faceedit.device import as_images, in_batches
 from faceedit.editing.compositing import FINER, edit_masks
 from faceedit.models.caae import Caae
-from faceedit.models.editor import Edit, Encoded, WarpEditor, painted, rendered
+from faceedit.models.editor import Edit, FaceFeatures, WarpEditor, painted, rendered
 
 BATCH = 16  # targets decoded at a time, where memory suffices
 SMOOTHING = 0.01  # standard deviation of a blur, of the crop's side
@@ -91,9 +91,9 @@ class CaaeEngine:
 
 @dataclass(frozen=True)
 class WarpCode:
-    """encoded: one face. source: (1, 2)."""
+    """features: of one face. source: (1, 2), its affect."""
 
-    encoded: Encoded
+    features: FaceFeatures
     source: torch.Tensor
 
 
@@ -107,8 +107,8 @@ class WarpEngine:
     def encode(self, crop: np.ndarray, source: Affect, landmarks: np.ndarray) -> WarpCode:
         images = _tensor(crop, self.device)
         with torch.inference_mode():
-            encoded = self.model.encoder(images, _floats(landmarks[None]).to(self.device))
-        return WarpCode(encoded, _floats([source.pair]).to(self.device))
+            features = self.model.encoder(images, _floats(landmarks[None]).to(self.device))
+        return WarpCode(features, _floats([source.pair]).to(self.device))
 
     def edits(self, code: WarpCode, targets: np.ndarray) -> Iterator[Fields]:
         def draw(affect: torch.Tensor) -> Iterator[Fields]:
@@ -142,9 +142,9 @@ class WarpEngine:
 
     def _decoded(self, code: WarpCode, affect: torch.Tensor) -> tuple[torch.Tensor, Edit]:
         """The face's crop, once for each affect (N, 2), and what the decoder draws there."""
-        encoded = code.encoded.expand(len(affect))
+        features = code.features.expand(len(affect))
         source, target = code.source.expand(len(affect), -1), affect.to(self.device)
-        return encoded.images, self.model.decoder(encoded, source, target, correct_lips=True)
+        return features.images, self.model.decoder(features, source, target, correct_lips=True)
 
 
 # Each takes a model of its own kind.

@@ -107,19 +107,19 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
 
         losses = {}
         with self.autocast():
-            encoded = editor.encoder(images, before)
-            edit = editor.decoder(encoded, source, target, correct_lips=False)
+            features = editor.encoder(images, before)
+            edit = editor.decoder(features, source, target, correct_lips=False)
             edited = rendered(images, edit, self.masks)
             drawn_maps = self.guide.maps(augment(edited, self.guide.config.image_size, self.draws(1)))
             shown = self.guide.read(drawn_maps[-1])[0].float()
             losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
-            teeth_edge, counts = kept_teeth_edge(before, after, encoded.teeth_visibility)
+            teeth_edge, counts = kept_teeth_edge(before, after, features.teeth_visibility)
             teeth_weight = KEPT_TEETH_WEIGHT * counts[:, None]
             losses["geometry"] = self._misplaced(edit.flow, before, after, self.landmark_weight, self.outside)
             losses["geometry"] += self._misplaced(edit.flow, before[:, LOWER], teeth_edge, teeth_weight)
             losses["adversarial"] = -self.image_discriminator(drawn_maps, target).float().mean()
             # Side by side with the prior's: alone, a batch norm would bring any latent to the prior's scale.
-            losses["latent"] = bce(self.latent_discriminator(torch.cat([prior, encoded.z]))[len(prior) :], 1)
+            losses["latent"] = bce(self.latent_discriminator(torch.cat([prior, features.z]))[len(prior) :], 1)
             losses["bend"] = _bending_energy(edit.flow, self.moves, 1 - parting(before, after, images.shape[-1]))
             losses["change"] = (self.colour_weight * edit.colour).abs().mean()
             # An edit and its photo are a pair: the way back from one ends at the other. No gradient flows to the edit,
@@ -138,7 +138,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         }
         self.update("editor", total(weight * losses[name] for name, weight in weights.items()))
 
-        losses |= self._discriminator_losses(images, source, target, drawn_maps, prior, encoded.z)
+        losses |= self._discriminator_losses(images, source, target, drawn_maps, prior, features.z)
         self.update("image_discriminator", losses["image_discriminator"].float())
         self.update("latent_discriminator", losses["latent_discriminator"])
         self.update_ema()
@@ -175,11 +175,11 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         images, source = validation.batch(order, self.device)
         axis = grid_axis()
         targets = [point for point in affect_grid(axis).tolist() if self.support.covers(*point)] or [[0.0, 0.0]]
-        encoded = self.ema.encoder(images, self.landmarker(images))
+        features = self.ema.encoder(images, self.landmarker(images))
         estimates = []
         for point in targets:
             target = torch.tensor([point], device=self.device).expand(len(images), -1)
-            edit = self.ema.decoder(encoded, source, target, correct_lips=True)
+            edit = self.ema.decoder(features, source, target, correct_lips=True)
             edited = rendered(images, edit, self.masks)
             estimates.append(self.guide(edited)[0].float().cpu())
         shown = torch.stack(estimates).numpy()  # (targets, faces, 2)
@@ -225,10 +225,10 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         """Each face, and its edits around the plane."""
         targets = [(0.75, 0.1), (0.5, 0.5), (0, 0.75), (-0.5, 0.5), (-0.5, 0), (-0.25, -0.25), (0.25, 0)]
         columns = [to_pixels(images)]
-        encoded = self.ema.encoder(images, self.landmarker(images))
+        features = self.ema.encoder(images, self.landmarker(images))
         for point in targets:
             target = torch.tensor([point], dtype=torch.float32, device=self.device).expand(len(images), -1)
-            edit = self.ema.decoder(encoded, source, target, correct_lips=True)
+            edit = self.ema.decoder(features, source, target, correct_lips=True)
             columns.append(to_pixels(rendered(images, edit, self.masks)))
         return tile(np.stack(columns, axis=1))
 
