@@ -1,6 +1,6 @@
 """Random changes to crops that leave the expression as it is: other crops, light, blur, JPEG, something in front.
 
-images: (N, 3, S, S) in [-1, 1] on any device; draws: the random numbers for these N images.
+images: (N, 3, S, S) in [-1, 1] on any device; generator: draws random numbers for these N images.
 """
 
 import math
@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from faceedit.models.sampling import constant
-from faceedit.training.distributed import Draws
+from faceedit.training.distributed import BatchGenerator
 
 SHIFT, LOG_SCALE, ANGLE = 0.12, 0.2, 0.25  # of the side; natural logarithm; radians: each at most
 # The luminance table of JPEG (ITU-T T.81, annex K), for quality 50.
@@ -25,28 +25,30 @@ QUANTISATION = (
 )
 
 
-def augment(images: torch.Tensor, size: int, draws: Draws) -> torch.Tensor:
+def augment(images: torch.Tensor, size: int, generator: BatchGenerator) -> torch.Tensor:
     """The crops changed at random and resized, (N, 3, size, size)."""
-    images = recolour(recrop(images, size, draws), draws)
+    images = recolour(recrop(images, size, generator), generator)
     # Each quarter of the batch, which is in random order already, meets another kind of damage.
-    quarters = draws.split(4)
+    quarters = generator.split(4)
     plain, small, pressed, hidden = images.split([len(quarter) for quarter in quarters])
     parts = [plain, _shrunk(small, quarters[1]), _pressed(pressed, quarters[2]), _hidden(hidden, quarters[3])]
     return torch.cat(parts).clamp(-1, 1)
 
 
-def recrop(images: torch.Tensor, size: int, draws: Draws) -> torch.Tensor:
+def recrop(images: torch.Tensor, size: int, generator: BatchGenerator) -> torch.Tensor:
     """Each crop mirrored or not, shifted, scaled and turned at random; what lies outside is mirrored into it."""
-    theta = affinities(draws, ANGLE, LOG_SCALE, SHIFT)
-    theta[:, :, 0] *= draws.coins()[:, None] * 2.0 - 1
+    theta = affinities(generator, ANGLE, LOG_SCALE, SHIFT)
+    theta[:, :, 0] *= generator.coins()[:, None] * 2.0 - 1
     return resampled(images, theta, size)
 
 
-def affinities(draws: Draws, angle: float, log_scale: float, shift: float, stretch: float = 0) -> torch.Tensor:
+def affinities(
+    generator: BatchGenerator, angle: float, log_scale: float, shift: float, stretch: float = 0
+) -> torch.Tensor:
     """Random turns, scales, shifts and stretches along any axis, each at most so large: (N, 2, 3), from new crops to
     old, both in [-1, 1]; stretches are natural logarithms, as scales are."""
     most = angle, log_scale, 2 * shift, 2 * shift, stretch, stretch
-    turn, growth, x, y, along, across = ((draws.rand() * 2 - 1) * limit for limit in most)
+    turn, growth, x, y, along, across = ((generator.rand() * 2 - 1) * limit for limit in most)
     cos, sin = growth.exp() * turn.cos(), growth.exp() * turn.sin()
     shape = torch.stack([torch.stack([along, across], 1), torch.stack([across, -along], 1)], 1)
     turned = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
@@ -66,11 +68,11 @@ def replaced(points: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     return (torch.linalg.solve(theta[:, :, :2], old.mT).mT + 1) / 2
 
 
-def recolour(images: torch.Tensor, draws: Draws) -> torch.Tensor:
+def recolour(images: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
     """Another exposure, gamma, contrast and white balance for each crop; one in eight turns grey."""
 
     def draw(most: float, *shape: int) -> torch.Tensor:
-        values = (draws.rand(*shape) * 2 - 1) * most
+        values = (generator.rand(*shape) * 2 - 1) * most
         return values.view(len(images), *shape, *[1] * (3 - len(shape))).to(images.device)
 
     light = ((images + 1) / 2).clamp(1e-4, 1) ** draw(0.4, 1).exp()
@@ -96,25 +98,25 @@ def jpeg(images: torch.Tensor, quality: float) -> torch.Tensor:
     return ((basis.T @ coefficients @ basis).transpose(3, 4).reshape(images.shape) + 0.5) / 127.5
 
 
-def _shrunk(images: torch.Tensor, draws: Draws) -> torch.Tensor:
+def _shrunk(images: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
     """As if the face had been small in its photo, and enlarged."""
     size = images.shape[2]
-    small = round(size * (0.25 + 0.6 * draws.once()))
+    small = round(size * (0.25 + 0.6 * generator.once()))
     images = functional.interpolate(images, (small, small), mode="bilinear", antialias=True, align_corners=False)
     return functional.interpolate(images, (size, size), mode="bilinear", align_corners=False)
 
 
-def _pressed(images: torch.Tensor, draws: Draws) -> torch.Tensor:
+def _pressed(images: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
     """Noise, and the marks of JPEG."""
-    noise = draws.randn(*images.shape[1:]).to(images.device)
-    images = images + noise * 0.08 * draws.once()
-    return jpeg(images, 10 + 60 * draws.once())
+    noise = generator.randn(*images.shape[1:]).to(images.device)
+    images = images + noise * 0.08 * generator.once()
+    return jpeg(images, 10 + 60 * generator.once())
 
 
-def _hidden(images: torch.Tensor, draws: Draws) -> torch.Tensor:
+def _hidden(images: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
     """A rectangle of one colour in front of a part."""
     size = images.shape[2]
-    width, height, x, y, *colour = draws.rand(7).to(images.device).unbind(1)
+    width, height, x, y, *colour = generator.rand(7).to(images.device).unbind(1)
     width, height = (torch.round(size * (0.1 + 0.3 * side)) for side in (width, height))
     x, y = torch.round((size - width) * x), torch.round((size - height) * y)
     grid = torch.arange(size, device=images.device)

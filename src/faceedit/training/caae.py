@@ -53,7 +53,7 @@ class CaaeTrainer(Trainer[CaaeTraining, CaaeConfig, Caae]):
         here = self.share.here
         images, affect = self.crops.batch(self.sampler.indices(self.step)[here], self.device)
         images = images.contiguous(memory_format=torch.channels_last)
-        prior = self.draws(0).rand(self.network.z_dim) * 2 - 1
+        prior = self.generator(0).rand(self.network.z_dim) * 2 - 1
         prior = prior.to(self.device)
 
         losses = {}

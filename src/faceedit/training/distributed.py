@@ -74,10 +74,10 @@ def processes(device: str) -> Processes:
     return Processes(state.process_index, state.num_processes, distributed.new_group(backend="gloo"))
 
 
-class Draws:
-    """Random numbers for the images of a batch that are here, every `step`-th of `count` from the `first` on.
+class BatchGenerator:
+    """A generator of random numbers for this process's images of a batch: every `step`-th of `count` from `first` on.
 
-    They are drawn for the whole batch, on the CPU: an image meets the same ones on any process and device.
+    It draws for the whole batch, on the CPU, so that an image gets the same numbers on any process and device.
     """
 
     def __init__(self, generator: torch.Generator, count: int, first: int = 0, step: int = 1):
@@ -103,11 +103,11 @@ class Draws:
         """One number in [0, 1) for the whole batch."""
         return torch.rand(1, generator=self.generator).item()
 
-    def split(self, parts: int) -> list["Draws"]:
+    def split(self, parts: int) -> list["BatchGenerator"]:
         """Those of the parts of the batch, which are torch.tensor_split's."""
         counts = [len(part) for part in torch.empty(self.count).tensor_split(parts)]
         first, step = self.here.start, self.here.step
-        return [Draws(self.generator, n, (first - sum(counts[:i])) % step, step) for i, n in enumerate(counts)]
+        return [BatchGenerator(self.generator, n, (first - sum(counts[:i])) % step, step) for i, n in enumerate(counts)]
 
 
 class Share:
@@ -120,8 +120,8 @@ class Share:
         self.here = slice(processes.index, None, processes.count)
         self.weight = len(range(batch)[self.here]) / batch
 
-    def draws(self, seed: int) -> Draws:
-        return Draws(torch.Generator().manual_seed(seed), self.batch, self.here.start, self.here.step)
+    def generator(self, seed: int) -> BatchGenerator:
+        return BatchGenerator(torch.Generator().manual_seed(seed), self.batch, self.here.start, self.here.step)
 
     def average(self, tensors: list[torch.Tensor]) -> None:
         """Make means over this share means over the batch, in one message."""

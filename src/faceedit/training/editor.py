@@ -103,14 +103,14 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         before = self.landmarks[chosen.to(self.device)]
         before = replaced(torch.where(mirror[:, None, None], mirrored(before), before), theta)
         after = editor.decoder.motion(before, source, target)
-        prior = (self.draws(0).rand(self.network.z_dim) * 2 - 1).to(self.device)
+        prior = (self.generator(0).rand(self.network.z_dim) * 2 - 1).to(self.device)
 
         losses = {}
         with self.autocast():
             features = editor.encoder(images, before)
             edit = editor.decoder(features, source, target, correct_lips=False)
             edited = rendered(images, edit, self.masks)
-            drawn_maps = self.guide.maps(augment(edited, self.guide.config.image_size, self.draws(1)))
+            drawn_maps = self.guide.maps(augment(edited, self.guide.config.image_size, self.generator(1)))
             shown = self.guide.read(drawn_maps[-1])[0].float()
             losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
             teeth_edge, counts = kept_teeth_edge(before, after, features.teeth_visibility)
@@ -158,7 +158,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         with self.autocast():
             # A real face with another's affect is wrong too: this is what ties realism to the label.
             with torch.no_grad():
-                real_maps = self.guide.maps(augment(images, self.guide.config.image_size, self.draws(3)))
+                real_maps = self.guide.maps(augment(images, self.guide.config.image_size, self.generator(3)))
             real, mismatch = self.image_discriminator(real_maps, source, target)
             drawn = self.image_discriminator([x.detach() for x in drawn_maps], target)
             far = ((target - source).norm(dim=1, keepdim=True) / 0.5).clamp(max=1)
@@ -213,12 +213,12 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
     def _seen(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """What the editor meets: crops mirrored at random, of other shape and alignment, some in other light; which
         are mirrored, (N,), and how they were changed, (N, 2, 3), see `affinities`."""
-        draws = self.draws(2)
-        mirror = draws.rand().to(images.device) < 0.5
-        theta = affinities(draws, *MISALIGNED)
+        generator = self.generator(2)
+        mirror = generator.rand().to(images.device) < 0.5
+        theta = affinities(generator, *MISALIGNED)
         images = resampled(torch.where(mirror[:, None, None, None], images.flip(3), images), theta, images.shape[-1])
-        relit = draws.rand().to(images.device)[:, None, None, None] < 0.3
-        images = torch.where(relit, recolour(images, draws), images)
+        relit = generator.rand().to(images.device)[:, None, None, None] < 0.3
+        images = torch.where(relit, recolour(images, generator), images)
         return images.contiguous(memory_format=torch.channels_last), mirror, theta
 
     def _sheet(self, images: torch.Tensor, source: torch.Tensor) -> np.ndarray:

@@ -54,7 +54,7 @@ class EstimatorTrainer(Trainer[EstimatorTraining, EstimatorConfig, Estimator]):
         indices = self.sampler.indices(self.step)[self.share.here]
         images, affect = self.crops.batch(indices, self.device)
         wanted = self.crops.probabilities[indices].to(self.device)
-        images = augment(images, self.network.image_size, self.draws(0))
+        images = augment(images, self.network.image_size, self.generator(0))
         if config.perturbation:
             images = self._perturbed(images, affect, config.perturbation * min(progress / RAMP, 1))
         losses = {}
@@ -78,7 +78,7 @@ class EstimatorTrainer(Trainer[EstimatorTraining, EstimatorConfig, Estimator]):
             estimate = self.published(images)[0]
         (gradient,) = torch.autograd.grad(functional.mse_loss(estimate.float(), affect), images)
         direction = gradient / gradient.flatten(1).norm(dim=1)[:, None, None, None].clamp_min(1e-12)
-        lengths = longest * self.draws(1).rand(1, 1, 1)
+        lengths = longest * self.generator(1).rand(1, 1, 1)
         return (images + direction * lengths.to(images)).detach()
 
     def finish(self) -> None:

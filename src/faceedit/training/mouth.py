@@ -21,7 +21,7 @@ from faceedit.models.landmarker import Landmarker, mirrored
 from faceedit.models.lips import lip_opening
 from faceedit.models.mouth.painter import MouthDiscriminator, MouthEncoder, MouthPainter, describe, mouth_mask, region
 from faceedit.training.augment import affinities, recolour, replaced, resampled
-from faceedit.training.distributed import Draws
+from faceedit.training.distributed import BatchGenerator
 from faceedit.training.losses import total
 from faceedit.training.trainer import Trainer
 from faceedit.weights import load_weights
@@ -77,8 +77,8 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
             for group in optimizer.param_groups:
                 group["lr"] = rate * (1.2 if name == "discriminator" else 1.0)
         images, mask, condition = self._hidden(self.sampler.indices(self.step)[self.share.here])
-        draws = self.draws(1)
-        z, noise = (draws.randn(self.network.z_dim).to(self.device) for _ in range(2))
+        generator = self.generator(1)
+        z, noise = (generator.randn(self.network.z_dim).to(self.device) for _ in range(2))
         half = len(images) // 2  # with the code of the photo; the rest with a random one
 
         losses = {}
@@ -129,7 +129,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         """The discriminator's loss: photos above paintings, and flat around both (as R1 and R2, Mescheder et al. 2018,
         by finite differences)."""
         some = len(images) // 2
-        moved = self.draws(2).randn(*images.shape[1:]).to(self.device) * PERTURBATION * mask
+        moved = self.generator(2).randn(*images.shape[1:]).to(self.device) * PERTURBATION * mask
         parts = [images, painted, images[:some] + moved[:some], painted[:some] + moved[:some]]
         with self.autocast():
             verdicts, _ = self.discriminator(
@@ -144,24 +144,24 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         """Mouths of these crops, mirrored, moved and relit at random; what of them is hidden; and their condition."""
         images, affect = self.crops.batch(chosen, self.device)
         chosen = chosen.to(self.device)
-        draws = self.draws(0)
-        mirror = (draws.rand() < 0.5).to(self.device)
-        theta = affinities(draws, ROTATION, LOG_SCALE, SHIFT)
+        generator = self.generator(0)
+        mirror = (generator.rand() < 0.5).to(self.device)
+        theta = affinities(generator, ROTATION, LOG_SCALE, SHIFT)
         landmarks = self.landmarks[chosen]
         landmarks = replaced(torch.where(mirror[:, None, None], mirrored(landmarks), landmarks), theta)
         images = resampled(torch.where(mirror[:, None, None, None], images.flip(3), images), theta, images.shape[-1])
         rows, columns = region(images.shape[-1])
         images = images[..., rows, columns].contiguous()
-        relit = (draws.rand() < RELIT).to(self.device)[:, None, None, None]
-        images = torch.where(relit, recolour(images, draws), images)
-        mask = self._mask(landmarks, draws)
-        expressions = self.expressions[chosen] * (draws.rand() >= ANY).to(self.device)[:, None]
+        relit = (generator.rand() < RELIT).to(self.device)[:, None, None, None]
+        images = torch.where(relit, recolour(images, generator), images)
+        mask = self._mask(landmarks, generator)
+        expressions = self.expressions[chosen] * (generator.rand() >= ANY).to(self.device)[:, None]
         return images, mask, describe(affect, expressions, self.softness[chosen], landmarks)
 
-    def _mask(self, landmarks: torch.Tensor, draws: Draws) -> torch.Tensor:
+    def _mask(self, landmarks: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
         """Hides what open mouths show, or what lies below teeth that stay; of closed ones, the line between lips."""
         closed = lip_opening(landmarks) <= CLOSED
-        grow, keep, partly = (draws.rand().to(self.device) for _ in range(3))
+        grow, keep, partly = (generator.rand().to(self.device) for _ in range(3))
         (least, most), (least_closed, most_closed) = GROW_OPEN, GROW_CLOSED
         grow = torch.where(closed, least_closed + (most_closed - least_closed) * grow, least + (most - least) * grow)
         keep = torch.where(closed | (partly >= PARTLY), 0.0, KEEP * keep)

@@ -12,7 +12,7 @@ from faceedit.circumplex import Support
 from faceedit.config import NetworkConfig, TrainConfig, configs_to_json
 from faceedit.data.crops import BalancedSampler, Crops
 from faceedit.training.checkpoint import State
-from faceedit.training.distributed import ALONE, Draws, Processes, Share
+from faceedit.training.distributed import ALONE, BatchGenerator, Processes, Share
 
 Training_co = TypeVar("Training_co", bound=TrainConfig, covariant=True)
 Network_co = TypeVar("Network_co", bound=NetworkConfig, covariant=True)
@@ -70,9 +70,9 @@ class Trainer(Generic[Training_co, Network_co, Published_co]):
     def finish(self) -> None:
         """What is left to do to the averaged network when the last step is over."""
 
-    def draws(self, purpose: int) -> Draws:
-        """Random numbers of this step alone; a purpose draws its own."""
-        return self.share.draws((self.training.seed * 16 + purpose) * 10_000_019 + self.step)
+    def generator(self, purpose: int) -> BatchGenerator:
+        """A generator of random numbers for one purpose in this step."""
+        return self.share.generator((self.training.seed * 16 + purpose) * 10_000_019 + self.step)
 
     def autocast(self) -> torch.autocast:
         """bfloat16 where the device computes with it."""
