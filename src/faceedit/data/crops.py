@@ -96,19 +96,22 @@ def _probabilities(label: Label, folder: Path) -> list[float]:
 
 
 class BalancedSampler:
-    """Which crops a training step sees, as a function of the seed and the step alone: resuming needs no other state.
+    """Chooses the crops of a training step by the seed and the step alone, so that resuming needs no other state.
 
-    groups: (M,) int64, the group of each crop. power: how far groups are evened out: with 1, each is over-sampled to
-    the size of the largest in every epoch, with 0 each crop is seen once. most: no crop is seen more often than this.
+    groups: (M,) int64, the group of each crop. power: how far groups are balanced: with 1, each is over-sampled to the
+    size of the largest in every epoch, with 0 each crop is seen once. max_repeats: how often a crop is seen in an epoch
+    at most.
     """
 
-    def __init__(self, groups: torch.Tensor, batch: int, seed: int, power: float = 1.0, most: int | None = None):
+    def __init__(self, groups: torch.Tensor, batch: int, seed: int, power: float = 1.0, max_repeats: int | None = None):
         self.groups = [torch.nonzero(groups == group).flatten() for group in groups.unique()]
         self.seed = seed
         largest = max(map(len, self.groups))
         self.sizes = [round(largest * (len(members) / largest) ** (1 - power)) for members in self.groups]
-        if most is not None:
-            self.sizes = [min(size, most * len(members)) for size, members in zip(self.sizes, self.groups, strict=True)]
+        if max_repeats is not None:
+            self.sizes = [
+                min(size, max_repeats * len(members)) for size, members in zip(self.sizes, self.groups, strict=True)
+            ]
         self.batch = min(batch, sum(self.sizes))
         self.steps_per_epoch = sum(self.sizes) // self.batch
         self._epoch, self._order = -1, torch.empty(0)

@@ -152,9 +152,9 @@ def eyeballs(eyes: tuple[Eye, ...], flow: np.ndarray) -> list[Eyeball]:
     for eye, lids, moved in zip(eyes, all_lids, all_moved - shift, strict=True):
         iris, radius = eye.iris * size - 0.5, eye.radius * size
         # What lies close to a lid goes with it, and is not what it reveals.
-        for lid, there, inwards, most in zip(lids, moved, (1, -1), EYES.revealing, strict=True):
+        for lid, there, inwards, limit in zip(lids, moved, (1, -1), EYES.revealing, strict=True):
             opened = inwards * float((lid - there)[3:6, 1].mean())
-            lid[1:-1, 1] += inwards * min(max(opened, 0) / 2, most * size)
+            lid[1:-1, 1] += inwards * min(max(opened, 0) / 2, limit * size)
         upper, lower = (Lid(lid) for lid in lids)
         above, below = (iris[1] - upper(iris[0])) / radius, (lower(iris[0]) - iris[1]) / radius
         strength = eye.trust * smoothstep(above + below, *EYES.shown)

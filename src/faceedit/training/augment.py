@@ -47,8 +47,8 @@ def affinities(
 ) -> torch.Tensor:
     """Random turns, scales, shifts and stretches along any axis, each at most so large: (N, 2, 3), from new crops to
     old, both in [-1, 1]; stretches are natural logarithms, as scales are."""
-    most = angle, log_scale, 2 * shift, 2 * shift, stretch, stretch
-    turn, growth, x, y, along, across = ((generator.rand() * 2 - 1) * limit for limit in most)
+    limits = angle, log_scale, 2 * shift, 2 * shift, stretch, stretch
+    turn, growth, x, y, along, across = ((generator.rand() * 2 - 1) * limit for limit in limits)
     cos, sin = growth.exp() * turn.cos(), growth.exp() * turn.sin()
     shape = torch.stack([torch.stack([along, across], 1), torch.stack([across, -along], 1)], 1)
     turned = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
@@ -71,8 +71,8 @@ def replaced(points: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
 def recolour(images: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
     """Another exposure, gamma, contrast and white balance for each crop; one in eight turns grey."""
 
-    def draw(most: float, *shape: int) -> torch.Tensor:
-        values = (generator.rand(*shape) * 2 - 1) * most
+    def draw(limit: float, *shape: int) -> torch.Tensor:
+        values = (generator.rand(*shape) * 2 - 1) * limit
         return values.view(len(images), *shape, *[1] * (3 - len(shape))).to(images.device)
 
     light = ((images + 1) / 2).clamp(1e-4, 1) ** draw(0.4, 1).exp()

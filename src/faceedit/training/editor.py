@@ -66,11 +66,11 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         adam = partial(torch.optim.Adam, betas=(0.5, 0.99), fused=device != "mps")
         optimizers: dict[str, torch.optim.Optimizer] = {name: adam(net.parameters()) for name, net in nets.items()}
         bins = plane_bins(crops.affect)
-        sampler = BalancedSampler(bins, training.batch, training.seed, power=training.balance, most=8)
+        sampler = BalancedSampler(bins, training.batch, training.seed, power=training.balance, max_repeats=8)
         super().__init__(training, network, editor, nets, optimizers, crops, sampler, device)
         self.image_discriminator, self.latent_discriminator = nets["image_discriminator"], nets["latent_discriminator"]
         # The target of a face is what another face shows, so that targets never leave the support of the labels.
-        self.targets = BalancedSampler(bins, sampler.batch, training.seed + 1, power=training.balance, most=20)
+        self.targets = BalancedSampler(bins, sampler.batch, training.seed + 1, power=training.balance, max_repeats=20)
         self.landmarker = landmarker
         self.landmarks = landmarks.to(device)
         self.masks = torch.from_numpy(edit_masks(network.image_size)).to(device)

@@ -36,7 +36,7 @@ class EstimatorTrainer(Trainer[EstimatorTraining, EstimatorConfig, Estimator]):
         self.other_half = crops.subset(halves[1 - training.half])
         crops = crops.subset(halves[training.half])
         # Rare expressions count more than in life, or the extremes of the plane would never be learnt.
-        sampler = BalancedSampler(plane_bins(crops.affect), training.batch, training.seed, power=0.5, most=8)
+        sampler = BalancedSampler(plane_bins(crops.affect), training.batch, training.seed, power=0.5, max_repeats=8)
         super().__init__(training, network, net, nets, {"estimator": optimizer}, crops, sampler, device)
 
     @staticmethod

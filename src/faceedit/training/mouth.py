@@ -57,7 +57,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         landmarks, softness = _measured(landmarker, crops, device)
         groups = torch.bucketize(lip_opening(landmarks), torch.tensor(OPENINGS)) * (len(BLURS) + 1)
         groups += torch.bucketize(softness, torch.tensor(BLURS))
-        sampler = BalancedSampler(groups, training.batch, training.seed, power=training.balance, most=8)
+        sampler = BalancedSampler(groups, training.batch, training.seed, power=training.balance, max_repeats=8)
         super().__init__(training, network, painter, nets, optimizers, crops, sampler, device)
         self.encoder, self.discriminator = nets["autoencoder"].get_submodule("encoder"), nets["discriminator"]
         self.landmarker = landmarker
@@ -162,8 +162,8 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         """Hides what open mouths show, or what lies below teeth that stay; of closed ones, the line between lips."""
         closed = lip_opening(landmarks) <= CLOSED
         grow, keep, partly = (generator.rand().to(self.device) for _ in range(3))
-        (least, most), (least_closed, most_closed) = GROW_OPEN, GROW_CLOSED
-        grow = torch.where(closed, least_closed + (most_closed - least_closed) * grow, least + (most - least) * grow)
+        (low, high), (low_closed, high_closed) = GROW_OPEN, GROW_CLOSED
+        grow = torch.where(closed, low_closed + (high_closed - low_closed) * grow, low + (high - low) * grow)
         keep = torch.where(closed | (partly >= PARTLY), 0.0, KEEP * keep)
         return mouth_mask(landmarks, self.network.image_size, grow, keep)
 
