@@ -11,7 +11,7 @@ from torch import nn
 from faceedit.models.landmarker import BROWS, LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, point_indices
 from faceedit.models.layers import mixed
 from faceedit.models.lips import GRID, LOWER, MIDDLE, UPPER
-from faceedit.models.sampling import constant, linear_ramp
+from faceedit.models.sampling import constant, indices, linear_ramp
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def keep_openings(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
 
     A mean motion added to one face may make them cross.
     """
-    above, below = (constant(points, before.device) for points in (OPEN_ABOVE, OPEN_BELOW))
+    above, below = (indices(points, before.device) for points in (OPEN_ABOVE, OPEN_BELOW))
     was, gap = (y[:, below] - y[:, above] for y in (before[..., 1], after[..., 1]))
     was = was.clamp(min=0)
     closing = (1 - gap / was.clamp(min=1e-3)).clamp(0, 1) * (1 - linear_ramp(gap, *MOTION.nearly_closed))
@@ -119,7 +119,7 @@ def as_complex(points: torch.Tensor) -> torch.Tensor:
 
 def similarity_transform(landmarks: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     """The rotation and scale, as complex numbers (N,), that bring landmarks (N, K, 2) closest to a mean face (K, 2)."""
-    still = as_complex(torch.cat([landmarks, mean[None]]))[:, constant(AT_REST, mean.device)]
+    still = as_complex(torch.cat([landmarks, mean[None]]))[:, indices(AT_REST, mean.device)]
     still = still - still.mean(1, keepdim=True)
     here, there = still[:-1], still[-1]
     return (here.conj() * there).sum(1) / here.abs().square().sum(1)
@@ -127,7 +127,7 @@ def similarity_transform(landmarks: torch.Tensor, mean: torch.Tensor) -> torch.T
 
 def head_pose(points: torch.Tensor) -> torch.Tensor:
     """Yaw and pitch (N, 2) of faces whose complex landmarks (N, K) are upright: from temples to nose tip."""
-    tip, temples = (points[:, constant(numbers, points.device)] for numbers in (AT_TIP, AT_TEMPLES))
+    tip, temples = (points[:, indices(numbers, points.device)] for numbers in (AT_TIP, AT_TEMPLES))
     return torch.view_as_real(tip.mean(1) - temples.mean(1))
 
 

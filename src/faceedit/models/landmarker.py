@@ -10,7 +10,7 @@ from torch import nn
 
 from faceedit.config import LandmarkConfig
 from faceedit.models.layers import PlainBlock, resize
-from faceedit.models.sampling import constant
+from faceedit.models.sampling import indices
 
 # Numbers of MediaPipe's Face Mesh (Kartynnik et al. 2019), whose points these are. Left and right are the picture's.
 UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)  # its inner edge, from corner to corner
@@ -59,7 +59,7 @@ _TWINS = tuple(point_indices(tuple(_TWIN_OF.get(number, number) for number in PO
 
 def mirrored(landmarks: torch.Tensor) -> torch.Tensor:
     """The landmarks of the mirrored crops."""
-    x, y = landmarks[:, constant(_TWINS, landmarks.device)].unbind(2)
+    x, y = landmarks[:, indices(_TWINS, landmarks.device)].unbind(2)
     return torch.stack([1 - x, y], dim=2)
 
 

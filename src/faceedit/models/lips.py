@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from faceedit.models.landmarker import LOWER_LIP, UPPER_LIP, point_indices
-from faceedit.models.sampling import constant, heights, linear_ramp, pixel_centres
+from faceedit.models.sampling import heights, indices, linear_ramp, pixel_centres
 
 UPPER, LOWER = point_indices(UPPER_LIP), point_indices(LOWER_LIP)
 EDGES = (tuple(UPPER), tuple(LOWER))
@@ -52,7 +52,7 @@ def lip_opening(landmarks: torch.Tensor) -> torch.Tensor:
 
 def lip_curves(landmarks: torch.Tensor) -> torch.Tensor:
     """The inner edges of the upper and the lower lip, from corner to corner: (N, 2, P, 2)."""
-    return landmarks[:, constant(EDGES, landmarks.device)]
+    return landmarks[:, indices(EDGES, landmarks.device)]
 
 
 def mouth_corners(landmarks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

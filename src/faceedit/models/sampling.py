@@ -10,8 +10,15 @@ from torch.nn import functional
 @cache
 @torch.inference_mode(False)  # what is kept serves training too
 def constant(values: tuple[Any, ...], device: torch.device) -> torch.Tensor:
-    """Numbers as a tensor that stays on the device: to copy them at each call is what a GPU would wait for."""
-    return torch.tensor(values, device=device)
+    """Numbers as a float32 tensor that stays on the device: copies at each call would make a GPU wait."""
+    return torch.tensor(values, dtype=torch.float32, device=device)
+
+
+@cache
+@torch.inference_mode(False)
+def indices(values: tuple[Any, ...], device: torch.device) -> torch.Tensor:
+    """Likewise as int64, to index with."""
+    return torch.tensor(values, dtype=torch.int64, device=device)
 
 
 @cache
