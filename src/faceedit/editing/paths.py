@@ -10,7 +10,7 @@ from faceedit.faces.alignment import smoothstep
 
 CIRCLE = "circle"
 CIRCLE_RADIUS = 0.6
-MOST_FRAMES = 2000
+MAX_FRAMES = 2000
 
 
 def parse_path(text: str) -> list[Affect]:
@@ -38,8 +38,8 @@ def path_targets(points: list[Affect], frames: int, loop: bool) -> np.ndarray:
     Each way begins and ends at rest, so that a point is seen and not passed. loop: the last way leads back, and the
     frame after the last would be the first.
     """
-    if not 2 <= frames <= MOST_FRAMES:
-        raise UsageError(f"an animation has 2 to {MOST_FRAMES} frames, not {frames}: change its seconds or its rate")
+    if not 2 <= frames <= MAX_FRAMES:
+        raise UsageError(f"an animation has 2 to {MAX_FRAMES} frames, not {frames}: change its seconds or its rate")
     if not points:
         angles = np.linspace(0, 2 * math.pi, frames, endpoint=not loop)
         return CIRCLE_RADIUS * np.column_stack([np.cos(angles), np.sin(angles)])

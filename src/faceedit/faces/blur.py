@@ -1,4 +1,4 @@
-"""How blurred a face is, so that what is drawn in it can be as blurred."""
+"""The blur of a face, so that what is drawn in it can be blurred alike."""
 
 import cv2
 import numpy as np
@@ -7,11 +7,11 @@ from faceedit.faces.alignment import kept_mask
 
 EDGES = 0.02  # of a face's pixels, the strongest edges
 SOBEL = 0.5  # squared pixels of blur that the filter itself brings
-LEAST_WEAKER = 0.2  # where further blurs hardly tell, a blur could be of any size
+MIN_WEAKENING = 0.2  # where a further blur weakens edges less, the estimate would be arbitrary
 
 
 def blur(crop: np.ndarray) -> float:
-    """How blurred a face is, as the standard deviation of a Gaussian in pixels of its crop (S, S, 3) uint8, up to 3.7.
+    """The blur of a face: the standard deviation of a Gaussian, in pixels of its crop (S, S, 3) uint8, up to 3.7.
 
     Further blurs weaken a blurred edge less than a sharp one (Zhuo and Sim 2011): the median over the strongest edges.
     """
@@ -25,4 +25,4 @@ def blur(crop: np.ndarray) -> float:
     if not strongest.any():
         return 0.0
     ratio = float(np.median(once[strongest] / twice[strongest])) ** 2  # (σ² + 2²) / (σ² + 1²)
-    return max((4 - ratio) / max(ratio - 1, LEAST_WEAKER) - SOBEL, 0) ** 0.5
+    return max((4 - ratio) / max(ratio - 1, MIN_WEAKENING) - SOBEL, 0) ** 0.5

@@ -1,8 +1,8 @@
-"""Eyes behind their lids: where they are, and what shows of them once an edit has moved the lids.
+"""Drawing eyes behind lids that an edit has moved.
 
-A flow moves a face as if it were painted on rubber: an iris would stretch with the lids that open, and be squeezed by
-lids that close. But eyes lie behind their lids. They stay where they are; lids that fall hide a part of them, and
-lids that rise reveal the rest of a round iris, and of the white around it, which looks alike in all directions.
+A flow moves a face as if it were painted on rubber: opening lids would stretch an iris, closing lids would squeeze it.
+But eyes lie behind their lids and stay where they are. Lids that fall hide a part of an eye. Lids that rise reveal
+more of a round iris and of the white around it, which looks alike in all directions.
 """
 
 from dataclasses import dataclass
@@ -72,8 +72,8 @@ class Lid:
 class Eyeball:
     """An eye behind lids that have moved, in pixels of the crop.
 
-    iris: (2,), where it was. radius: its. shift: (2,), by how much it moved, with the head. before, after: the upper
-    and the lower lid, as if the eye had not moved. strength: in [0, 1].
+    iris: (2,), its centre before the edit. radius: of the iris. shift: (2,), how far it moved with the head. before,
+    after: upper and lower lid, less that shift. strength: how much of it is drawn, in [0, 1].
     """
 
     iris: np.ndarray
@@ -84,11 +84,11 @@ class Eyeball:
     strength: float
 
     def shown(self, points: np.ndarray, edge: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What shows at points (..., 2): whence it comes, (2, ..., 2), from the left and from the right of the iris;
-        the right one's share, (...); and how much of it is seen, (...). edge: pixels over which a lid ends.
+        """What shows at points (..., 2): the points it is copied from, (2, ..., 2), left and right of the iris; the
+        weight of the right one, (...); and how visible it is, (...). edge: pixels over which a lid ends.
 
-        As far from the middle of the iris as the point is, what was hidden looks like what was seen: all angles that
-        were seen are spread over those that are seen now.
+        At one distance from the centre of the iris, hidden and visible parts look alike. So the angles that were
+        visible at that distance are spread over those that are visible now.
         """
         x, y = np.moveaxis(points - self.shift - self.iris, -1, 0)
         far, turn, below = np.hypot(x, y) / self.radius, np.arctan2(x, np.abs(y)), y > 0
@@ -111,7 +111,7 @@ class Eyeball:
         return np.array(sources), smoothstep(turn, -meeting, meeting), seen
 
     def _hidden(self, lid: Lid, side: int, lower: int) -> np.ndarray:
-        """Up to which angle from the vertical a lid hides an eye, left (-1) or right (1) of it, at each of RADIAL."""
+        """The angles from the vertical up to which a lid hides the left (-1) or right (1) of an eye, at RADIAL."""
         radius, sign = self.radius * RADIAL[:, None], 1 if lower else -1
         x, y = self.iris[0] + side * radius * np.sin(ANGLES), self.iris[1] + sign * radius * np.cos(ANGLES)
         distance = sign * (lid(x) - y)  # below 0 behind the lid
@@ -130,18 +130,18 @@ def draw_eyes(
     origin: tuple[int, int],
     matrix: np.ndarray,
 ) -> None:
-    """Draw the eyes of an image (H, W, 3) uint8 over a part of it that a flow has moved, where lids leave them free.
+    """Draw the eyes of an image (H, W, 3) uint8 between their lids, over a part of it that a flow has moved.
 
-    The one door to all that an edit draws of eyes. eyes: those of the crop. flow: (S, S, 2) float32, in crop pixels,
-    how the crop's content moves. moved: (h, w, 3) uint8, the part from the origin xy on, which is written to. matrix:
-    (2, 3), photo to crop pixels.
+    All drawing of eyes goes through this function. eyes: of the crop. flow: (S, S, 2) float32, the deformation in crop
+    pixels. moved: (h, w, 3) uint8, the part of the image from the xy `origin` on; changed in place. matrix: (2, 3),
+    photo to crop pixels.
     """
     for eye in eyeballs(eyes, flow):
         _show(eye, image, moved, origin, matrix)
 
 
 def eyeballs(eyes: tuple[Eye, ...], flow: np.ndarray) -> list[Eyeball]:
-    """The eyes of a crop whose content a flow (S, S, 2) float32 moves, in pixels; those of which enough is seen."""
+    """Those eyes of a crop of which enough is visible, after a flow (S, S, 2) float32 in pixels."""
     if not eyes:
         return []
     size = len(flow)
@@ -151,7 +151,7 @@ def eyeballs(eyes: tuple[Eye, ...], flow: np.ndarray) -> list[Eyeball]:
     shift = (all_moved - all_lids)[:, 0, [0, -1]].mean((0, 1))  # both alike, or they would squint
     for eye, lids, moved in zip(eyes, all_lids, all_moved - shift, strict=True):
         iris, radius = eye.iris * size - 0.5, eye.radius * size
-        # What lies close to a lid goes with it, and is not what it reveals.
+        # The shadow, lashes or rim next to a lid move with it. They are not revealed.
         for lid, there, inwards, limit in zip(lids, moved, (1, -1), EYES.revealing, strict=True):
             opened = inwards * float((lid - there)[3:6, 1].mean())
             lid[1:-1, 1] += inwards * min(max(opened, 0) / 2, limit * size)
@@ -166,7 +166,7 @@ def eyeballs(eyes: tuple[Eye, ...], flow: np.ndarray) -> list[Eyeball]:
 
 
 def _arrived(flow: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Where a flow takes what lies at points (..., 2): where it points back to them."""
+    """Where a flow takes points (..., 2): the fixed point from which it points back to them."""
     there = points.copy()
     for _ in range(10):
         there += 0.8 * (points - there - sampled(flow, there))
@@ -181,7 +181,7 @@ def sampled(field: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _show(eye: Eyeball, image: np.ndarray, moved: np.ndarray, origin: tuple[int, int], matrix: np.ndarray) -> None:
-    """Lay an eye of an image over the part that moved, (H, W, 3) uint8 from the origin xy, where lids leave it free.
+    """Draw one eye over the part that moved: see `draw_eyes`.
 
     matrix: (2, 3), photo to crop pixels.
     """

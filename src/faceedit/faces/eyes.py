@@ -1,4 +1,4 @@
-"""Finding the landmarks of an aligned face, and its eyes: lids by these, and irises more closely, by their edges."""
+"""Finding the landmarks of an aligned face, and its eyes: lids by landmarks, irises by their edges."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -45,7 +45,7 @@ class IrisSettings:
 
 IRIS = IrisSettings()
 SIDEWAYS, UPWARDS, RADII = np.arange(*IRIS.sideways), np.arange(*IRIS.upwards), np.arange(*IRIS.radii)
-SIDES = np.deg2rad(np.arange(-50, 51, 10))  # of an iris, which lids leave free
+SIDES = np.deg2rad(np.arange(-50, 51, 10))  # of an iris, which lids rarely hide
 
 
 class LandmarkFinder:
@@ -70,7 +70,7 @@ def find_eyes(landmarks: np.ndarray, fine: np.ndarray) -> tuple[Eye, ...]:
     expected = IRIS.radius * float(np.hypot(*(irises[1] - irises[0])))
     lids = [np.stack([landmarks[point_indices(lid)] for lid in pair]) for *pair, _ in EYES]
     radii = expected * RADII
-    fits = [_fitted(grey, iris, radii, pair) for iris, pair in zip(irises, lids, strict=True)]
+    fits = [_fit_iris(grey, iris, radii, pair) for iris, pair in zip(irises, lids, strict=True)]
     # Both irises have one size.
     shares = _shares(sum(fit.scores for fit in fits) / 2 - IRIS.radius_weight * (RADII - 1) ** 2)
     return tuple(
@@ -80,15 +80,15 @@ def find_eyes(landmarks: np.ndarray, fine: np.ndarray) -> tuple[Eye, ...]:
 
 
 class _Fits(NamedTuple):
-    """Where an iris of each radius would lie best: scores (R,), centres (R, 2), contrasts (R,)."""
+    """The best position of an iris for each radius: scores (R,), centres (R, 2), contrasts (R,)."""
 
     scores: np.ndarray
     centres: np.ndarray
     contrasts: np.ndarray
 
 
-def _fitted(grey: np.ndarray, iris: np.ndarray, radii: np.ndarray, lids: np.ndarray) -> _Fits:
-    """Where the edge of an iris, as far as lids leave it free, stands out most from the white beside it (Daugman 1993).
+def _fit_iris(grey: np.ndarray, iris: np.ndarray, radii: np.ndarray, lids: np.ndarray) -> _Fits:
+    """The position at which the visible edge of an iris has the highest contrast to the white (Daugman 1993).
 
     grey: (P, P). iris: (2,), about where it lies; lids: (2, 9, 2); radii: (R,); all in shares of the crop's side.
     """
@@ -112,6 +112,6 @@ def _fitted(grey: np.ndarray, iris: np.ndarray, radii: np.ndarray, lids: np.ndar
 
 
 def _shares(scores: np.ndarray) -> np.ndarray:
-    """Weights (..., N) that sum to 1, most for the best scores: means are steadier than the best, frame to frame."""
+    """Softmax weights (..., N) of scores: from frame to frame, weighted means are steadier than the best one."""
     shares = np.exp((scores - scores.max(-1, keepdims=True)) / IRIS.alike)
     return shares / shares.sum(-1, keepdims=True)

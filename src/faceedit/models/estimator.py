@@ -1,6 +1,6 @@
 """The affect estimator: from an aligned crop to valence, arousal and the probabilities of eight expressions.
 
-It tells how a face looks in a photo, not what a person feels.
+It estimates how a face looks in a photo, not what a person feels.
 """
 
 from itertools import pairwise
@@ -41,19 +41,19 @@ class Estimator(nn.Module):
         return self.read(self.maps(images)[-1])
 
     def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """What the stem makes of the images, and then each block, (N, C, H, W) each."""
+        """The output of the stem and of each block, (N, C, H, W) each."""
         maps = [self.features[:STEM](resize(images, self.config.image_size))]
         for block in self.features[STEM:]:
             maps.append(block(maps[-1]))
         return maps
 
     def read(self, last: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """affect and expression logits, of the last of the maps."""
+        """Affect (N, 2) and expression logits (N, 8) from the last of the maps."""
         out = self.head(self.dropout(last.mean((2, 3))))
         return out[:, :2], out[:, 2:]
 
     @torch.no_grad()
     def rescale(self, scale: torch.Tensor, shift: torch.Tensor) -> None:
-        """Make affect what it was times scale (2,) plus shift (2,), within the last layer."""
+        """Multiply affect by scale (2,) and add shift (2,), in the weights of the last layer."""
         self.head.weight[:2] *= scale[:, None]
         self.head.bias[:2] = self.head.bias[:2] * scale + shift

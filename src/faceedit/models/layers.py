@@ -1,4 +1,4 @@
-"""The blocks that networks are built of, and how images are brought to a network's size."""
+"""Blocks that several networks are built of."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""The colours of faces in aligned crops, `images` (N, 3, S, S) in [-1, 1], and parts of these."""
+"""The colours of faces, measured in aligned crops: `images` (N, 3, S, S) in [-1, 1]."""
 
 from dataclasses import dataclass
 
@@ -33,22 +33,22 @@ PALETTE = PaletteSettings()
 
 
 def part(images: torch.Tensor, box: Box) -> torch.Tensor:
-    """What lies in a box of aligned crops, given by its sides in units of theirs."""
+    """The part (N, 3, h, w) of aligned crops within a box."""
     left, top, right, bottom = sides(box, images.shape[-1])
     return images[:, :, top:bottom, left:right]
 
 
 def sides(box: Box, size: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom, in pixels, of a box of crops of a size."""
+    """A box in pixels of crops of a size: left, top, right, bottom."""
     left, top, right, bottom = (round(side * size) for side in box)
     return left, top, right, bottom
 
 
 def palette(images: torch.Tensor) -> torch.Tensor:
-    """The colours of these faces' skin, lips, open mouth and teeth, (N, 4, 3) in [-1, 1].
+    """The colours of skin, lips, the inside of the mouth and teeth, (N, 4, 3) in [-1, 1].
 
-    What is drawn and shaded has these colours, so that it has the photo's light and none that faces have not. A face
-    that shows no teeth has the whites of its eyes, but not what is brighter behind it.
+    Edits are drawn in these colours, which have the photo's light. Where no teeth show, the whites of the eyes stand
+    for them; the limits keep a bright background from doing so.
     """
     left, right = (part(images, box).mean((2, 3)) for box in PALETTE.cheeks)
     skin = (left + right) / 2  # (N, 3)
@@ -58,7 +58,7 @@ def palette(images: torch.Tensor) -> torch.Tensor:
     lips = (mouth * torch.softmax(PALETTE.reddest * redness, dim=1)[:, None]).sum(2)
     inside = -1 + PALETTE.inside * (lips + 1)
     bright = part(images, PALETTE.whites).mean(1).flatten(1)
-    # The quantile by its name takes thrice as long.
+    # torch.quantile takes three times as long.
     white = bright.kthvalue(round(PALETTE.brightest_share * bright.shape[1]), dim=1, keepdim=True).values
     white = white.clamp(brightness + PALETTE.above_skin, PALETTE.by_skin * brightness + PALETTE.brightest)
     teeth = (white.clamp(max=PALETTE.white) + PALETTE.tint * (skin - brightness)).clamp(-1, 1)

@@ -1,4 +1,4 @@
-"""Constants on a device, coordinates of pixels, images and curves sampled at coordinates, other sizes of images."""
+"""Constants and coordinate grids on a device, and sampling images, flows and curves at coordinates."""
 
 from functools import cache
 from typing import Any
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 @cache
-@torch.inference_mode(False)  # what is kept serves training too
+@torch.inference_mode(False)  # training uses the cached tensors too
 def constant(values: tuple[Any, ...], device: torch.device) -> torch.Tensor:
     """Numbers as a float32 tensor that stays on the device: copies at each call would make a GPU wait."""
     return torch.tensor(values, dtype=torch.float32, device=device)
@@ -37,25 +37,31 @@ def coordinate_grid(height: int, width: int, device: torch.device) -> torch.Tens
 
 
 def warped(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """The images with every pixel's content taken from where its flow points."""
+    """Images (N, C, H, W) warped backwards by a flow (N, 2, H, W): each pixel gets what lies where its flow points.
+
+    The flow is in units of half the side.
+    """
     grid = coordinate_grid(*images.shape[2:], images.device) + flow.permute(0, 2, 3, 1)
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
 def enlarged(x: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W) at twice the size, bilinear."""
     return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def finer(x: torch.Tensor, scale: int) -> torch.Tensor:
-    """Smoothly. Antialias takes a third of the time, and nothing aliases."""
+    """(N, C, H, W) at `scale` times the size, bicubic. With antialias it takes a third of the time."""
     return functional.interpolate(x, scale_factor=scale, mode="bicubic", antialias=True)
 
 
 def heights(lines: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """How high lines (N, C, P, 1 + V) from the left to the right, x, y and what else goes along with these, lie in
-    columns (N, W): (N, C, V, W)."""
+    """Curves at columns (N, W): (N, C, V, W), by linear interpolation.
+
+    lines: (N, C, P, 1 + V), points from left to right, each x, then y and other values.
+    """
     x, values = lines[..., 0], lines[..., 1:]
-    # Rising, as it should be, and strictly: the network that finds landmarks errs in some photos.
+    # x must rise strictly, and does not in some photos, where the landmarks are wrong.
     x = (x.cummax(dim=2).values + 1e-4 * torch.arange(x.shape[2], device=x.device)).contiguous()
     columns = columns[:, None].expand(-1, x.shape[1], -1).contiguous()
     right = torch.searchsorted(x, columns).clamp(1, x.shape[2] - 1)

@@ -87,8 +87,8 @@ class Mouth:
         Mouths are drawn below teeth that stay, without further ones.
         """
         lips, teeth = self.lips, self.teeth[:, None, None]
-        # Half a pixel lies on the edge, and closed lips have none. But where they have closed, the flow leads from one
-        # to the other in a pixel, over what they showed: there a dark line is drawn, as lips have.
+        # A distance of half a pixel is the edge, and closed lips have none. But lips that have just closed meet within
+        # a pixel that still shows what was between them. A dark line hides it, such as closed lips have.
         was, gap = (self.size * lip_opening(points) for points in (self.before, self.after))
         shut = (was - 1).clamp(0, 1) * (1 - gap).clamp(min=0)
         edge = (self.size * opening_below_teeth(self.before, self.after, self.teeth) - 0.5).clamp(0, 1) / 2

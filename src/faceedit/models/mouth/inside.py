@@ -39,7 +39,7 @@ def inside_colour(
 
 
 def _shade(distance: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """How much light reaches each point, beside lips and cheeks."""
+    """The share of light that reaches each point: less at lips and cheeks."""
     beside_lips = (1 - MOUTH.lip_shade) + MOUTH.lip_shade * (distance / MOUTH.lip_shade_distance).clamp(0, 1)
     return beside_lips * (1 - MOUTH.arch_shade * (x / MOUTH.arch) ** 2).clamp(min=MOUTH.darkest)
 
@@ -53,9 +53,9 @@ def _teeth(
     size: int,
     scale: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The logits of teeth and their colour, with gaps between them where they are drawn finely, and ends below."""
+    """The logits of teeth and their colour, with gaps between them where they are drawn finely, and a lower edge."""
     sharp = min(scale, MOUTH.teeth_sharpness)
-    # The lower row that an average mouth hints at, behind the dark, would be grey, and seen through.
+    # A mean mouth shows a hint of lower teeth below the dark. Drawn, they would be grey and transparent.
     dark = (hides * torch.sigmoid(-sharp * teeth)).cumsum(2) / scale
     teeth = teeth - MOUTH.fading * (dark - MOUTH.dark_edge).clamp(min=0)
     tall: torch.Tensor | float = MOUTH.tall
@@ -69,16 +69,16 @@ def _teeth(
 
 
 def _tongue(shown: torch.Tensor, down: torch.Tensor, x: torch.Tensor, size: int, scale: int) -> torch.Tensor:
-    """How much of a tongue is seen, from 0 to 1: low in wide mouths."""
+    """The visibility of a tongue, from 0 to 1: low in wide mouths."""
     wide = linear_ramp(shown.amax(3, keepdim=True) / size, *MOUTH.tongue_opening)
     tongue = ((down / (shown + scale) - MOUTH.tongue_top - (x / MOUTH.tongue) ** 2) / MOUTH.tongue_edge).clamp(0, 1)
     return wide * tongue.square() * (3 - 2 * tongue)
 
 
 @cache
-@torch.inference_mode(False)  # what is kept serves training too
+@torch.inference_mode(False)  # training uses the cached tensor too
 def window(height: int, width: int, device: torch.device) -> torch.Tensor:
-    """(H, W) from 0 at the border to 1, so that what is drawn in a box joins what is around it."""
+    """A window (H, W) from 0 at the border to 1, so that a box blends with what is around it."""
     y, x = (torch.arange(side, device=device) + 0.5 for side in (height, width))
     y, x = (torch.minimum(place, side - place) / height for place, side in ((y, height), (x, width)))
     return (6 * torch.minimum(y[:, None], x)).clamp(max=1)

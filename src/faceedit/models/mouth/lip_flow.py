@@ -1,4 +1,4 @@
-"""How lips move in a flow: they part and meet at once, where networks draw slopes."""
+"""Lips in a flow: an edge that parts or closes at once, where convolutions produce a slope."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,10 +11,11 @@ from faceedit.models.mouth.settings import MOUTH
 
 @dataclass(frozen=True)
 class LipFlow:
-    """Where lips are to lie, in columns of crops of a size, and how to move them there.
+    """The lips after an edit, in rows and columns of crops, and the flow that moves them there.
 
-    upper, lower: (N, 1, W), their inner edges. ends: (N, 1) twice, how far to the right the corners lie. across: (N, W)
-    and down: (H,), columns and rows. moves: (N, 2, 2, W), the flow at the edges of the upper and the lower lip.
+    upper, lower: (N, 1, W), the y of their inner edges. ends: the x of the corners, (N, 1) each. across: (N, W) and
+    down: (H,), x of columns and y of rows; all in shares of the crop's side. size: that side in pixels. moves:
+    (N, 2, 2, W), the flow that the edges of the upper and the lower lip need.
     """
 
     upper: torch.Tensor
@@ -26,13 +27,13 @@ class LipFlow:
     moves: torch.Tensor
 
     def parted(self, flow: torch.Tensor) -> torch.Tensor:
-        """A flow (N, 2, S, S) as lips part and meet, which is at once, in these columns and rows, (N, 2, H, W)."""
+        """A flow (N, 2, S, S) made to jump at the lips' edges, in these rows and columns, (N, 2, H, W)."""
         return functional.grid_sample(flow, self._beside(), align_corners=False)
 
     def missing(self, flow: torch.Tensor) -> torch.Tensor:
-        """What a flow (N, 2, S, S) misses of the way of the lips, and less of it further from them, (N, 2, H, W).
+        """What a flow (N, 2, S, S) lacks to take lips to their edges, (N, 2, H, W), fading out away from them.
 
-        What networks draw of that way is up to a pixel short, and a pixel of crops is many of a photo.
+        The networks' flow is up to a pixel short, and a pixel of the crop is many of a photo.
         """
         left, right = self.ends
         edges = torch.cat([self.upper - self._slope, self.lower + self._slope], dim=1)
@@ -49,21 +50,21 @@ class LipFlow:
 
     @cached_property
     def _inwards(self) -> torch.Tensor:
-        """How far each column lies from the next corner, (N, W), below 0 beside the mouth."""
+        """The distance of each column from the nearer corner, (N, W), below 0 beside the mouth."""
         left, right = self.ends
         return torch.minimum(self.across - left, right - self.across)
 
     @cached_property
     def _slope(self) -> torch.Tensor:
-        """How far from a lip's edge the flow is its own, (N, 1, W): at corners nothing parts."""
+        """The distance from a lip's edge at which its flow is right, (N, 1, W): 0 at corners, where nothing parts."""
         return self._inwards.clamp(0, MOUTH.slope)[:, None]
 
     def _beside(self) -> torch.Tensor:
-        """The place, x and y in [-1, 1], whose flow each place is to have, (N, H, W, 2).
+        """For each point, the x and y in [-1, 1] of the point whose flow it gets, (N, H, W, 2).
 
-        Lips part and meet at once, where networks draw a slope, in which they stretch or teeth still show. So at an
-        edge a lip moves as it does further away, by its slope, and one pixel, over what is drawn, leads to the
-        other lip.
+        In the slope that networks produce between two lips, these stretch, or teeth still show. So the edge of a lip
+        gets the flow from further outside, by the slope's width. One pixel, which is painted over, leads to the other
+        lip.
         """
         inset = ((self.lower - self.upper) / 2).clamp(0, 1 / self.size)
         slope, down = self._slope + inset, self.down[:, None]
