@@ -28,7 +28,7 @@ QUANTISATION = (
 def augment(images: torch.Tensor, size: int, generator: BatchGenerator) -> torch.Tensor:
     """The crops changed at random and resized, (N, 3, size, size)."""
     images = recolour(recrop(images, size, generator), generator)
-    # Each quarter of the batch, which is in random order already, meets another kind of damage.
+    # Each quarter of the batch, which is shuffled already, gets another kind of damage.
     quarters = generator.split(4)
     plain, small, pressed, hidden = images.split([len(quarter) for quarter in quarters])
     parts = [plain, _shrunk(small, quarters[1]), _pressed(pressed, quarters[2]), _hidden(hidden, quarters[3])]
@@ -45,8 +45,10 @@ def recrop(images: torch.Tensor, size: int, generator: BatchGenerator) -> torch.
 def affinities(
     generator: BatchGenerator, angle: float, log_scale: float, shift: float, stretch: float = 0
 ) -> torch.Tensor:
-    """Random turns, scales, shifts and stretches along any axis, each at most so large: (N, 2, 3), from new crops to
-    old, both in [-1, 1]; stretches are natural logarithms, as scales are."""
+    """Random affine transforms (N, 2, 3) from new crops to old, both in [-1, 1].
+
+    angle: radians. log_scale, stretch: natural logarithms. shift: a share of the side. Each is the largest magnitude.
+    """
     limits = angle, log_scale, 2 * shift, 2 * shift, stretch, stretch
     turn, growth, x, y, along, across = ((generator.rand() * 2 - 1) * limit for limit in limits)
     cos, sin = growth.exp() * turn.cos(), growth.exp() * turn.sin()
@@ -56,7 +58,7 @@ def affinities(
 
 
 def resampled(images: torch.Tensor, theta: torch.Tensor, size: int) -> torch.Tensor:
-    """The crops after `theta` (N, 2, 3), see `affinities`, (N, 3, size, size)."""
+    """The crops transformed by `theta` (N, 2, 3), see `affinities`, (N, 3, size, size)."""
     grid = functional.affine_grid(theta.to(images.device), [len(images), 3, size, size], align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
@@ -99,7 +101,7 @@ def jpeg(images: torch.Tensor, quality: float) -> torch.Tensor:
 
 
 def _shrunk(images: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
-    """As if the face had been small in its photo, and enlarged."""
+    """Crops of faces that were small in their photo: reduced, then enlarged."""
     size = images.shape[2]
     small = round(size * (0.25 + 0.6 * generator.once()))
     images = functional.interpolate(images, (small, small), mode="bilinear", antialias=True, align_corners=False)
@@ -107,14 +109,14 @@ def _shrunk(images: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
 
 
 def _pressed(images: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
-    """Noise, and the marks of JPEG."""
+    """Crops with noise and JPEG artefacts."""
     noise = generator.randn(*images.shape[1:]).to(images.device)
     images = images + noise * 0.08 * generator.once()
     return jpeg(images, 10 + 60 * generator.once())
 
 
 def _hidden(images: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
-    """A rectangle of one colour in front of a part."""
+    """Crops with a rectangle of one colour over a part."""
     size = images.shape[2]
     width, height, x, y, *colour = generator.rand(7).to(images.device).unbind(1)
     width, height = (torch.round(size * (0.1 + 0.3 * side)) for side in (width, height))

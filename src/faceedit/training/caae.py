@@ -1,4 +1,4 @@
-"""How the paper's CAAE learns."""
+"""Training the paper's CAAE."""
 
 from functools import partial
 
@@ -20,7 +20,7 @@ VALIDATION_BATCH = 64
 
 
 class CaaeTrainer(Trainer[CaaeTraining, CaaeConfig, Caae]):
-    """Reconstruction and perceptual losses, and two discriminators: of images with their affect, and of latents."""
+    """Trains by reconstruction, perceptual losses and two discriminators: of images with affect, and of latents."""
 
     def __init__(self, training: CaaeTraining, network: CaaeConfig, crops: Crops, device: str):
         torch.manual_seed(training.seed)

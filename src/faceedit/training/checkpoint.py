@@ -1,4 +1,4 @@
-"""The state of a training run: one file, written whole or not at all, from which a run goes on exactly.
+"""The state of a training run: one file, written whole or not at all, from which a run resumes exactly.
 
 The state before it is kept too, for where the newest does not survive.
 """
@@ -24,7 +24,7 @@ STATE_FILE, EARLIER_FILE, LOCK_FILE = "state.pt", "state-earlier.pt", "run.lock"
 
 
 class State(TypedDict):
-    """All that a run needs to go on exactly: configurations as JSON, counts of labels, and state dicts by name."""
+    """All that a run needs to resume exactly: configurations as JSON, counts of labels, and state dicts by name."""
 
     configs: str
     step: int
@@ -36,7 +36,7 @@ class State(TypedDict):
 
 
 def has_state(run: Path) -> bool:
-    """Whether the folder holds a run to go on with."""
+    """Whether the folder holds a run to resume."""
     return any((run / name).exists() for name in (STATE_FILE, EARLIER_FILE))
 
 
@@ -113,7 +113,7 @@ def load_configs(run: Path) -> tuple[NetworkConfig, TrainConfig]:
 
 
 def configs_of(run: Path, state: State) -> tuple[NetworkConfig, TrainConfig]:
-    """What a state says of its networks and settings. Raises WeightsError where it is another program's, or older."""
+    """The configurations in a state. Raises WeightsError for a state of another program or an older version."""
     try:
         return configs_from_json(state["configs"])
     except (LookupError, TypeError, ValueError, AttributeError) as error:

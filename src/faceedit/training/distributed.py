@@ -21,14 +21,14 @@ from faceedit.errors import FaceEditError, UsageError
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of a run, of which this is number `index` of `count`; one that nothing launched is alone."""
+    """The processes of a run: this one has rank `index` in a world of `count`. Without a launcher, it is alone."""
 
     index: int = 0
     count: int = 1
-    group: Any = None  # for what they tell each other: on the CPU, so that no one waits for a device
+    group: Any = None  # of torch, for messages on the CPU, so that no process waits for a device
 
     def first_does(self, work: Callable[[], Any]) -> Any:
-        """What `work` gives on the first process, on all of them; a FaceEditError of it is raised on all."""
+        """Run `work` on the main process and return its result on all; a FaceEditError is raised on all."""
         if self.count == 1:
             return work()
         result = error = None
@@ -45,7 +45,7 @@ class Processes:
         return result
 
     def agree(self, interrupted: bool = False) -> tuple[float, bool]:
-        """The first process's clock in seconds, and whether any was interrupted: the same on all."""
+        """The main process's clock in seconds, and whether any was interrupted: the same on all."""
         now = time.monotonic()
         if self.count == 1:
             return now, interrupted
@@ -59,7 +59,7 @@ ALONE = Processes()
 
 @cache
 def processes(device: str) -> Processes:
-    """Those that `accelerate launch` started together, each with its own GPU, or else one alone. Raises UsageError."""
+    """The processes that `accelerate launch` started, one a GPU, or this one alone. Raises UsageError."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return ALONE
     if device == "mps":
@@ -69,7 +69,7 @@ def processes(device: str) -> Processes:
     except ImportError as error:
         raise UsageError("several processes need Accelerate: install faceedit[train]") from error
     state = PartialState(cpu=device == "cpu")
-    # A process that leaves while gloo's threads run is now and then aborted, after its work was done.
+    # A process that exits while gloo's threads run is at times aborted.
     atexit.register(distributed.destroy_process_group)
     return Processes(state.process_index, state.num_processes, distributed.new_group(backend="gloo"))
 
@@ -104,14 +104,14 @@ class BatchGenerator:
         return torch.rand(1, generator=self.generator).item()
 
     def split(self, parts: int) -> list["BatchGenerator"]:
-        """Those of the parts of the batch, which are torch.tensor_split's."""
+        """A generator for each part of the batch, as torch.tensor_split divides it."""
         counts = [len(part) for part in torch.empty(self.count).tensor_split(parts)]
         first, step = self.here.start, self.here.step
         return [BatchGenerator(self.generator, n, (first - sum(counts[:i])) % step, step) for i, n in enumerate(counts)]
 
 
 class Share:
-    """One process's part of batches of a size, and means over all parts. Raises UsageError where it has none."""
+    """One process's shard of each batch, and means over all shards. Raises UsageError where a shard would be empty."""
 
     def __init__(self, batch: int, processes: Processes = ALONE):
         if batch < processes.count:
@@ -124,18 +124,18 @@ class Share:
         return BatchGenerator(torch.Generator().manual_seed(seed), self.batch, self.here.start, self.here.step)
 
     def average(self, tensors: list[torch.Tensor]) -> None:
-        """Make means over this share means over the batch, in one message."""
+        """Replace means over this shard by means over the batch: one all-reduce for all tensors."""
         if not self.alone:
             means = self.reduced(torch.cat([tensor.flatten() for tensor in tensors]))
             for tensor, mean in zip(tensors, means.split([tensor.numel() for tensor in tensors]), strict=True):
                 tensor.copy_(mean.view(tensor.shape))
 
     def mean(self, x: torch.Tensor) -> torch.Tensor:
-        """The mean over the batch of what x is over this share; gradients flow through it to every process."""
+        """The mean over the batch, from x, the mean over this shard; gradients flow to every process."""
         return x if self.alone else _Mean.apply(x, self)
 
     def whole(self, x: torch.Tensor) -> torch.Tensor:
-        """The batch (B, …) of which x (N, …) is this share; gradients flow likewise."""
+        """The batch (B, …) of which x (N, …) is this shard; gradients flow likewise."""
         if self.alone:
             return x
         placed = x.new_zeros(self.batch, *x.shape[1:])
@@ -143,7 +143,7 @@ class Share:
         return self.mean(placed)
 
     def normalise_together(self, network: nn.Module) -> None:
-        """Let batch normalisation see the whole batch; torch's own SyncBatchNorm runs on CUDA only."""
+        """Make batch normalisation use the whole batch; torch's SyncBatchNorm runs on CUDA only."""
         for layer in network.modules():
             if not self.alone and isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
                 layer.forward = partial(_batch_norm, layer, self)  # type: ignore[method-assign] # torch calls it
@@ -155,7 +155,7 @@ class Share:
 
 
 class _Mean(torch.autograd.Function):
-    """The loss is the mean of all processes' losses, so a gradient is the mean of all processes' gradients too."""
+    """An all-reduce with gradients: the loss is a mean over processes, so a gradient is one too."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, share: Share) -> torch.Tensor:
@@ -177,7 +177,7 @@ def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d, share: Share, x: torch.T
     variance = share.mean(wide.square().mean(axes))
     with torch.no_grad():
         count = share.batch * x[0, 0].numel()
-        # No layer here goes without these.
+        # All layers here track statistics.
         assert layer.momentum is not None
         assert layer.running_mean is not None
         assert layer.running_var is not None

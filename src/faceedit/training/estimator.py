@@ -1,4 +1,4 @@
-"""How an affect estimator learns, and what it must learn to overlook."""
+"""Training an affect estimator."""
 
 import math
 
@@ -15,14 +15,14 @@ from faceedit.training.augment import augment
 from faceedit.training.trainer import Trainer
 
 WARM_UP = 0.03  # of the run
-RAMP = 0.4  # of the run, until perturbations are as long as they get: from the start, they stop all learning
-# A regressor shrinks towards the mean by the correlation that it reaches; rescaled, its slope against labels is this.
+RAMP = 0.4  # of the run, over which perturbations grow: at full length from the start, they stop all learning
+# A regressor's estimates shrink towards the mean. They are rescaled to this slope against labels.
 SLOPE = 0.95
-BATCH = 256  # where nothing is learnt
+BATCH = 256  # without gradients
 
 
 class EstimatorTrainer(Trainer[EstimatorTraining, EstimatorConfig, Estimator]):
-    """Concordance and squared error of valence and arousal, and the divergence from the expression probabilities."""
+    """Trains by concordance and squared error of affect, and by the divergence from expression probabilities."""
 
     def __init__(self, training: EstimatorTraining, network: EstimatorConfig, crops: Crops, device: str):
         torch.manual_seed(training.seed)
@@ -35,7 +35,7 @@ class EstimatorTrainer(Trainer[EstimatorTraining, EstimatorConfig, Estimator]):
         halves = [torch.arange(len(crops))[i::2] for i in (0, 1)]
         self.other_half = crops.subset(halves[1 - training.half])
         crops = crops.subset(halves[training.half])
-        # Rare expressions count more than in life, or the extremes of the plane would never be learnt.
+        # Rare affect is over-sampled, or the estimator would not learn the extremes of the plane.
         sampler = BalancedSampler(plane_bins(crops.affect), training.batch, training.seed, power=0.5, max_repeats=8)
         super().__init__(training, network, net, nets, {"estimator": optimizer}, crops, sampler, device)
 
@@ -46,7 +46,7 @@ class EstimatorTrainer(Trainer[EstimatorTraining, EstimatorConfig, Estimator]):
 
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
         config = self.training
-        # Dropout draws from the global generator, and each process its own.
+        # Dropout uses the global generator. Each process needs its own seed.
         torch.manual_seed((self.share.index << 55) + self.training.seed * 10_000_019 + self.step)
         rate = min(progress / WARM_UP, 1) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 0.01
         for group in self.optimizers["estimator"].param_groups:
@@ -72,7 +72,7 @@ class EstimatorTrainer(Trainer[EstimatorTraining, EstimatorConfig, Estimator]):
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _perturbed(self, images: torch.Tensor, affect: torch.Tensor, longest: float) -> torch.Tensor:
-        """The crops, each moved by a random length up to the longest to where the estimate is worse."""
+        """Adversarial examples: crops moved along the gradient of their error by random lengths up to the longest."""
         images = images.requires_grad_()
         with self.autocast():
             estimate = self.published(images)[0]
@@ -100,7 +100,7 @@ class EstimatorTrainer(Trainer[EstimatorTraining, EstimatorConfig, Estimator]):
 
     @torch.inference_mode()
     def _estimate(self, crops: Crops) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the averaged network says of crops, and their labels, each (M, 2) on the CPU."""
+        """The averaged network's estimates for crops, and their labels, each (M, 2) on the CPU."""
         estimates = []
         for indices in torch.arange(len(crops)).split(BATCH):
             estimates.append(self.ema(crops.batch(indices, self.device)[0])[0].float().cpu())

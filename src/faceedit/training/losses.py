@@ -1,4 +1,4 @@
-"""The losses of the paper's CAAE, and the networks that its perceptual term can compare activations of."""
+"""Losses, and the face networks whose activations a perceptual loss can compare."""
 
 from collections.abc import Iterable
 from functools import reduce
@@ -26,7 +26,7 @@ FACENET_STAGES = (
 
 
 def total(terms: Iterable[torch.Tensor]) -> torch.Tensor:
-    """Their sum; Python's own could be 0, a number."""
+    """The sum of one or more scalars, as a tensor."""
     return reduce(add, terms)
 
 

@@ -1,8 +1,8 @@
-"""How the mouth painter learns: photos hide their own mouths, and the painter shows what was there.
+"""Training the mouth painter: photos whose mouths are hidden, and the painter fills them in.
 
-With the code of the hidden mouth it is to paint that mouth; with a random code, any mouth that the discriminator takes
-for a photo's: a conditional variational autoencoder and GAN in one (BicycleGAN, Zhu et al. 2017). No regressor of
-affect teaches it.
+Given the latent of the hidden mouth, it must paint that mouth. Given a random latent, it must paint a mouth that the
+discriminator takes for a photo's. This is a conditional variational autoencoder and a GAN in one (BicycleGAN, Zhu et
+al. 2017). No affect estimator supervises it.
 """
 
 import math
@@ -26,20 +26,20 @@ from faceedit.training.losses import total
 from faceedit.training.trainer import Trainer
 from faceedit.weights import load_weights
 
-WARM_UP, FALL = 200, 0.4  # steps; of the run, in which the rate falls to nothing
-CLOSED = 0.02  # of the crop's side: lips that far apart show something
-OPENINGS, BLURS = (CLOSED, 0.04, 0.07, 0.1, 0.13), (0.9, 1.5, 2.1)  # between the groups that are evened out
+WARM_UP, FALL = 200, 0.4  # steps; share of the run over which the learning rate falls to 0
+CLOSED = 0.02  # of the crop's side: lips closer than that show nothing
+OPENINGS, BLURS = (CLOSED, 0.04, 0.07, 0.1, 0.13), (0.9, 1.5, 2.1)  # bounds of the groups that are sampled alike
 ROTATION, LOG_SCALE, SHIFT = 0.1, 0.12, 0.03  # radians, natural logarithm, of the side: each at most
-RELIT, ANY, PARTLY = 0.5, 0.3, 0.2  # shares of a batch: in other light, without a class, with teeth that stay
-GROW_OPEN, GROW_CLOSED = (-0.6, 2.6), (1.0, 4.5)  # pixels over the lips: what warped lips leave is to be covered
-KEEP = 0.75  # at most, of the opening, stays
+RELIT, ANY, PARTLY = 0.5, 0.3, 0.2  # shares of a batch: recoloured, without an expression, with teeth kept
+GROW_OPEN, GROW_CLOSED = (-0.6, 2.6), (1.0, 4.5)  # pixels over the lips, to cover what warped lips leave behind
+KEEP = 0.75  # of the opening, the most that is kept
 PERTURBATION = 0.05  # in the units of images
 SHEET_FACES, VALIDATION_FACES = 24, 128
-CODES = 3  # random ones, side by side in a sheet
+CODES = 3  # random latents, side by side in a sheet
 
 
 class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
-    """The painter and its encoder by what was hidden and a relativistic discriminator (Jolicoeur-Martineau 2019)."""
+    """Trains painter and encoder by reconstruction and by a relativistic discriminator (Jolicoeur-Martineau 2019)."""
 
     def __init__(self, training: MouthTraining, network: MouthConfig, crops: Crops, device: str):
         if network.image_size % 128:
@@ -79,7 +79,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         images, mask, condition = self._hidden(self.sampler.indices(self.step)[self.share.here])
         generator = self.generator(1)
         z, noise = (generator.randn(self.network.z_dim).to(self.device) for _ in range(2))
-        half = len(images) // 2  # with the code of the photo; the rest with a random one
+        half = len(images) // 2  # with the photo's latent; the rest with a random one
 
         losses = {}
         with self.autocast():
@@ -93,7 +93,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
             area = mask.mean((1, 2, 3)) + 0.01
             difference = painted - images
             losses["pixels"] = (difference[:half].abs().mean((1, 2, 3)) / area[:half]).mean()
-            # Another mouth is as bright and as red as this one, by and large.
+            # Other mouths that fit are about as bright and as red as this one.
             losses["colours"] = (
                 functional.avg_pool2d(difference[half:], 16).abs().mean((1, 2, 3)) / area[half:]
             ).mean()
@@ -126,8 +126,8 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         condition: torch.Tensor,
         losses: dict[str, torch.Tensor],
     ) -> torch.Tensor:
-        """The discriminator's loss: photos above paintings, and flat around both (as R1 and R2, Mescheder et al. 2018,
-        by finite differences)."""
+        """The discriminator's loss: logits of photos above those of paintings, and flat around both (R1 and R2,
+        Mescheder et al. 2018, by finite differences)."""
         some = len(images) // 2
         moved = self.generator(2).randn(*images.shape[1:]).to(self.device) * PERTURBATION * mask
         parts = [images, painted, images[:some] + moved[:some], painted[:some] + moved[:some]]
@@ -141,7 +141,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         return losses["discriminator"] + self.training.flatness_weight * losses["flatness"]
 
     def _hidden(self, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Mouths of these crops, mirrored, moved and relit at random; what of them is hidden; and their condition."""
+        """The mouth regions of these crops, mirrored, moved and recoloured at random; their masks; their conditions."""
         images, affect = self.crops.batch(chosen, self.device)
         chosen = chosen.to(self.device)
         generator = self.generator(0)
@@ -159,7 +159,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         return images, mask, describe(affect, expressions, self.softness[chosen], landmarks)
 
     def _mask(self, landmarks: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
-        """Hides what open mouths show, or what lies below teeth that stay; of closed ones, the line between lips."""
+        """A mask of the inside of open mouths, below kept teeth if any; for closed ones, of the line of the lips."""
         closed = lip_opening(landmarks) <= CLOSED
         grow, keep, partly = (generator.rand().to(self.device) for _ in range(3))
         (low, high), (low_closed, high_closed) = GROW_OPEN, GROW_CLOSED
@@ -169,7 +169,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
 
     @torch.no_grad()
     def validate(self, validation: Crops) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """How far what is painted with random codes lies from the photos, and what it looks like."""
+        """The distance of mouths with random latents from the photos, their detail and variety, and a sheet of them."""
         order = torch.linspace(0, len(validation) - 1, min(8 * VALIDATION_FACES, len(validation))).long()
         landmarks, softness = _measured(self.landmarker, validation.subset(order), self.device)
         order, landmarks, softness = (
@@ -199,19 +199,19 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
 
 
 def _fallen(progress: float) -> float:
-    """The share of the highest rate at a share of the run: all of it, then a half cosine down to nothing."""
+    """The learning rate at `progress`, as a share of the highest: constant, then half a cosine down to 0."""
     return 0.5 + 0.5 * math.cos(math.pi * max(progress - (1 - FALL), 0) / FALL)
 
 
 def _detail(images: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """How much changes from pixel to pixel inside the mask, on average."""
+    """The mean absolute difference between neighbouring pixels inside the mask."""
     across, down = images.diff(dim=3).abs(), images.diff(dim=2).abs()
     return ((across * mask[..., 1:]).sum() + (down * mask[..., 1:, :]).sum()) / mask.sum()
 
 
 @torch.inference_mode()
 def _measured(landmarker: Landmarker, crops: Crops, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of all crops, the landmarks (M, K, 2), and how blurred they are, (M,) pixels: see `blur`."""
+    """The landmarks (M, K, 2) and the blur (M,) in pixels, see `blur`, of all crops."""
     landmarks, softness = [], []
     for chosen in torch.arange(len(crops)).split(256):
         images, _ = crops.batch(chosen, device)

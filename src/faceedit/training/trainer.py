@@ -1,4 +1,4 @@
-"""What training any of the networks has in common: optimisers, an average of the weights, and a state to go on from."""
+"""What all trainers share: optimisers, an average of the weights, and a state to resume from."""
 
 from copy import deepcopy
 from typing import Generic, TypeVar
@@ -22,9 +22,9 @@ Published_co = TypeVar("Published_co", bound=nn.Module, covariant=True)
 class Trainer(Generic[Training_co, Network_co, Published_co]):
     """Networks by name, one of which is published, and one step of training.
 
-    A subclass gives `train_step`, `validate`, and a static `networks_for` that gives the untrained networks of a
+    A subclass has `train_step`, `validate`, and a static `networks_for` that returns the untrained networks of a
     configuration: the one to publish, and all of them by name. All randomness of a step must be a function of the seed
-    and the step: then a resumed run is the same run.
+    and the step, so that a resumed run is the same run.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Trainer(Generic[Training_co, Network_co, Published_co]):
         self.published = published
         self.ema = deepcopy(published).requires_grad_(False).eval()
         self.support = Support.from_affect(crops.affect.numpy())
-        # On a GPU the crops are small beside its memory, and copying batches would be what it waits for.
+        # The crops are small beside a GPU's memory, and it would wait for copies of batches.
         self.crops = crops.to(device) if device == "cuda" else crops
         self.sampler = sampler
         self.team, self.share = ALONE, Share(sampler.batch)
@@ -51,7 +51,7 @@ class Trainer(Generic[Training_co, Network_co, Published_co]):
         self.seconds = 0.0
 
     def join(self, team: Processes) -> None:
-        """Learn with other processes, whose trainers are as this one. Raises UsageError."""
+        """Train together with other processes that have the same trainer. Raises UsageError."""
         self.team, self.share = team, Share(self.sampler.batch, team)
         for net in self.networks.values():
             self.share.normalise_together(net)
@@ -68,21 +68,21 @@ class Trainer(Generic[Training_co, Network_co, Published_co]):
         raise NotImplementedError
 
     def finish(self) -> None:
-        """What is left to do to the averaged network when the last step is over."""
+        """Finish the averaged network after the last step."""
 
     def generator(self, purpose: int) -> BatchGenerator:
         """A generator of random numbers for one purpose in this step."""
         return self.share.generator((self.training.seed * 16 + purpose) * 10_000_019 + self.step)
 
     def autocast(self) -> torch.autocast:
-        """bfloat16 where the device computes with it."""
+        """A context that computes in bfloat16 where the device does so natively."""
         if self.device == "cuda":
             return torch.autocast("cuda", torch.bfloat16, enabled=torch.cuda.is_bf16_supported())
         native = self.device == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
         return torch.autocast("cpu", torch.bfloat16, enabled=native)
 
     def state(self) -> State:
-        """All that `load_state` needs to go on exactly."""
+        """All that `load_state` needs to resume exactly."""
         return {
             "configs": configs_to_json(self.network, self.training),
             "step": self.step,
@@ -104,7 +104,7 @@ class Trainer(Generic[Training_co, Network_co, Published_co]):
         return all(parameter.isfinite().all() for net in self.networks.values() for parameter in net.parameters())
 
     def update(self, name: str, loss: torch.Tensor) -> None:
-        """One step of a network's optimiser; no other network learns from the loss."""
+        """One step of a network's optimiser. No other network gets gradients from the loss."""
         self.optimizers[name].zero_grad()
         parameters = list(self.networks[name].parameters())
         loss.backward(inputs=parameters)
@@ -113,13 +113,13 @@ class Trainer(Generic[Training_co, Network_co, Published_co]):
 
     @torch.no_grad()
     def update_ema(self) -> None:
-        decay = min(self.training.ema_decay, (1 + self.step) / (10 + self.step))  # short runs want a short memory
+        decay = min(self.training.ema_decay, (1 + self.step) / (10 + self.step))  # short runs need a short average
         averages, parameters = (list(net.parameters()) for net in (self.ema, self.published))
-        # All at once: on a GPU each call costs more than what it computes.
+        # In one call: on a GPU a call costs more than its computation.
         get_ema_multi_avg_fn(decay)(averages, parameters, None)
         for kept, buffer in zip(self.ema.buffers(), self.published.buffers(), strict=True):
             kept.copy_(buffer)
 
 
-# One of any kind, as the loop knows it.
+# A trainer of any kind, as the loop knows it.
 AnyTrainer = Trainer[TrainConfig, NetworkConfig, nn.Module]
