@@ -28,14 +28,14 @@ def test_decoding_in_batches_is_decoding_one_by_one(engine):
     code = engine.encode(draw_face(32), Affect(0.1, 0.2), LANDMARKS)
     together = list(engine.edits(code, TARGETS))
     assert len(together) == 20
-    for target, (flow, paint) in zip(TARGETS, together, strict=True):
-        ((same_flow, same_paint),) = engine.edits(code, target[None])
+    for target, (flow, residual) in zip(TARGETS, together, strict=True):
+        ((same_flow, same_residual),) = engine.edits(code, target[None])
         assert flow.shape == (32, 32, 2)
         side = 32 * FINER if isinstance(engine, WarpEngine) else 32
-        assert paint.shape == (side, side, 4)
+        assert residual.shape == (side, side, 4)
         np.testing.assert_allclose(same_flow, flow, atol=2e-2)
-        np.testing.assert_allclose(same_paint, paint, atol=2e-3)
-    assert np.abs([paint for _, paint in together]).max() > 1e-4
+        np.testing.assert_allclose(same_residual, residual, atol=2e-3)
+    assert np.abs([residual for _, residual in together]).max() > 1e-4
 
 
 def test_where_memory_is_full_batches_are_halved_down_to_one(engine):
@@ -63,9 +63,9 @@ def test_where_memory_is_full_batches_are_halved_down_to_one(engine):
 def test_an_edit_to_the_source_is_nothing(engine):
     source = Affect(0.1, 0.2)
     code = engine.encode(draw_face(32), source, LANDMARKS)
-    ((flow, paint),) = engine.edits(code, np.array([(source.valence, source.arousal)]))
+    ((flow, residual),) = engine.edits(code, np.array([(source.valence, source.arousal)]))
     assert not flow.any()
-    assert not paint.any()
+    assert not residual.any()
 
 
 def test_drawings_are_crops(engine):
@@ -92,14 +92,14 @@ def test_a_photo_edited_at_the_networks_own_size_is_their_drawing():
     torch.nn.init.normal_(engine.model.decoder.to_edit.weight)
     crop = draw_face(96)
     code = engine.encode(crop, Affect(0, 0), LANDMARKS)
-    ((flow, paint),) = engine.edits(code, TARGETS[:1])
-    assert paint[..., 3].max() == 1
-    assert 0 < (paint[..., 3] > 0).mean() < 0.9
-    paint = cv2.resize(paint, (96, 96), interpolation=cv2.INTER_AREA)
+    ((flow, residual),) = engine.edits(code, TARGETS[:1])
+    assert residual[..., 3].max() == 1
+    assert 0 < (residual[..., 3] > 0).mean() < 0.9
+    residual = cv2.resize(residual, (96, 96), interpolation=cv2.INTER_AREA)
     moved = cv2.remap(
         crop, *(np.mgrid[:96, :96][::-1].astype(np.float32) + flow.transpose(2, 0, 1)), cv2.INTER_LINEAR, None, 2
     )
-    painted = moved * (1 - paint[..., 3:]) + 255 * paint[..., :3]
+    composed = moved * (1 - residual[..., 3:]) + 255 * residual[..., :3]
     middle = slice(30, 66), slice(30, 66)  # where nothing fades
     drawn = engine.drawings(code, TARGETS[:1])[0]
-    assert np.abs(painted - drawn)[middle].mean() < 3  # without the flow 26, and 48 where nothing is hidden
+    assert np.abs(composed - drawn)[middle].mean() < 3  # without the flow 26, and 48 where nothing is hidden

@@ -18,8 +18,8 @@ def test_pixels_outside_the_face_keep_their_values_and_the_border_shows_no_step(
     photo = np.full((200, 220, 3), 100, np.uint8)
     face = face_at(50, 40, 100)
     matrix = alignment(face.landmarks, 96)
-    paint = np.full((96, 96, 4), (0.3, 0.3, 0.3, 0), np.float32)
-    edited = apply_edit(photo, matrix, np.full((96, 96, 2), 3, np.float32), paint)
+    residual = np.full((96, 96, 4), (0.3, 0.3, 0.3, 0), np.float32)
+    edited = apply_edit(photo, matrix, np.full((96, 96, 2), 3, np.float32), residual)
     changed = np.argwhere((edited != photo).any(-1))
     assert (changed.min(0) >= (40, 50)).all()
     assert (changed.max(0) < (160, 150)).all()
@@ -43,18 +43,18 @@ def test_a_warp_moves_the_photos_own_pixels_at_their_own_resolution():
 def test_jaws_drop_below_the_crop_and_nothing_is_painted_there():
     photo = np.full((240, 220, 3), np.arange(240, dtype=np.uint8)[:, None, None], np.uint8)
     matrix = alignment(face_at(50, 40, 100).landmarks, 100)
-    flow, paint = np.zeros((100, 100, 2), np.float32), np.zeros((100, 100, 4), np.float32)
+    flow, residual = np.zeros((100, 100, 2), np.float32), np.zeros((100, 100, 4), np.float32)
     flow[60:, :, 1] = -4  # a jaw that drops by four pixels
-    paint[60:] = (0.5, 0.5, 0.5, 1)
-    dropped = apply_edit(photo, matrix, flow, np.zeros_like(paint))[:, 100, 0].astype(int)
+    residual[60:] = (0.5, 0.5, 0.5, 1)
+    dropped = apply_edit(photo, matrix, flow, np.zeros_like(residual))[:, 100, 0].astype(int)
     assert (photo[130:142, 100, 0] - dropped[130:142] == 4).all()  # a chin at the border moves all the way
     assert (np.diff(dropped[130:170]) >= 0).all()  # nothing folds over below it
     assert (dropped[160:] == photo[160:, 100, 0]).all()
-    drawn = apply_edit(photo, matrix, np.zeros_like(flow), paint)
+    drawn = apply_edit(photo, matrix, np.zeros_like(flow), residual)
     assert (drawn[140:] == photo[140:]).all()
 
 
-def test_paint_hides_as_much_of_the_photo_as_it_says():
+def test_a_residual_hides_as_much_of_the_photo_as_it_says():
     photo = np.random.default_rng(0).integers(0, 256, (200, 220, 3), np.uint8)
     matrix = alignment(face_at(50, 40, 100).landmarks, 96)
     still = np.zeros((96, 96, 2), np.float32)

@@ -50,9 +50,9 @@ def test_editing_to_the_source_affect_changes_nothing(editor, photo):
 def test_what_is_drawn_is_no_sharper_than_the_photo(editor, photo, monkeypatch):
     image, faces = photo
     size = editor.engine.size
-    paint = np.zeros((4 * size, 4 * size, 4), np.float32)
-    paint[2 * size :] = 1  # an edge as sharp as can be drawn
-    monkeypatch.setattr(editor.engine, "edits", lambda code, targets: [(np.zeros((size, size, 2)), paint)])
+    residual = np.zeros((4 * size, 4 * size, 4), np.float32)
+    residual[2 * size :] = 1  # an edge as sharp as can be drawn
+    monkeypatch.setattr(editor.engine, "edits", lambda code, targets: [(np.zeros((size, size, 2)), residual)])
     steps = []
     for seen in (image, cv2.GaussianBlur(image, (0, 0), 4)):
         ((_, drawn),) = editor.fields(editor.encode(seen, faces[0]), np.zeros((1, 2)))
@@ -93,9 +93,9 @@ def test_what_a_jaw_that_rises_reveals_is_the_photos(editor, photo, monkeypatch)
     image = image.copy()
     image[180:] = (200, 0, 0)  # right below the crop
     size = editor.engine.size
-    flow, paint = np.zeros((size, size, 2), np.float32), np.zeros((size, size, 4), np.float32)
+    flow, residual = np.zeros((size, size, 2), np.float32), np.zeros((size, size, 4), np.float32)
     flow[size // 2 :, :, 1] = 2
-    monkeypatch.setattr(editor.engine, "edits", lambda code, targets: [(flow, paint)])
+    monkeypatch.setattr(editor.engine, "edits", lambda code, targets: [(flow, residual)])
     (cell,) = editor.crop_edits(image, editor.encode(image, faces[0]), np.zeros((1, 2)), 160)
     assert cell.shape == (160, 160, 3)
     assert (cell[-5:, 80] == (200, 0, 0)).all()

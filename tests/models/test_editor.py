@@ -7,7 +7,7 @@ from torch.nn import functional
 from faceedit.config import MODELS, EstimatorTraining, WarpTraining
 from faceedit.editing.compositing import edit_masks
 from faceedit.models.discriminators import ImageDiscriminator
-from faceedit.models.editor import EDIT, Edit, WarpEditor, painted, rendered
+from faceedit.models.editor import EDIT, Edit, WarpEditor, rendered, residual
 from faceedit.models.landmarker import LOWER_LIP, POINTS, UPPER_LIP, point_indices
 from faceedit.models.layers import mix_filters
 from faceedit.models.mouth import Mouth
@@ -37,13 +37,13 @@ def test_an_edit_to_the_source_is_nothing_and_to_another_affect_is_something(ima
     edit_to = partial(model, images, landmarks, source, correct_lips=True)
     nothing = edit_to(source)
     assert not nothing.flow.any()
-    assert not painted(nothing).any()
-    assert not painted(nothing, 4).any()
+    assert not residual(nothing).any()
+    assert not residual(nothing, 4).any()
     edit = edit_to(source + torch.tensor([0.3, 0.2]))
     assert edit.flow.shape == (3, 2, 32, 32)
     assert edit.colour.shape == (3, 3, 8, 8)
     assert edit.flow.abs().max() > 0
-    near = [painted(edit_to(source + step)).abs().mean() for step in (0.001, 0.01, 0.1)]
+    near = [residual(edit_to(source + step)).abs().mean() for step in (0.001, 0.01, 0.1)]
     assert near[0] < near[1] < near[2]  # no jump at the source
 
 
@@ -105,7 +105,7 @@ def strongest(images):
     count = len(images)
     affects = torch.zeros(count, 2), torch.full((count, 2), 0.5)
     edit = model(images, LANDMARKS.expand(count, -1, -1), *affects, correct_lips=False)
-    return painted(edit._replace(mouth=torch.full_like(edit.mouth, -MOUTH.max_distance)))[:, :3]
+    return residual(edit._replace(mouth=torch.full_like(edit.mouth, -MOUTH.max_distance)))[:, :3]
 
 
 def test_a_face_is_shaded_only_so_far(images):
@@ -138,13 +138,13 @@ def mouth(size, teeth):
 
 def test_a_mouth_hides_what_it_opens_and_nothing_else():
     for scale in (1, 4):
-        *colour, hides = painted(mouth(96, -6.0), scale)[0]
-        assert hides.shape == (96 * scale, 96 * scale)
-        assert hides[69 * scale, 48 * scale] == 1
-        area = torch.pi * 0.15 * 0.05 * hides.numel()
-        assert hides.sum() == pytest.approx(area, rel=0.15)
-        assert not torch.stack(colour)[:, hides == 0].any()
-        dark = torch.stack(colour)[:, hides == 1]
+        *colour, occlusion = residual(mouth(96, -6.0), scale)[0]
+        assert occlusion.shape == (96 * scale, 96 * scale)
+        assert occlusion[69 * scale, 48 * scale] == 1
+        area = torch.pi * 0.15 * 0.05 * occlusion.numel()
+        assert occlusion.sum() == pytest.approx(area, rel=0.15)
+        assert not torch.stack(colour)[:, occlusion == 0].any()
+        dark = torch.stack(colour)[:, occlusion == 1]
         assert dark.max() < 0  # and the lips have 0.2
         assert (dark[0] > dark[1]).all()  # red, as the lips are
 
@@ -152,19 +152,19 @@ def test_a_mouth_hides_what_it_opens_and_nothing_else():
 def test_the_edge_of_a_mouth_is_as_sharp_as_it_is_drawn():
     widths = []
     for scale in (1, 4):
-        hides = painted(mouth(96, 6.0), scale)[0, 3]
-        column = hides[: 69 * scale, 48 * scale]
+        occlusion = residual(mouth(96, 6.0), scale)[0, 3]
+        column = occlusion[: 69 * scale, 48 * scale]
         widths.append(((column > 0.05) & (column < 0.95)).sum() / scale)
     assert widths[1] < 0.75 * widths[0]
 
 
 def test_a_wide_mouth_shows_a_tongue_below_its_dark():
     for scale in (1, 4):
-        red = painted(mouth(96, -6.0), scale)[0, 0, :, 48 * scale]
+        red = residual(mouth(96, -6.0), scale)[0, 0, :, 48 * scale]
         top, bottom = red[66 * scale], red[71 * scale]
         assert top < -0.7
         assert bottom > top + 0.3
-        sides = painted(mouth(96, -6.0), scale)[0, 0, 71 * scale, 39 * scale]
+        sides = residual(mouth(96, -6.0), scale)[0, 0, 71 * scale, 39 * scale]
         assert sides < bottom - 0.15
 
 
@@ -173,14 +173,14 @@ def test_below_the_dark_under_the_teeth_no_further_ones_show():
     top = Mouth.region(96)[0].start
     edit.mouth[:, 1, 68 - top : 71 - top] = -3.0
     for scale in (1, 4):
-        red = painted(edit, scale)[0, 0, :, 45 * scale]
+        red = residual(edit, scale)[0, 0, :, 45 * scale]
         upper, below = red[66 * scale], red[71 * scale : 74 * scale]
         assert upper > 0.3
         assert below.max() < upper - 0.7
 
 
 def test_teeth_have_gaps_where_they_are_drawn_finely():
-    fine, coarse = (painted(mouth(96, 6.0), scale)[0, 0, 69 * scale] for scale in (4, 1))
+    fine, coarse = (residual(mouth(96, 6.0), scale)[0, 0, 69 * scale] for scale in (4, 1))
     middle = fine[4 * 40 : 4 * 57]
     dips = (middle[1:-1] < middle[:-2]) & (middle[1:-1] <= middle[2:])
     assert dips.sum() == 3  # a gap in the middle, and on each side of the teeth beside it

@@ -1,9 +1,9 @@
-"""From an aligned crop and a target affect to an edit: what the networks of each kind of editor are asked, and how.
+"""From an aligned crop and a target affect to an edit, by each kind of networks.
 
-An edit is a `flow` (S, S, 2) float32, for each pixel of the crop the xy step in pixels to where its content comes from,
-and a `paint` (P, P, 4) float32, the colour that is then added, in units of 255, and the share in [0, 1] of the moved
-photo that it hides, drawn as fine as the engine draws it: what `compositing.apply_edit` takes. Crops are (S, S, 3)
-uint8 RGB, targets (N, 2) = valence, arousal.
+An edit is a `flow` (S, S, 2) float32, the xy deformation in pixels from each pixel of the crop to where its content
+comes from, and a `residual` (P, P, 4) float32: the colour that is then added, in units of 255, and an occlusion map,
+the share in [0, 1] of the moved photo that it hides. `compositing.apply_edit` takes both. Crops are (S, S, 3) uint8
+RGB, targets (N, 2) = valence, arousal.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from faceedit.circumplex import Affect, Point
 from faceedit.device import as_images, in_batches
 from faceedit.editing.compositing import FINER, edit_masks
 from faceedit.models.caae import Caae
-from faceedit.models.editor import Edit, FaceFeatures, WarpEditor, painted, rendered
+from faceedit.models.editor import Edit, FaceFeatures, WarpEditor, rendered, residual
 
 BATCH = 16  # targets decoded at a time, where memory suffices
 SMOOTHING = 0.01  # standard deviation of a blur, of the crop's side
@@ -26,7 +26,7 @@ FLOW_SMOOTHING = 0.03  # likewise
 FASTEST = torch.channels_last  # order in memory: the warping editor takes four fifths of the time, the paper's no more
 FLOW_SCALE = 2  # the decodes are enlarged before their flow is sought: the method's finest patches are 8 pixels
 
-Fields = tuple[np.ndarray, np.ndarray]  # of an edit: flow, paint
+Fields = tuple[np.ndarray, np.ndarray]  # of an edit: flow, residual
 
 
 class Engine(Protocol):
@@ -35,17 +35,19 @@ class Engine(Protocol):
     size: int
 
     def encode(self, crop: np.ndarray, source: Affect, landmarks: np.ndarray) -> Any:
-        """A face that shows the source affect, with landmarks (K, 2) in shares of the crop's side, brought to where
-        targets can be decoded; opaque to the caller."""
+        """The features of a face that shows the source affect, to decode targets from; opaque to the caller.
+
+        landmarks: (K, 2), in shares of the crop's side.
+        """
 
     def edits(self, code: Any, targets: np.ndarray) -> Iterator[Fields]:
-        """The edit, flow and paint, to each target."""
+        """The edit, flow and residual, to each target."""
 
     def drawings(self, code: Any, targets: np.ndarray) -> np.ndarray:
         """The networks' own crops of the face at each target, (N, S, S, 3) uint8."""
 
     def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
-        """One pass of the networks alone, from a crop to what they say of one target: what there is to time."""
+        """One pass of the networks alone, from a crop to the edit for one target, to be timed."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class CaaeEngine:
     def edits(self, code: CaaeCode, targets: np.ndarray) -> Iterator[Fields]:
         for decoded in self._decoded(code.z, targets):
             flow, colour = difference(code.at_source, decoded)
-            yield flow, np.pad(colour, ((0, 0), (0, 0), (0, 1)))  # which hides nothing
+            yield flow, np.pad(colour, ((0, 0), (0, 0), (0, 1)))  # an empty occlusion map
 
     def drawings(self, code: CaaeCode, targets: np.ndarray) -> np.ndarray:
         return np.stack([_to_uint8(decoded) for decoded in self._decoded(code.z, targets)])
@@ -113,12 +115,9 @@ class WarpEngine:
     def edits(self, code: WarpCode, targets: np.ndarray) -> Iterator[Fields]:
         def draw(affect: torch.Tensor) -> Iterator[Fields]:
             _, edit = self._decoded(code, affect)
-            # The networks saw the face at their own resolution. A photo's finer detail stays under what shades it; the
-            # inside of a mouth hides it.
-            paint = painted(edit, FINER)
-            colour, hides = paint.split([3, 1], dim=1)
-            paint = torch.cat([(colour + hides) / 2, hides], dim=1)
-            fields = edit.flow * (self.size / 2), paint
+            # The networks saw the face at their own resolution. The photo's finer detail stays, but in a drawn mouth.
+            colour, occlusion = residual(edit, FINER).split([3, 1], dim=1)
+            fields = edit.flow * (self.size / 2), torch.cat([(colour + occlusion) / 2, occlusion], dim=1)
             return zip(*(field.permute(0, 2, 3, 1).float().cpu().numpy() for field in fields), strict=True)
 
         for fields in in_batches(draw, _floats(targets), BATCH):
@@ -152,11 +151,11 @@ ENGINES: dict[str, Callable[[Any, str], Engine]] = {"caae": CaaeEngine, "warp": 
 
 
 def difference(source: np.ndarray, target: np.ndarray) -> Fields:
-    """What turns one decode into another, both (S, S, 3) float32 in [0, 1]: a warp, and the colour that it leaves.
+    """The edit from one decode to another, both (S, S, 3) float32 in [0, 1]: a warp, and the colour that is left.
 
-    flow: (S, S, 2) float32, for each pixel of the target the xy step in pixels to its content in the source. colour:
-    (S, S, 3) float32, the target less the warped source. As both decodes misdraw the face alike, their difference is
-    nearly free of it (the ratio image of Liu, Shan and Zhang, SIGGRAPH 2001).
+    flow: (S, S, 2) float32, the xy deformation in pixels from each pixel of the target to its content in the source.
+    colour: (S, S, 3) float32, the target less the warped source. Both decodes have the same errors, which cancel in
+    their difference (as in the ratio image of Liu, Shan and Zhang, SIGGRAPH 2001).
     """
     size = source.shape[0]
     # The generator's transposed convolutions leave a fine raster that is no part of the expression.
@@ -169,7 +168,7 @@ def difference(source: np.ndarray, target: np.ndarray) -> Fields:
     method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flow = method.calc(*grey, None)  # type: ignore[call-overload] # its types leave out that None is no first guess
     flow = cv2.resize(flow, (size, size), interpolation=cv2.INTER_AREA) / FLOW_SCALE
-    # Flow is believed as far as it explains the change: where light and shade change alone, it invents motion.
+    # Flow is used as far as it explains the change: where only light and shade change, it finds motion that is none.
     before, after = (_local_error(target, decoded) for decoded in (source, _warped(source, flow)))
     trust = np.clip(1 - after / np.maximum(before, 1e-6), 0, 1)
     flow = cv2.GaussianBlur(flow * trust[..., None], (0, 0), size * FLOW_SMOOTHING)

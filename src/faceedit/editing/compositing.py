@@ -1,4 +1,4 @@
-"""Laying the edit of one face over its photo, at the photo's own resolution.
+"""Blending the edit of one face into its photo, at the photo's own resolution.
 
 Pixel coordinates are xy with (0, 0) in the centre of the first pixel. A `matrix` (2, 3) maps photo to crop pixels.
 """
@@ -14,31 +14,33 @@ BELOW = 0.2  # of the crop's side: how far below it a flow may reach, as chins l
 
 
 def rows_below(size: int) -> int:
-    """How many rows below a crop of a size a flow goes on."""
+    """The number of rows below a crop of a size in which its flow goes on."""
     return round(BELOW * size)
 
 
 def edit_masks(size: int) -> np.ndarray:
-    """The weights of a flow and of a paint in crops of a size, (2, size, size) float32: jaws move beyond the crop, and
-    nothing is painted there."""
+    """The masks of flow and residual in crops of a size, (2, size, size) float32: a jaw may move below the crop, where
+    no residual is added."""
     return np.stack([feather_mask(size, rows_below(size))[:size], feather_mask(size)])
 
 
 def apply_edit(
-    image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, paint: np.ndarray, eyes: tuple[Eye, ...] = ()
+    image: np.ndarray, matrix: np.ndarray, flow: np.ndarray, residual: np.ndarray, eyes: tuple[Eye, ...] = ()
 ) -> np.ndarray:
     """The image with an edit of one face, (H, W, 3) uint8; only the crop and `rows_below` it can change.
 
-    matrix: (2, 3), photo to crop. flow: (S, S, 2) float32, for each crop pixel the xy step in crop pixels to where its
-    content comes from. paint: (P, P, 4) float32 with P up to FINER times S, the colour that is then added, in units
-    of 255, and the share in [0, 1] of what it is added to that it hides. Both fade out at the crop's border, but the
-    flow below the crop, where jaws drop to. The photo's own pixels are moved, at their own resolution. eyes: the
-    crop's, which stay behind their moving lids.
+    matrix: (2, 3), photo to crop. flow: (S, S, 2) float32, the xy deformation in crop pixels from each pixel to where
+    its content comes from; it moves the photo's own pixels, at their resolution. residual: (P, P, 4) float32 with P up
+    to FINER times S, the colour that is then added, in units of 255, and the share in [0, 1] of the moved photo that it
+    hides. Both fade out at the crop's border, but for the flow below the crop, where jaws drop to. eyes: the crop's,
+    which stay behind their moving lids.
     """
-    # Straight from a coarse field to a large face, bilinear facets would show.
+    # From a coarse field straight to a large face, bilinear interpolation would show facets.
     size = flow.shape[0] * FINER
     below = rows_below(size)
-    fine, paint = (cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC) for field in (flow * FINER, paint))
+    fine, residual = (
+        cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC) for field in (flow * FINER, residual)
+    )
     finer = scaled(matrix, FINER)
     inverse = cv2.invertAffineTransform(finer)
     region = _region(inverse, size, below, image.shape)
@@ -58,14 +60,14 @@ def apply_edit(
         )
 
     fine = np.pad(fine, ((0, below), (0, 0), (0, 0)), mode="edge") * kept_mask(size, below)[..., None]
-    steps = spread(np.ascontiguousarray(fine @ inverse[:, :2].T.astype(np.float32)))
-    painted = spread(np.ascontiguousarray(paint * kept_mask(size)[..., None]))
+    deformation = spread(np.ascontiguousarray(fine @ inverse[:, :2].T.astype(np.float32)))
+    added = spread(np.ascontiguousarray(residual * kept_mask(size)[..., None]))
     rows, columns = np.mgrid[y0:y1, x0:x1].astype(np.float32)
     moved = cv2.remap(
-        image, columns + steps[..., 0], rows + steps[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+        image, columns + deformation[..., 0], rows + deformation[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )
     draw_eyes(eyes, flow, image, moved, (x0, y0), matrix)
-    edited = moved * (1 - painted[..., 3:]) + 255 * painted[..., :3]
+    edited = moved * (1 - added[..., 3:]) + 255 * added[..., :3]
     result = image.copy()
     result[y0:y1, x0:x1] = np.rint(edited).clip(0, 255)
     return result

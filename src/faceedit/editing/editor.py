@@ -128,19 +128,19 @@ class FaceEditor:
         return EncodedFace(matrix, crop, source, code, more, find_eyes(landmarks, fine))
 
     def fields(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The edit, flow and paint, of an encoded face to each target (N, 2) or the nearest learnt: see `backends`."""
-        for flow, paint in self.engine.edits(encoded.code, self._learnt(targets)):
-            sigma = encoded.blur * len(paint) / self.engine.size
-            yield flow, cv2.GaussianBlur(paint, (0, 0), sigma) if sigma > 0 else paint
+        """The flow and residual of an encoded face for each target (N, 2) or the nearest supported: see `backends`."""
+        for flow, residual in self.engine.edits(encoded.code, self._supported(targets)):
+            sigma = encoded.blur * len(residual) / self.engine.size
+            yield flow, cv2.GaussianBlur(residual, (0, 0), sigma) if sigma > 0 else residual
 
     def edit_face(self, image: np.ndarray, encoded: EncodedFace, target: Affect) -> np.ndarray:
-        """The image with one encoded face of it moved to the target, or to the nearest affect that was learnt."""
+        """The image with one encoded face of it moved to the target, or to the nearest supported affect."""
         if target == encoded.source:
-            return image  # also where the face's own affect lies beyond what was learnt
+            return image  # also where the face's own affect is not supported
         return next(self.edits(image, encoded, np.array([target.pair])))
 
     def edits(self, image: np.ndarray, encoded: EncodedFace, targets: np.ndarray) -> Iterator[np.ndarray]:
-        """The image with one encoded face of it moved to each target (N, 2) in turn, or to the nearest learnt."""
+        """The image with one encoded face of it moved to each target (N, 2) in turn, or to the nearest supported."""
         return self._edits(image, encoded, encoded.matrix, targets)
 
     def crop_edits(
@@ -154,7 +154,7 @@ class FaceEditor:
 
     def edit_crop(self, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The networks' own drawing of the face at the target, (S, S, 3) uint8, as in the paper."""
-        return self.engine.drawings(encoded.code, self._learnt(np.array([target.pair])))[0]
+        return self.engine.drawings(encoded.code, self._supported(np.array([target.pair])))[0]
 
     def draw_grid(self, image: np.ndarray, encoded: EncodedFace, axis: np.ndarray) -> np.ndarray:
         """The labelled grid of one encoded face; cells beyond the training labels show the nearest, and are marked."""
@@ -167,16 +167,16 @@ class FaceEditor:
 
     def draw_paper_sheet(self, encoded: EncodedFace, axis: np.ndarray) -> np.ndarray:
         """The paper's sheet: the input crop, and the networks' own drawings with valence downwards from + to -."""
-        cells = self.engine.drawings(encoded.code, self._learnt(affect_grid(axis)))
+        cells = self.engine.drawings(encoded.code, self._supported(affect_grid(axis)))
         return paper_sheet(encoded.crop, cells.reshape(len(axis), len(axis), *cells.shape[1:]))
 
     def _edits(
         self, image: np.ndarray, encoded: EncodedFace, matrix: np.ndarray, targets: np.ndarray
     ) -> Iterator[np.ndarray]:
-        for flow, paint in self.fields(encoded, targets):
-            yield apply_edit(image, matrix, flow, paint, encoded.eyes)
+        for flow, residual in self.fields(encoded, targets):
+            yield apply_edit(image, matrix, flow, residual, encoded.eyes)
 
-    def _learnt(self, targets: np.ndarray) -> np.ndarray:
+    def _supported(self, targets: np.ndarray) -> np.ndarray:
         """The targets (N, 2), those beyond the support of the training labels moved to its edge."""
         nearest = [self.support.nearest(Affect(valence, arousal)) for valence, arousal in np.asarray(targets, float)]
         return np.array([affect.pair for affect in nearest], np.float32)

@@ -166,8 +166,8 @@ def _shading(features: FaceFeatures, fields: torch.Tensor, flow: torch.Tensor, a
     """
     moved = warped(functional.avg_pool2d(features.images.float(), 2), flow)
     mask, mixture = torch.sigmoid(fields[:, :1] - EDIT.mask_bias), torch.softmax(fields[:, 1:], dim=1)
-    paint = torch.einsum("nkhw,nkc->nchw", mixture, features.shades)
-    change = mask * (paint - moved) * amount
+    shade = torch.einsum("nkhw,nkc->nchw", mixture, features.shades)
+    change = mask * (shade - moved) * amount
     # Means over eight by eight pixels of crops: fine detail is the photo's own, moved. Finer colours please the guide
     # as dark blots on cheeks and brows.
     colour = EDIT.max_colour * torch.tanh(change / EDIT.max_colour)
@@ -195,14 +195,14 @@ class WarpEditor(nn.Module):
         return self.decoder(self.encoder(images, landmarks), source, target, correct_lips=correct_lips)
 
 
-def painted(edit: Edit, scale: int = 1) -> torch.Tensor:
+def residual(edit: Edit, scale: int = 1) -> torch.Tensor:
     """The residual that an edit adds to the moved crops, in the units of images, and how much of them it hides, in
     [0, 1]: (N, 4, P, P), P being the scale times S."""
-    return Mouth.paint(finer(edit.colour, 4 * scale), edit.mouth, edit.palette, scale)
+    return Mouth.residual(finer(edit.colour, 4 * scale), edit.mouth, edit.palette, scale)
 
 
 def rendered(images: torch.Tensor, edit: Edit, masks: torch.Tensor) -> torch.Tensor:
     """The edited crops (N, 3, S, S), blended as in a photo. masks: (2, S, S), see `compositing.edit_masks`."""
-    moves, paints = masks
-    paint = painted(edit) * paints
-    return (warped(images, edit.flow * moves) * (1 - paint[:, 3:]) + paint[:, :3]).clamp(-1, 1)
+    flow_mask, residual_mask = masks
+    added = residual(edit) * residual_mask
+    return (warped(images, edit.flow * flow_mask) * (1 - added[:, 3:]) + added[:, :3]).clamp(-1, 1)

@@ -74,9 +74,9 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         self.landmarker = landmarker
         self.landmarks = landmarks.to(device)
         self.masks = torch.from_numpy(edit_masks(network.image_size)).to(device)
-        self.moves, paints = self.masks
+        self.moves, residual_mask = self.masks
         away = _away_from_mouth(network.image_size).to(device)
-        self.colour_weight = functional.avg_pool2d(((1 + 3 * away) * paints)[None, None], 4)
+        self.colour_weight = functional.avg_pool2d(((1 + 3 * away) * residual_mask)[None, None], 4)
         self.landmark_weight, self.outside = landmark_weights().to(device), outside().to(device) / network.image_size
         self.pixel_weight = 1 + MOUTH_WEIGHT * (1 - away)  # of a pixel in the cycle
 

@@ -70,8 +70,8 @@ class Mouth:
         return self.lips.missing(flow)
 
     def fields(self, amount: torch.Tensor) -> torch.Tensor:
-        """What `paint` draws, (N, 2, H, W): how many pixels each point lies inside the mouth's edge, and the logit of
-        its being teeth.
+        """What `residual` draws, (N, 2, H, W): the signed distance from the mouth's edge in pixels, above 0 inside, and
+        the logit of teeth.
 
         amount: (N, 1, 1, 1) in [0, 1]; at 0 no mouth is drawn.
         """
@@ -82,9 +82,9 @@ class Mouth:
         return torch.cat([distance, teeth], dim=1)
 
     def inside(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """How many pixels each point lies inside what is drawn, and the logits of its being teeth, (N, 1, H, W) each.
+        """The signed distance from the edge of what is drawn, in pixels, and the logits of teeth, (N, 1, H, W) each.
 
-        Mouths are drawn below teeth that stay, without further ones.
+        Below kept teeth a mouth is drawn without further teeth.
         """
         lips, teeth = self.lips, self.teeth[:, None, None]
         # A distance of half a pixel is the edge, and closed lips have none. But lips that have just closed meet within
@@ -105,21 +105,23 @@ class Mouth:
         return distance[:, None], (shown - needed[:, None]) * MOUTH.teeth_steepness
 
     @classmethod
-    def paint(cls, colour: torch.Tensor, fields: torch.Tensor, palette: torch.Tensor, scale: int = 1) -> torch.Tensor:
-        """What an edit adds to crops, and how much of them it hides, with the mouths that fields describe: (N, 4, P, P)
-        in the units of images, P being the scale times S.
+    def residual(
+        cls, colour: torch.Tensor, fields: torch.Tensor, palette: torch.Tensor, scale: int = 1
+    ) -> torch.Tensor:
+        """A residual with mouths: the colour that is added to crops, in the units of images, and an occlusion map, in
+        [0, 1]: (N, 4, P, P), P being the scale times S.
 
-        colour: (N, 3, P, P), what it adds elsewhere. fields: see `fields`. palette: (N, 4, 3). The edges of a mouth
-        and of its teeth are drawn as fine as the scale allows.
+        colour: (N, 3, P, P), the residual without mouths. fields: see `fields`. palette: (N, 4, 3). The edges of mouths
+        and teeth are drawn as finely as the scale allows.
         """
         size = colour.shape[-1]
         rows, columns = cls.region(size // scale, scale)
         distance, teeth = (finer(fields, scale) if scale > 1 else fields).float().split(1, dim=1)
         edge = min(scale, MOUTH.edge_sharpness)
-        hides = ((distance - 0.5) * edge + 0.5).clamp(0, 1) * window(*distance.shape[2:], distance.device)
+        occlusion = ((distance - 0.5) * edge + 0.5).clamp(0, 1) * window(*distance.shape[2:], distance.device)
         x = pixel_centres(size, distance.device)[columns]
-        inside = inside_colour(distance, hides, teeth, x, palette, size, scale)
-        more = torch.cat([(inside - colour[..., rows, columns]) * hides, hides], dim=1)
+        inside = inside_colour(distance, occlusion, teeth, x, palette, size, scale)
+        more = torch.cat([(inside - colour[..., rows, columns]) * occlusion, occlusion], dim=1)
         return functional.pad(colour, (0, 0, 0, 0, 0, 1)) + _padded(more, rows, columns, size)
 
 

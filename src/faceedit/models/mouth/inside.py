@@ -1,9 +1,9 @@
 """The inside of open mouths in colour: teeth, a tongue, and the dark behind them.
 
-Throughout: `hides` (N, 1, H, W) from 0 to 1, where the inside of a mouth shows. `shown` (N, 1, 1, W), how many pixels
-of it show in each column. `down` (N, 1, H, W), how many of them down to each point. `x` (N, 1, 1, W), how far columns
-lie to the right of its middle, in shares of the crop's side. `size`, the side in pixels of what is drawn. `scale`, how
-many times finer than the crop that is.
+Throughout: `occlusion` (N, 1, H, W) from 0 to 1, where the inside of a mouth shows. `shown` (N, 1, 1, W), the number of
+its pixels in each column. `down` (N, 1, H, W), the number of those above and at each point. `x` (N, 1, 1, W), the
+position of columns to the right of its middle, in shares of the crop's side. `size`, the side in pixels of what is
+drawn. `scale`, how many times finer than the crop it is drawn.
 """
 
 from functools import cache
@@ -16,7 +16,7 @@ from faceedit.models.sampling import linear_ramp
 
 def inside_colour(
     distance: torch.Tensor,
-    hides: torch.Tensor,
+    occlusion: torch.Tensor,
     teeth: torch.Tensor,
     columns: torch.Tensor,
     palette: torch.Tensor,
@@ -28,11 +28,11 @@ def inside_colour(
     distance: (N, 1, H, W), pixels of the crop inside the mouth's edge. teeth: (N, 1, H, W), logits. columns: (W,), in
     shares of the crop's side. palette: (N, 4, 3), skin, lips, inside and teeth.
     """
-    shown, down = hides.sum(dim=2, keepdim=True), hides.cumsum(2)
+    shown, down = occlusion.sum(dim=2, keepdim=True), occlusion.cumsum(2)
     # From the middle of what shows. The constants bring that of a mouth that hardly opens to the middle of the crop.
     x = columns - ((shown * columns).sum(3, keepdim=True) + scale**2) / (shown.sum(3, keepdim=True) + 2 * scale**2)
     _, lips, _, white = (palette + 1)[..., None, None].unbind(1)
-    teeth, white = _teeth(teeth, white, hides, down, x, size, scale)
+    teeth, white = _teeth(teeth, white, occlusion, down, x, size, scale)
     dark = (MOUTH.dark + MOUTH.tongue_light * _tongue(shown, down, x, size, scale)) * lips
     sharp = min(scale, MOUTH.teeth_sharpness)
     return _shade(distance, x) * torch.lerp(dark, white, torch.sigmoid(sharp * teeth)) - 1
@@ -47,7 +47,7 @@ def _shade(distance: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 def _teeth(
     teeth: torch.Tensor,
     white: torch.Tensor,
-    hides: torch.Tensor,
+    occlusion: torch.Tensor,
     down: torch.Tensor,
     x: torch.Tensor,
     size: int,
@@ -56,7 +56,7 @@ def _teeth(
     """The logits of teeth and their colour, with gaps between them where they are drawn finely, and a lower edge."""
     sharp = min(scale, MOUTH.teeth_sharpness)
     # A mean mouth shows a hint of lower teeth below the dark. Drawn, they would be grey and transparent.
-    dark = (hides * torch.sigmoid(-sharp * teeth)).cumsum(2) / scale
+    dark = (occlusion * torch.sigmoid(-sharp * teeth)).cumsum(2) / scale
     teeth = teeth - MOUTH.fading * (dark - MOUTH.dark_edge).clamp(min=0)
     tall: torch.Tensor | float = MOUTH.tall
     if scale > 1:
