@@ -29,7 +29,7 @@ class MotionSettings:
     open_lids: float = 0.3  # of an eye's opening stays: averages know nothing of narrow eyes; by eye
     max_turn: float = 2.0  # standard deviations of the photos: what turned further moves alike; by eye
     # Shares of the crop's side: lips that come closer than the second close by up to the first, as the few that gape
-    # part the average ones. Set on 100 validation crops, in which closing lips left a slit.
+    # part the average ones. By eye, on 100 validation crops in which closing lips left a slit.
     nearly_closed: tuple[float, float] = (0.012, 0.03)
 
 
