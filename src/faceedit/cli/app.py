@@ -2,7 +2,6 @@
 
 import logging
 import traceback
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -59,11 +58,6 @@ def _options(
 def refuse_existing(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise ExistsError(path)
-
-
-def box_text(box: Iterable[float]) -> str:
-    x0, y0, x1, y1 = (round(float(value)) for value in box)
-    return f"({x0}, {y0})-({x1}, {y1})"
 
 
 def progress_bar(unit: str, disable: bool = False) -> "Progress":

@@ -6,8 +6,9 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NotRequired, TextIO, TypedDict
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TextIO, TypedDict
 
 import typer
 
@@ -20,7 +21,6 @@ from faceedit.cli.app import (
     Recursive,
     Weights,
     app,
-    box_text,
     printable,
     progress_bar,
     refuse_existing,
@@ -33,14 +33,14 @@ from faceedit.files import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from faceedit.batch import Job
-    from faceedit.circumplex import Affect
     from faceedit.editing.editor import FaceEditor
+    from faceedit.editing.photo import EditedFace, EditResult
     from faceedit.editing.request import Request
-    from faceedit.faces.detector import Face
     from faceedit.media.image import Photo
 
-    Work = Callable[[FaceEditor, Photo], tuple[Photo, "Outcome"]]
-    Run = Callable[[list[Job], Work, str, str], Iterator[tuple[Job, "Outcome | FaceEditError"]]]
+    Work = Callable[[FaceEditor, Photo], EditResult]
+    Apart = Callable[[FaceEditor, Photo], tuple[Photo, "Facts"]]
+    Run = Callable[[list[Job], Apart, str, str], Iterator[tuple[Job, "Facts | FaceEditError"]]]
 
 STANDARD = "-"
 
@@ -55,24 +55,11 @@ Engine = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a photo, a line each.")]
 
 
-FaceFacts = TypedDict(
-    "FaceFacts",
-    {
-        "number": int,
-        "box": list[float],
-        "source": dict[str, float],
-        "target": NotRequired[dict[str, float]],
-        "nearest learnt": NotRequired[dict[str, float]],  # where the target lies beyond
-    },
-)
+class Facts(NamedTuple):
+    """What was done with a photo: its faces, and what a person should hear of it."""
 
-
-class Outcome(TypedDict, total=False):
-    """What became of a photo, for programs: one of these."""
-
-    faces: list[FaceFacts]
-    skipped: str
-    error: str
+    faces: "tuple[EditedFace, ...]"
+    notes: tuple[str, ...]
 
 
 class Naming(TypedDict):
@@ -122,7 +109,7 @@ def edit(
     weights: Weights = DEFAULT_WEIGHTS,
 ) -> None:
     """Give faces in photos another expression, at the photos' full size; or one face through a video."""
-    from faceedit.editing.request import LARGEST, Request, choose_faces, is_largest, parse_choices
+    from faceedit.editing.request import LARGEST, Request, parse_choices
 
     if neutralise:
         if emotion is not None:
@@ -135,7 +122,6 @@ def edit(
     elif relative:
         raise UsageError("an emotion is a place, not a way: leave out --relative")
     parsed = parse_choices(choices, request, intensity, strength)
-    largest = all(is_largest(which) for which, _ in parsed)
     if videos := [name for name in photos if name.lower().endswith(VIDEO_SUFFIXES)]:
         if len(photos) > 1:
             raise UsageError(f"{videos[0]} is a video: edit it by itself")
@@ -147,25 +133,10 @@ def edit(
             _edit_video(Path(videos[0]), output, overwrite, not no_source_metadata, *parsed[0], weights, device)
         return
 
-    def work(editor: "FaceEditor", source: "Photo") -> tuple["Photo", Outcome]:
-        from faceedit.media.image import Photo
-        from faceedit.media.provenance import COMPOSITE, DRAWN, declared
+    def work(editor: "FaceEditor", photo: "Photo") -> "EditResult":
+        from faceedit.editing.photo import edit_photo
 
-        faces = editor.detect(source.pixels, largest)
-        chosen = choose_faces(faces, parsed)
-        if crop and len(chosen) > 1:
-            raise UsageError(f"--crop draws one face, not {len(chosen)}: name it with --face")
-        pixels, facts = source.pixels, []
-        for found, wanted in chosen:
-            encoded = editor.encode(pixels, found)
-            target = wanted.target(encoded.source)
-            pixels = editor.edit_crop(encoded, target) if crop else editor.edit_face(pixels, encoded, target)
-            facts.append(_face_facts(faces.index(found), found, encoded.source, target, editor.support.nearest(target)))
-        result = Photo(pixels, icc=source.colour_profile) if crop else source.with_pixels(pixels)
-        if no_source_metadata:
-            result = result.without_metadata()
-        kind = DRAWN if crop else COMPOSITE
-        return declared(result, kind, editor.weights, "; ".join(map(_face_line, facts)), say), {"faces": facts}
+        return edit_photo(editor, photo, parsed, crop, not no_source_metadata)
 
     suffix = ".png" if crop else None
     naming: Naming = {
@@ -175,7 +146,7 @@ def edit(
         "overwrite": overwrite,
         "skip_existing": skip_existing,
     }
-    _process(photos, recursive, naming, weights, device, as_json, work, engine)
+    process(photos, recursive, naming, weights, device, as_json, work, engine)
 
 
 @app.command()
@@ -203,21 +174,10 @@ def grid(
     if face == "all":
         raise UsageError("a grid shows one face: name it with --face")
 
-    def work(editor: "FaceEditor", source: "Photo") -> tuple["Photo", Outcome]:
-        from faceedit.editing.request import is_largest, select_faces
-        from faceedit.media.image import Photo
-        from faceedit.media.provenance import DRAWN, declared
+    def work(editor: "FaceEditor", photo: "Photo") -> "EditResult":
+        from faceedit.editing.photo import choose_face, draw_grid
 
-        faces = editor.detect(source.pixels, is_largest(face))
-        (found,) = select_faces(faces, face)
-        encoded = editor.encode(source.pixels, found)
-        if layout == "paper":
-            sheet = editor.draw_paper_sheet(encoded, axis)
-        else:
-            sheet = editor.draw_grid(source.pixels, encoded, axis)
-        what = f"{steps}x{steps} valence and arousal from {-extent:g} to {extent:g}, from {encoded.source}"
-        facts: Outcome = {"faces": [_face_facts(faces.index(found), found, encoded.source)]}
-        return declared(Photo(sheet, icc=source.colour_profile), DRAWN, editor.weights, what), facts
+        return draw_grid(editor, photo, choose_face(editor, photo.pixels, face), axis, layout)
 
     naming: Naming = {
         "tag": "grid",
@@ -226,7 +186,7 @@ def grid(
         "overwrite": overwrite,
         "skip_existing": skip_existing,
     }
-    _process(photos, recursive, naming, weights, device, as_json, work)
+    process(photos, recursive, naming, weights, device, as_json, work)
 
 
 @app.command()
@@ -262,21 +222,19 @@ def animate(
     if face == "all":
         raise UsageError("an animation moves one face: name it with --face")
     from faceedit.editing.editor import FaceEditor
-    from faceedit.editing.request import is_largest, select_faces
+    from faceedit.editing.photo import animate as animate_photo
+    from faceedit.editing.photo import choose_face
     from faceedit.media.image import read_photo
-    from faceedit.media.provenance import COMPOSITE, DRAWN, declared
 
     with failing_as(f"{photo} could not be animated"):
         source = read_photo(photo)
         editor = FaceEditor.from_pretrained(weights, device)
-        found = select_faces(editor.detect(source.pixels, is_largest(face)), face)[0]
-        encoded = editor.encode(source.pixels, found)
-        say(f"face at {box_text(found.box)}: {encoded.source}, {len(targets)} frames")
-        edits = editor.crop_edits if crop else editor.edits
-        like = declared(source.without_metadata(), DRAWN if crop else COMPOSITE, editor.weights, f"path {path}")
+        chosen = choose_face(editor, source.pixels, face)
+        say(f"{chosen}, {len(targets)} frames")
+        frames, like = animate_photo(editor, source, chosen, targets, path, crop)
         with progress_bar("frames") as progress:
-            frames = progress.track(edits(source.pixels, encoded, targets), len(targets), description="animating")
-            write_animation(output, frames, fps, loop, like, overwrite)
+            shown = progress.track(frames, len(targets), description="animating")
+            write_animation(output, shown, fps, loop, like, overwrite)
     print(output)
 
 
@@ -371,7 +329,7 @@ def _edit_video(
     print(output)
 
 
-def _process(
+def process(
     photos: list[str],
     recursive: bool,
     naming: Naming,
@@ -381,29 +339,24 @@ def _process(
     work: "Work",
     engine: str = "local",
 ) -> None:
-    """Take photos through work(editor, photo) → (result, facts), and tell of each."""
+    """Take photos through `work`, write the results and print what became of each."""
     from faceedit import batch
-
-    def told(editor: "FaceEditor", photo: "Photo") -> tuple["Photo", Outcome]:
-        if photo.animated:
-            say("the file holds several pictures: the first is taken")
-        return work(editor, photo)
 
     if STANDARD in photos or naming["output"] == Path(STANDARD):
         if engine == "ray":
             raise UsageError("- stands for one photo on this machine: leave out --engine ray")
-        _process_standard(photos, naming, weights, device, as_json, told)
+        _process_standard(photos, naming, weights, device, as_json, work)
         return
     run = _run_on_cluster() if engine == "ray" else _run_here
     found = batch.find_photos(photos, recursive)
     jobs = batch.plan(found, **naming)
     for job in jobs:
         if job.done:
-            _tell(job, {"skipped": "its output is there"}, as_json)
+            tell(job, None, as_json)
     waiting = [job for job in jobs if not job.done]
     if not waiting:
         return
-    outcomes = run(waiting, told, weights, device)
+    outcomes = run(waiting, partial(_apart, work), weights, device)
     results, failed = sys.stdout, []
     # Ray prints what befalls its workers, on standard output, at any time.
     with redirect_stdout(sys.stderr), progress_bar("photos", disable=len(waiting) == 1) as progress:
@@ -413,20 +366,25 @@ def _process(
                 if len(jobs) == 1:
                     raise outcome
                 failed.append(job.photo)
-            _tell(job, {"skipped": "its output is there"} if job.done else outcome, as_json, results)
+            tell(job, None if job.done else outcome, as_json, results)
             progress.advance(task)
     if failed:
         raise BatchError(f"{len(failed)} of {len(jobs)} photos failed: {', '.join(map(str, failed))}")
 
 
+def _apart(work: "Work", editor: "FaceEditor", photo: "Photo") -> tuple["Photo", Facts]:
+    """What is written of a result, and what is printed, which must not keep the pixels."""
+    result = work(editor, photo)
+    return result.photo, Facts(result.faces, result.notes)
+
+
 def _run_here(
-    jobs: list["Job"], work: "Work", weights: str, device: str
-) -> Iterator[tuple["Job", Outcome | FaceEditError]]:
+    jobs: list["Job"], work: "Apart", weights: str, device: str
+) -> Iterator[tuple["Job", Facts | FaceEditError]]:
     from faceedit import batch
     from faceedit.editing.editor import FaceEditor
 
-    editor = FaceEditor.from_pretrained(weights, device)
-    return batch.run(jobs, lambda photo: work(editor, photo))
+    return batch.run(jobs, partial(work, FaceEditor.from_pretrained(weights, device)))
 
 
 def _run_on_cluster() -> "Run":
@@ -458,14 +416,14 @@ def _process_standard(
     source = read_photo(sys.stdin.buffer.read() if photos[0] == STANDARD else Path(photos[0]))
     from faceedit.editing.editor import FaceEditor
 
-    result, facts = work(FaceEditor.from_pretrained(weights, device), source)
-    for line in map(_face_line, facts["faces"]):
-        say(line)
+    result = work(FaceEditor.from_pretrained(weights, device), source)
+    for line in (*result.notes, *result.faces):
+        say(str(line))
     if output is not None:
-        write_photo(output, result, naming["overwrite"])
+        write_photo(output, result.photo, naming["overwrite"])
         print(output)
     else:
-        data = encode_photo(result, WRITE_FORMATS.get(naming["suffix"] or "", source.format))
+        data = encode_photo(result.photo, WRITE_FORMATS.get(naming["suffix"] or "", source.format))
         try:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
@@ -473,49 +431,35 @@ def _process_standard(
             raise UnreadableError(f"standard output: {error.strerror or error}") from error
 
 
-def _tell(job: "Job", outcome: Outcome | FaceEditError, as_json: bool, results: TextIO | None = None) -> None:
-    """What became of a photo: its output or a JSON object to results (stdout), the rest for a person."""
-    if isinstance(outcome, FaceEditError):
+def tell(job: "Job", outcome: "Facts | FaceEditError | None", as_json: bool, results: TextIO | None = None) -> None:
+    """Print what became of a photo: its output or a JSON object to results (stdout), the rest for a person.
+
+    outcome: None where it was skipped, as its output is there.
+    """
+    shown: dict[str, object]
+    if outcome is None:
+        shown = {"skipped": "its output is there"}
+        say(f"{job.photo}: {shown['skipped']}")
+    elif isinstance(outcome, FaceEditError):
+        shown = {"error": str(outcome)}
         say_error(outcome)
-        outcome = {"error": str(outcome)}
-    elif "skipped" in outcome:
-        say(f"{job.photo}: {outcome['skipped']}")
     else:
-        for line in map(_face_line, outcome["faces"]):
-            say(line)
+        shown = {"faces": [face_json(face) for face in outcome.faces]}
+        for line in (*outcome.notes, *outcome.faces):
+            say(str(line))
     if as_json:
-        print(json.dumps({"input": str(job.photo), "output": str(job.output), **outcome}), file=results)
-    elif "faces" in outcome:
+        print(json.dumps({"input": str(job.photo), "output": str(job.output), **shown}), file=results)
+    elif "faces" in shown:
         print(job.output, file=results)
 
 
-def _face_facts(
-    index: int, face: "Face", source: "Affect", target: "Affect | None" = None, nearest: "Affect | None" = None
-) -> FaceFacts:
+def face_json(face: "EditedFace") -> dict[str, object]:
     """What was done with one face, for programs."""
-
-    def rounded(affect: "Affect") -> dict[str, float]:
-        return {name: round(value, 4) for name, value in vars(affect).items()}
-
-    facts: FaceFacts = {
-        "number": index + 1,
-        "box": [round(float(value), 1) for value in face.box],
-        "source": rounded(source),
-    }
-    if target is not None:
-        facts["target"] = rounded(target)
-        if nearest is not None and nearest != target:
-            facts["nearest learnt"] = rounded(nearest)
-    return facts
-
-
-def _face_line(facts: FaceFacts) -> str:
-    """The same, for a person."""
-    from faceedit.circumplex import Affect
-
-    line = f"face {facts['number']} at {box_text(facts['box'])}: {Affect(**facts['source'])}"
-    if "target" in facts:
-        line += f" → {Affect(**facts['target'])}"
-    if "nearest learnt" in facts:
-        line += f", beyond what was learnt: going to the nearest, {Affect(**facts['nearest learnt'])}"
-    return line
+    shown: dict[str, object] = {"number": face.number, "box": [round(value, 1) for value in face.box]}
+    affects = {"source": face.source, "target": face.target}
+    if face.beyond_support:
+        affects["nearest learnt"] = face.nearest_supported
+    for name, affect in affects.items():
+        if affect is not None:
+            shown[name] = {axis: round(value, 4) for axis, value in vars(affect).items()}
+    return shown

@@ -14,7 +14,6 @@ from faceedit.cli.app import (
     Recursive,
     Weights,
     app,
-    box_text,
     progress_bar,
     refuse_existing,
     say_error,
@@ -167,6 +166,8 @@ def _as_json(number: int, estimate: "FaceEstimate") -> dict[str, object]:
 
 def _print_estimates(results: list[tuple[Path, list["FaceEstimate"]]]) -> None:
     from rich.table import Column, Table
+
+    from faceedit.faces.detector import box_text
 
     table = Table(Column("photo", overflow="fold"), "face", "box", "valence", "arousal", "looks")
     for path, estimates in results:

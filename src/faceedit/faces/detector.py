@@ -1,5 +1,6 @@
 """Finding the faces of a photo. Pixel coordinates are xy with (0, 0) in the centre of the first pixel."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -86,6 +87,12 @@ class FaceDetector:
         # they do, on average.
         landmarks = (found.landmarks + origin - 0.5) / scale - 0.5
         return [Face(*face) for face in zip(boxes, landmarks, found.probabilities.tolist(), strict=True)]
+
+
+def box_text(box: Iterable[float]) -> str:
+    """A box (4,) xyxy for a person to read, in whole pixels."""
+    x0, y0, x1, y1 = (round(float(value)) for value in box)
+    return f"({x0}, {y0})-({x1}, {y1})"
 
 
 def joined(faces: list[Face], others: list[Face]) -> list[Face]:

@@ -23,13 +23,13 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from faceedit.circumplex import EMOTIONS, Affect, grid_axis
-from faceedit.editing.editor import EncodedFace, FaceEditor
+from faceedit.editing.editor import FaceEditor
 from faceedit.editing.paths import parse_path, path_targets
+from faceedit.editing.photo import ChosenFace, animate, draw_grid, edit_chosen
 from faceedit.errors import FaceEditError, NoFaceError, UsageError, is_out_of_memory
 from faceedit.faces.estimate import FaceEstimate
 from faceedit.media.animation import write_animation
 from faceedit.media.image import WRITE_FORMATS, Photo, read_photo, write_photo
-from faceedit.media.provenance import COMPOSITE, DRAWN, declared
 from faceedit.media.sheet import estimates_sheet
 
 logger = logging.getLogger(__name__)
@@ -62,23 +62,23 @@ class CircumplexValue(TypedDict):
 
 @dataclass(frozen=True)
 class Session:
-    """One visitor's photo. preview: a copy of at most PREVIEW_SIDE, scale times as large. encoded: the chosen face."""
+    """One visitor's photo. preview: a copy of at most PREVIEW_SIDE, scale times as large. chosen: the face to edit."""
 
     photo: Photo
     suffix: str
     preview: np.ndarray
     scale: float
     estimates: list[FaceEstimate]
-    encoded: EncodedFace
+    chosen: ChosenFace
 
     @property
-    def encoded_in_preview(self) -> EncodedFace:
-        """The chosen face, its place given in pixels of the preview."""
-        matrix = self.encoded.matrix.copy()
+    def chosen_in_preview(self) -> ChosenFace:
+        """The chosen face, its alignment given in pixels of the preview."""
+        matrix = self.chosen.encoded.matrix.copy()
         # A pixel at p of the preview lies at (p + 0.5) / scale - 0.5 of the photo.
         matrix[:, 2] += matrix[:, :2].sum(1) * (0.5 / self.scale - 0.5)
         matrix[:, :2] /= self.scale
-        return replace(self.encoded, matrix=matrix)
+        return replace(self.chosen, encoded=replace(self.chosen.encoded, matrix=matrix))
 
 
 def told(work: Callable[Given, Result]) -> Callable[Given, Result]:
@@ -136,12 +136,12 @@ class Page:
         scale = min(1.0, PREVIEW_SIDE / max(photo.pixels.shape[:2]))
         size = [max(round(side * scale), 1) for side in photo.pixels.shape[1::-1]]
         preview = cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA) if scale < 1 else photo.pixels
-        encoded = self.editor.encode(photo.pixels, faces[0], estimates[0].affect)
+        chosen = self._chosen(photo, estimates, 1)
         suffix = Path(path).suffix.lower()
-        session = Session(photo, suffix if suffix in WRITE_FORMATS else ".png", preview, scale, estimates, encoded)
+        session = Session(photo, suffix if suffix in WRITE_FORMATS else ".png", preview, scale, estimates, chosen)
         marks = [(item.face.box * scale, *item.affect.pair) for item in estimates]
         labels = [(label(number, item), number) for number, item in enumerate(estimates, 1)]
-        source = encoded.source
+        source = chosen.encoded.source
         return (
             session,
             gr.update(choices=labels, value=1),
@@ -159,9 +159,8 @@ class Page:
         """Another face of the photo was chosen."""
         if session is None or number is None:
             return session, point(None), 0, 0, None
-        chosen = session.estimates[number - 1]
-        source = chosen.affect
-        session = replace(session, encoded=self.editor.encode(session.photo.pixels, chosen.face, source))
+        session = replace(session, chosen=self._chosen(session.photo, session.estimates, number))
+        source = session.chosen.encoded.source
         return session, point(source), *rounded(source), (session.preview, session.preview)
 
     @told
@@ -170,9 +169,12 @@ class Page:
         if session is None:
             return None, ""
         target = Affect(valence, arousal)
-        edited = self.editor.edit_face(session.preview, session.encoded_in_preview, target)
-        nearest = self.editor.support.nearest(target)
-        beyond = "" if nearest == target else f"Beyond what was learnt: this is the nearest, {nearest}."
+        chosen = session.chosen_in_preview
+        face = chosen.edited(target, self.editor.support)
+        edited = self.editor.edit_face(session.preview, chosen.encoded, target)
+        beyond = (
+            f"Beyond what was learnt: this is the nearest, {face.nearest_supported}." if face.beyond_support else ""
+        )
         return (session.preview, edited), beyond
 
     @told
@@ -184,18 +186,15 @@ class Page:
     def download(self, session: Session | None, valence: float, arousal: float) -> str:
         """The path of the edited photo at its full size."""
         session = opened(session)
-        target = Affect(valence, arousal)
-        edited = self.editor.edit_face(session.photo.pixels, session.encoded, target)
-        what = f"{session.encoded.source} → {target}"
-        return self._written(session, f"edited{session.suffix}", session.photo.with_pixels(edited), COMPOSITE, what)
+        edited = edit_chosen(self.editor, session.photo, session.chosen, Affect(valence, arousal)).photo
+        return self._written(session, f"edited{session.suffix}", edited)
 
     @told
     def grid(self, session: Session | None, steps: int) -> str:
         """The path of a grid over the plane."""
         session = opened(session)
-        sheet = self.editor.draw_grid(session.photo.pixels, session.encoded, grid_axis(int(steps)))
-        picture = Photo(sheet, icc=session.photo.colour_profile)
-        return self._written(session, "grid.png", picture, DRAWN, f"{steps}x{steps}, from {session.encoded.source}")
+        drawn = draw_grid(self.editor, session.photo, session.chosen, grid_axis(int(steps)))
+        return self._written(session, "grid.png", drawn.photo)
 
     @told
     def animate(
@@ -209,11 +208,10 @@ class Page:
         """The path of an animation as WebP."""
         session = opened(session)
         targets = path_targets(parse_path(path.strip()), round(seconds * ANIMATION_FPS), loop=True)
+        photo, chosen = session.photo, session.chosen
         if whole:
-            frames = self.editor.edits(session.preview, session.encoded_in_preview, targets)
-        else:
-            frames = self.editor.crop_edits(session.photo.pixels, session.encoded, targets)
-        like = declared(session.photo.without_metadata(), COMPOSITE if whole else DRAWN, self.editor.weights, path)
+            photo, chosen = photo.with_pixels(session.preview), session.chosen_in_preview
+        frames, like = animate(self.editor, photo, chosen, targets, path, crop=not whole)
         output = self._output(session, "animated.webp")
         write_animation(output, progress.tqdm(frames, total=len(targets), desc="frames"), ANIMATION_FPS, True, like)
         return str(output)
@@ -228,9 +226,13 @@ class Page:
             raise UsageError("the page holds as many photos of others as it can: try again later")
         self.held[id(pixels)] = pixels
 
-    def _written(self, session: Session, name: str, picture: Photo, kind: str, what: str) -> str:
+    def _chosen(self, photo: Photo, estimates: list[FaceEstimate], number: int) -> ChosenFace:
+        found = estimates[number - 1]
+        return ChosenFace(number, found.face, self.editor.encode(photo.pixels, found.face, found.affect))
+
+    def _written(self, session: Session, name: str, picture: Photo) -> str:
         output = self._output(session, name)
-        write_photo(output, declared(picture, kind, self.editor.weights, what))
+        write_photo(output, picture)
         return str(output)
 
     def _output(self, session: Session, name: str) -> Path:

@@ -1,0 +1,167 @@
+"""Editing one photo, from a request to a photo that says what was done: for commands, the page and clusters."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from faceedit.circumplex import Affect, Support
+from faceedit.editing.request import Request, choose_faces, is_largest, select_faces
+from faceedit.errors import UsageError
+from faceedit.faces.detector import Face, box_text
+from faceedit.media.image import Photo
+from faceedit.media.provenance import COMPOSITE, DRAWN, declared
+
+if TYPE_CHECKING:  # which itself edits by what is here
+    from faceedit.editing.editor import EncodedFace, FaceEditor
+
+Layout = Literal["circumplex", "paper"]
+
+
+@dataclass(frozen=True)
+class EditedFace:
+    """A face of a photo, and what was done with it.
+
+    number: from 1, the largest. box: xyxy pixels, may leave the frame. source: the affect that it showed. target: the
+    affect that was asked for; None where no single one was, as for a grid. nearest_supported: the target, or, where it
+    lies beyond what the training labels cover, the nearest affect that they do cover, to which the face went instead.
+    """
+
+    number: int
+    box: tuple[float, float, float, float]
+    source: Affect
+    target: Affect | None = None
+    nearest_supported: Affect | None = None
+
+    @property
+    def beyond_support(self) -> bool:
+        """Whether the target lies beyond what the training labels cover."""
+        return self.nearest_supported != self.target
+
+    def __str__(self) -> str:
+        line = f"face {self.number} at {box_text(self.box)}: {self.source}"
+        if self.target is not None:
+            line += f" → {self.target}"
+        if self.beyond_support:
+            line += f", beyond what was learnt: going to the nearest, {self.nearest_supported}"
+        return line
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """An edited photo, which says of itself what was done; its faces that were; and what a person should hear of it."""
+
+    photo: Photo
+    faces: tuple[EditedFace, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChosenFace:
+    """A face of a photo that is ready to be edited. number: from 1, the largest."""
+
+    number: int
+    face: Face
+    encoded: "EncodedFace"
+
+    def __str__(self) -> str:
+        return str(self.edited())
+
+    def edited(self, target: Affect | None = None, support: Support | None = None) -> EditedFace:
+        """What is done with the face where it goes to a target, under the support of an editor's training labels."""
+        x0, y0, x1, y1 = self.face.box.tolist()
+        nearest = target if target is None or support is None else support.nearest(target)
+        return EditedFace(self.number, (x0, y0, x1, y1), self.encoded.source, target, nearest)
+
+
+def choose_face(editor: "FaceEditor", image: np.ndarray, which: str | int) -> ChosenFace:
+    """The one face of an image (H, W, 3) uint8 that "largest" or a number names. Raises NoFaceError, UsageError."""
+    if which == "all":
+        raise UsageError("this shows one face, not all: choose the largest, or a number")
+    faces = editor.detect(image, is_largest(which))
+    (face,) = select_faces(faces, which)
+    return ChosenFace(faces.index(face) + 1, face, editor.encode(image, face))
+
+
+def edit_photo(
+    editor: "FaceEditor",
+    photo: Photo,
+    choices: list[tuple[str, Request]],
+    crop: bool = False,
+    source_metadata: bool = True,
+) -> EditResult:
+    """The photo with the chosen faces, each moved to where its request says, and metadata that declare it.
+
+    choices: (which face, request), see `request.parse_choices`. crop: the networks' own drawing of the one chosen face
+    instead, (S, S, 3). source_metadata: keep the photo's own EXIF and XMP. Raises NoFaceError, UsageError.
+    """
+    faces = editor.detect(photo.pixels, all(is_largest(which) for which, _ in choices))
+    chosen = choose_faces(faces, choices)
+    if crop and len(chosen) > 1:
+        raise UsageError(f"a crop shows one face, not {len(chosen)}: choose one")
+    pixels, edited = photo.pixels, []
+    for face, request in chosen:
+        ready = ChosenFace(faces.index(face) + 1, face, editor.encode(pixels, face))
+        target = request.target(ready.encoded.source)
+        pixels = _moved(editor, pixels, ready, target, crop)
+        edited.append(ready.edited(target, editor.support))
+    return _result(editor, photo, pixels, edited, crop, source_metadata)
+
+
+def edit_chosen(editor: "FaceEditor", photo: Photo, chosen: ChosenFace, target: Affect) -> EditResult:
+    """The photo with a face of it that was chosen before at the target, and metadata that declare it."""
+    pixels = _moved(editor, photo.pixels, chosen, target)
+    return _result(editor, photo, pixels, [chosen.edited(target, editor.support)])
+
+
+def draw_grid(
+    editor: "FaceEditor", photo: Photo, chosen: ChosenFace, axis: np.ndarray, layout: Layout = "circumplex"
+) -> EditResult:
+    """A sheet of a face at each pair of the axis' values (K,), as `FaceEditor.draw_grid` or as in the paper."""
+    if layout == "paper":
+        sheet = editor.draw_paper_sheet(chosen.encoded, axis)
+    else:
+        sheet = editor.draw_grid(photo.pixels, chosen.encoded, axis)
+    cells = f"{len(axis)}x{len(axis)} valence and arousal from {axis[0]:g} to {axis[-1]:g}"
+    picture = Photo(sheet, icc=photo.colour_profile)
+    drawn = declared(picture, DRAWN, editor.weights, f"{cells}, from {chosen.encoded.source}")
+    return EditResult(drawn, (chosen.edited(),), _notes(photo))
+
+
+def animate(
+    editor: "FaceEditor", photo: Photo, chosen: ChosenFace, targets: np.ndarray, path: str, crop: bool = False
+) -> tuple[Iterator[np.ndarray], Photo]:
+    """Frames of the photo, or of the face's crop alone, with a face at each target (N, 2), and a photo whose metadata
+    they shall carry. path: what is said of the targets.
+    """
+    edits = editor.crop_edits if crop else editor.edits
+    like = declared(photo.without_metadata(), DRAWN if crop else COMPOSITE, editor.weights, f"path {path}")
+    return edits(photo.pixels, chosen.encoded, targets), like
+
+
+def _moved(
+    editor: "FaceEditor", pixels: np.ndarray, chosen: ChosenFace, target: Affect, crop: bool = False
+) -> np.ndarray:
+    return editor.edit_crop(chosen.encoded, target) if crop else editor.edit_face(pixels, chosen.encoded, target)
+
+
+def _result(
+    editor: "FaceEditor",
+    photo: Photo,
+    pixels: np.ndarray,
+    faces: list[EditedFace],
+    crop: bool = False,
+    source_metadata: bool = True,
+) -> EditResult:
+    edited = Photo(pixels, icc=photo.colour_profile) if crop else photo.with_pixels(pixels)
+    if not source_metadata:
+        edited = edited.without_metadata()
+    notes = list(_notes(photo))
+    what = "; ".join(map(str, faces))
+    edited = declared(edited, DRAWN if crop else COMPOSITE, editor.weights, what, notes.append)
+    return EditResult(edited, tuple(faces), tuple(notes))
+
+
+def _notes(photo: Photo) -> tuple[str, ...]:
+    return ("the file holds several pictures: the first is taken",) if photo.animated else ()
