@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from faceedit import cli
-from faceedit.cli.edit import info
+from faceedit.cli.info import info
 from faceedit.editing.editor import FaceEditor
 from faceedit.errors import FaceEditError, UnreadableError, WeightsError
 from faceedit.faces.identity import load_mobilefacenet

@@ -9,7 +9,8 @@ import signal
 import sys
 from types import FrameType
 
-from faceedit.cli import edit, measure, train, web  # noqa: F401 - each adds its commands
+# Each adds its commands; in this order, help lists them.
+from faceedit.cli import edit, grid, animate, info, measure, train, web  # noqa: F401  # isort: skip
 from faceedit.cli.app import app, say_error
 from faceedit.errors import FaceEditError, MemoryExhaustedError, UnreadableError, is_out_of_memory
 

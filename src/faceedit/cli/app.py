@@ -2,6 +2,8 @@
 
 import logging
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,7 +11,7 @@ import typer
 from rich.console import Console
 
 from faceedit import __version__
-from faceedit.errors import ExistsError
+from faceedit.errors import ExistsError, FaceEditError, unexpected
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -31,6 +33,7 @@ Photos = Annotated[
     list[str], typer.Argument(metavar="PHOTO…", help="Files, folders, patterns with * and ?, or - for standard input.")
 ]
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Also the folders in a folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a photo, a line each.")]
 FaceChoice = Annotated[
     str, typer.Option("--face", metavar="largest|N", help="Which face; N counts from 1, the largest.")
 ]
@@ -53,6 +56,17 @@ def _options(
     if version:
         print(f"faceedit {__version__}")
         raise typer.Exit
+
+
+@contextmanager
+def failing_as(subject: str) -> Iterator[None]:
+    """Turn exceptions that are none of ours into an error that names what failed."""
+    try:
+        yield
+    except FaceEditError:
+        raise
+    except Exception as error:
+        raise unexpected(subject, error) from error
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:

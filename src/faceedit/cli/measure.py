@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from faceedit.cli.app import (
+    AsJson,
     Device,
     Overwrite,
     Recursive,
@@ -32,7 +33,7 @@ SHOWN_EXPRESSIONS = 3
 def estimate(
     photos: Annotated[list[str], typer.Argument(metavar="PHOTO…", help="Files, folders, or patterns with * and ?.")],
     recursive: Recursive = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a photo, a line each.")] = False,
+    as_json: AsJson = False,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the photo, with its faces' boxes, beside the circumplex; for one photo.")
     ] = None,

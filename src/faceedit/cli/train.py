@@ -1,7 +1,9 @@
 """Commands from labelled photos to published weights."""
 
 import os
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,6 +14,7 @@ from faceedit.config import MODELS, on_device
 from faceedit.errors import BatchError, UsageError
 
 if TYPE_CHECKING:
+    from faceedit.config import NetworkConfig, TrainConfig
     from faceedit.training.loop import Report
 
 
@@ -52,44 +55,49 @@ def prepare(
         raise BatchError(f"{len(shown.failed)} photos failed")
 
 
+Model = Annotated[
+    Literal["editor", "mouth", "caae", "judge", "guide"],
+    typer.Option(
+        help="editor: the default one; mouth: a network that paints the inside of mouths, which no command uses "
+        "yet; caae: the paper's; judge, guide: affect estimators, to judge and to teach."
+    ),
+]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Each shows all crops, rare ones repeatedly.")]
+Minutes = Annotated[float | None, typer.Option(help="Train for this time instead of for --epochs.")]
+Perceptual = Annotated[
+    str | None,
+    typer.Option(
+        help="What the CAAE's perceptual loss compares activations of: facenet (facenet-pytorch's "
+        "InceptionResnetV1, downloaded on first use), the path of vgg-face.mat (as the paper) or of "
+        "MobileFaceNet weights, or off."
+    ),
+]
+Guide = Annotated[
+    str | None,
+    typer.Option(help="Weights of the estimator that teaches the editor; by default one is trained first."),
+]
+
+
 @app.command()
 def train(
     data: Annotated[Path, typer.Option(help="A folder that `faceedit prepare` made.")] = Path("data"),
-    model: Annotated[
-        Literal["editor", "mouth", "caae", "judge", "guide"],
-        typer.Option(
-            help="editor: the default one; mouth: a network that paints the inside of mouths, which no command uses "
-            "yet; caae: the paper's; judge, guide: affect estimators, to judge and to teach."
-        ),
-    ] = "editor",
+    model: Model = "editor",
     run: Annotated[
         Path | None, typer.Option(help="The folder for state, sheets and TensorBoard files; by default runs/MODEL.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Each shows all crops, rare ones repeatedly.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Train for this time instead of for --epochs.")] = None,
+    epochs: Epochs = None,
+    minutes: Minutes = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Crops in a step of one process.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam, at its highest.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Side of the images that the networks see.")] = None,
-    perceptual: Annotated[
-        str | None,
-        typer.Option(
-            help="What the CAAE's perceptual loss compares activations of: facenet (facenet-pytorch's "
-            "InceptionResnetV1, downloaded on first use), the path of vgg-face.mat (as the paper) or of "
-            "MobileFaceNet weights, or off."
-        ),
-    ] = None,
-    guide: Annotated[
-        str | None,
-        typer.Option(help="Weights of the estimator that teaches the editor; by default one is trained first."),
-    ] = None,
+    perceptual: Perceptual = None,
+    guide: Guide = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**31, help="Of all that is random.")] = None,
     save_minutes: Annotated[float | None, typer.Option(help="Save at least this often.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the state in --run.")] = False,
     device: Device = "auto",
 ) -> None:
     """Train a model on prepared crops; options not given are the model's own. Ctrl-C saves; --resume goes on."""
-    from dataclasses import fields, replace
-
     speaks = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes that were launched on a host, one does
     console.quiet = not speaks
     given: dict[str, Any] = {  # each value of its field's type
@@ -105,6 +113,27 @@ def train(
     }
     given = {name: value for name, value in given.items() if value is not None}
     run = run or Path("runs") / model
+    network, training = _settings(model, run, resume, given)
+    from faceedit.device import resolve_device
+
+    chosen = resolve_device(device)
+    # A rate belongs to a batch: who chooses one of them has the other as it is everywhere.
+    if not resume and not given.keys() & {"batch", "learning_rate"}:
+        training = replace(training, **on_device(model, chosen))
+    from faceedit.training.loop import train as run_train
+
+    with _shown() as show:
+        try:
+            run_train(data, run, training, network, chosen, resume, show, say)
+        except KeyboardInterrupt:
+            _say_interrupted(run)
+            raise
+    if speaks:
+        print(run)
+
+
+def _settings(model: str, run: Path, resume: bool, given: dict[str, Any]) -> tuple["NetworkConfig", "TrainConfig"]:
+    """The configurations of a model, or of the run to go on with, changed by the options given. Raises UsageError."""
     network, training = MODELS[model]
     if resume:
         from faceedit.training.checkpoint import load_configs
@@ -112,28 +141,25 @@ def train(
         network, training = load_configs(run)
         if fixed := given.keys() - {"epochs", "minutes", "save_minutes"}:
             raise UsageError(f"--resume goes on with the settings of the run: leave out --{_hyphened(min(fixed))}")
-    if image_size is not None:
-        if image_size % 16 or not 16 <= image_size <= 512:
-            raise UsageError(f"image size must be a multiple of 16 from 16 to 512, not {image_size}")
-        network = replace(network, image_size=given.pop("image_size"))
-    if foreign := given.keys() - {field.name for field in fields(training)}:
+    changes = dict(given)
+    size = changes.pop("image_size", None)
+    if size is not None:
+        if size % 16 or not 16 <= size <= 512:
+            raise UsageError(f"image size must be a multiple of 16 from 16 to 512, not {size}")
+        network = replace(network, image_size=size)
+    if foreign := changes.keys() - {field.name for field in fields(training)}:
         raise UsageError(f"--{_hyphened(min(foreign))} means nothing for --model {model}")
-    if epochs is not None and minutes is None:
-        given["minutes"] = None  # of a run that was measured in minutes
-    from faceedit.device import resolve_device
+    if "epochs" in changes:
+        changes.setdefault("minutes", None)  # of a run that was measured in minutes
+    return network, replace(training, **changes)
 
-    chosen = resolve_device(device)
-    # A rate belongs to a batch: who chooses one of them has the other as it is everywhere.
-    if not resume and not given.keys() & {"batch", "learning_rate"}:
-        given |= on_device(model, chosen)
-    training = replace(training, **given)
+
+@contextmanager
+def _shown() -> Iterator[Callable[["Report"], None]]:
+    """Give a function that shows how far training is: on a terminal a bar and the losses, in a log file lines."""
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
-
-    from faceedit.training.checkpoint import has_state
-    from faceedit.training.loop import GUIDE_FOLDER
-    from faceedit.training.loop import train as run_train
 
     progress, losses = progress_bar("steps"), Text()
     task = progress.add_task("training", total=None)
@@ -143,23 +169,24 @@ def train(
         losses.plain = "  ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
         total = report.steps or round(report.step * (1 + report.seconds_left / max(report.seconds, 1e-9)))
         progress.update(task, completed=report.step, total=total, description=head)
-        if not console.is_terminal:  # a log file gets lines instead of a bar
+        if not console.is_terminal:
             say(f"step {report.step}, {head}  {losses.plain}")
 
     live = Live(Group(progress, losses), console=console, redirect_stdout=False)
     with live if console.is_terminal else nullcontext():
-        try:
-            run_train(data, run, training, network, chosen, resume, show, say)
-        except KeyboardInterrupt:
-            if has_state(run):
-                say(f"interrupted; go on with --resume --run {run}")
-            elif has_state(run / GUIDE_FOLDER):
-                say("interrupted while the guide learnt; go on with the same command")
-            else:
-                say("interrupted, with nothing to keep yet")
-            raise
-    if speaks:
-        print(run)
+        yield show
+
+
+def _say_interrupted(run: Path) -> None:
+    from faceedit.training.checkpoint import has_state
+    from faceedit.training.loop import GUIDE_FOLDER
+
+    if has_state(run):
+        say(f"interrupted; go on with --resume --run {run}")
+    elif has_state(run / GUIDE_FOLDER):
+        say("interrupted while the guide learnt; go on with the same command")
+    else:
+        say("interrupted, with nothing to keep yet")
 
 
 @app.command()

@@ -1,0 +1,59 @@
+"""The command that lets a face go along a path."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from faceedit.cli.app import Device, FaceChoice, Overwrite, Weights, app, failing_as, progress_bar, refuse_existing, say
+from faceedit.config import DEFAULT_WEIGHTS
+from faceedit.errors import UsageError
+
+
+@app.command()
+def animate(
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A JPEG, PNG, WebP, TIFF, BMP or AVIF file.")],
+    path: Annotated[
+        str, typer.Option(help="circle, emotions such as happy,surprised,neutral, or points such as '0,0 0.8,0.2'.")
+    ] = "circle",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .webp, .gif or .mp4 file, or a new folder for PNG; by default WebP."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Length.")] = 4.0,
+    fps: Annotated[float, typer.Option(min=1, max=60, help="Frames a second.")] = 20.0,
+    loop: Annotated[bool, typer.Option(help="Lead the path back to its start and repeat.")] = True,
+    crop: Annotated[bool, typer.Option("--crop", help="Show the face alone instead of the whole photo.")] = False,
+    face: FaceChoice = "largest",
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    weights: Weights = DEFAULT_WEIGHTS,
+) -> None:
+    """Let a face go along a path over the circumplex."""
+    from faceedit.editing.paths import parse_path, path_targets
+    from faceedit.media.animation import check_output, write_animation
+
+    if not 0 < seconds <= 600:
+        raise UsageError(f"seconds must lie above 0 and up to 600, not {seconds:g}")
+    targets = path_targets(parse_path(path), round(seconds * fps), loop)
+    if output is None or output.is_dir():
+        output = (output or photo.parent) / f"{photo.stem}-animated.webp"
+    check_output(output, fps)
+    refuse_existing(output, overwrite)
+    if face == "all":
+        raise UsageError("an animation moves one face: name it with --face")
+    from faceedit.editing.editor import FaceEditor
+    from faceedit.editing.photo import animate as animate_photo
+    from faceedit.editing.photo import choose_face
+    from faceedit.media.image import read_photo
+
+    with failing_as(f"{photo} could not be animated"):
+        source = read_photo(photo)
+        editor = FaceEditor.from_pretrained(weights, device)
+        chosen = choose_face(editor, source.pixels, face)
+        say(f"{chosen}, {len(targets)} frames")
+        frames, like = animate_photo(editor, source, chosen, targets, path, crop)
+        with progress_bar("frames") as progress:
+            shown = progress.track(frames, len(targets), description="animating")
+            write_animation(output, shown, fps, loop, like, overwrite)
+    print(output)
