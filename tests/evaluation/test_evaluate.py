@@ -7,7 +7,9 @@ import torch
 from PIL import Image
 
 from faceedit.circumplex import Support, affect_grid, grid_axis
-from faceedit.evaluation.evaluate import CopyEditor, SwapEditor, choose_labels, evaluate, summarise
+from faceedit.evaluation.controls import CopyEditor, SwapEditor
+from faceedit.evaluation.evaluate import choose_labels, evaluate
+from faceedit.evaluation.figures import summarise
 from faceedit.faces.alignment import alignment, crop_face, paste_crop
 from faceedit.faces.estimate import AffectEstimator
 from faceedit.models.estimator import CROP_SIZE
@@ -70,7 +72,7 @@ class PixelEmbedder:
 
 @pytest.fixture
 def run(photos, monkeypatch):
-    monkeypatch.setattr("faceedit.evaluation.evaluate.GROUP_FACES", 3)
+    monkeypatch.setattr("faceedit.evaluation.figures.GROUP_FACES", 3)
     monkeypatch.setattr("faceedit.evaluation.metrics.RESAMPLES", 30)
     labels, _, folder = choose_labels(photos, 6, seed=1)
     detector = FakeDetector([face_at(20, 20, 160)])

@@ -23,10 +23,15 @@ from faceedit.config import DEFAULT_WEIGHTS, JUDGE_WEIGHTS
 from faceedit.errors import BatchError, FaceEditError, NoFaceError, UsageError, unexpected
 
 if TYPE_CHECKING:
-    from faceedit.evaluation.evaluate import Group
+    from faceedit.evaluation.figures import Group
     from faceedit.faces.estimate import FaceEstimate
 
 SHOWN_EXPRESSIONS = 3
+
+Control = Annotated[
+    Literal["weights", "copy", "oracle-swap"],
+    typer.Option(help="copy gives the photo back, oracle-swap another person with the asked affect: two controls."),
+]
 
 
 @app.command()
@@ -95,10 +100,7 @@ def estimate(
 def evaluate(
     source: Annotated[Path, typer.Argument(metavar="DATA", help="A folder of photos with their labels.")],
     weights: Weights = DEFAULT_WEIGHTS,
-    editor: Annotated[
-        Literal["weights", "copy", "oracle-swap"],
-        typer.Option(help="copy gives the photo back, oracle-swap another person with the asked affect: two controls."),
-    ] = "weights",
+    editor: Control = "weights",
     faces: Annotated[int, typer.Option(min=1, help="Photos, chosen by the seed.")] = 200,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of all that is random.")] = 0,
     embedder: Annotated[
@@ -122,21 +124,23 @@ def evaluate(
 
     from faceedit.circumplex import affect_grid, grid_axis
     from faceedit.editing.editor import FaceEditor
-    from faceedit.evaluation import evaluate as library
+    from faceedit.evaluation.controls import CopyEditor, SwapEditor
+    from faceedit.evaluation.evaluate import choose_labels, worst_median_best
+    from faceedit.evaluation.evaluate import evaluate as measure
     from faceedit.faces.identity import FaceEmbedder
     from faceedit.files import write_atomically
     from faceedit.media.image import Photo, format_of, write_photo
 
     if sheet is not None:
         format_of(sheet)
-    chosen, pool, photos = library.choose_labels(source, faces, seed)
+    chosen, pool, photos = choose_labels(source, faces, seed)
     loaded = FaceEditor.from_pretrained(weights, device)
     judge, detector, support = loaded.judge, loaded.detector, loaded.support
-    subject: FaceEditor | library.CopyEditor = loaded
+    subject: FaceEditor | CopyEditor = loaded
     if editor == "copy":
-        subject = library.CopyEditor(judge)
+        subject = CopyEditor(judge)
     elif editor == "oracle-swap":
-        subject = library.SwapEditor(judge, pool, photos, detector, seed)
+        subject = SwapEditor(judge, pool, photos, detector, seed)
     embed = None if embedder == "off" else FaceEmbedder(embedder, judge.device)
     with progress_bar("faces") as progress:
         task = progress.add_task("evaluating", total=len(chosen))
@@ -144,7 +148,7 @@ def evaluate(
         def show(done: int, _total: int) -> None:
             progress.update(task, completed=done)
 
-        figures, subjects = library.evaluate(chosen, photos, subject, judge, detector, embed, support, show)
+        figures, subjects = measure(chosen, photos, subject, judge, detector, embed, support, show)
     report = {"editor": weights if editor == "weights" else editor, "seed": seed, **figures}
     _print_figures(report, figures["groups"])
     if output is not None:
@@ -152,7 +156,7 @@ def evaluate(
     if sheet is not None:
         targets = affect_grid(grid_axis())
         supported = np.array([support.covers(*target) for target in targets.tolist()])
-        write_photo(sheet, Photo(library.worst_median_best(subjects, targets, supported)), overwrite)
+        write_photo(sheet, Photo(worst_median_best(subjects, targets, supported)), overwrite)
 
 
 def _as_json(number: int, estimate: "FaceEstimate") -> dict[str, object]:

@@ -1,0 +1,57 @@
+"""Editors that edit nothing of their own: what a measure says of them is what it can and cannot see."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from faceedit.data.labels import Label
+from faceedit.editing.editor import EncodedFace
+from faceedit.faces.alignment import alignment, crop_face, paste_crop
+from faceedit.faces.detector import Face, FaceDetector
+from faceedit.faces.estimate import AffectEstimator
+from faceedit.media.image import read_photo
+from faceedit.models.estimator import CROP_SIZE
+
+SWAP_CANDIDATES = 8
+
+
+class CopyEditor:
+    """A control that gives the photo back: all fidelity, and no expression asked for."""
+
+    def __init__(self, judge: AffectEstimator):
+        self.judge = judge
+
+    def encode(self, image: np.ndarray, face: Face) -> EncodedFace:
+        matrix = alignment(face.landmarks, CROP_SIZE)
+        source = self.judge.estimate(image, [face])[0].affect
+        return EncodedFace(matrix, crop_face(image, matrix, CROP_SIZE), source, None)
+
+    def edits(self, image: np.ndarray, encoded: EncodedFace, targets: np.ndarray) -> Iterator[np.ndarray]:
+        return (image for _ in targets)
+
+
+class SwapEditor(CopyEditor):
+    """A control that puts another person who shows about the target affect in the face's place."""
+
+    def __init__(self, judge: AffectEstimator, labels: list[Label], photos: Path, detector: FaceDetector, seed: int):
+        super().__init__(judge)
+        self.labels, self.photos, self.detector = labels, photos, detector
+        self.affect = np.array([(label.valence, label.arousal) for label in labels])
+        self.rng = np.random.default_rng(seed)
+        self.crops: dict[str, np.ndarray | None] = {}
+
+    def edits(self, image: np.ndarray, encoded: EncodedFace, targets: np.ndarray) -> Iterator[np.ndarray]:
+        for target in targets:
+            near = np.hypot(*(self.affect - target).T).argsort()[:SWAP_CANDIDATES]
+            crops = (self._crop(self.labels[i].file) for i in self.rng.permutation(near))
+            own = encoded.crop  # the photos swapped in are those that the subjects were chosen from
+            crop = next((crop for crop in crops if crop is not None and not np.array_equal(crop, own)), None)
+            yield image if crop is None else paste_crop(image, encoded.matrix, crop)
+
+    def _crop(self, file: str) -> np.ndarray | None:
+        if file not in self.crops:
+            image = read_photo(self.photos / file).pixels
+            faces = self.detector.detect(image)
+            self.crops[file] = crop_face(image, alignment(faces[0].landmarks, CROP_SIZE), CROP_SIZE) if faces else None
+        return self.crops[file]

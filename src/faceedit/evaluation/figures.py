@@ -1,0 +1,166 @@
+"""The figures of an evaluation: what was measured of many faces, together and by groups, with intervals."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypedDict
+
+import numpy as np
+
+from faceedit.data.labels import Label
+from faceedit.evaluation.metrics import Interval, agreement, bootstrap
+
+AXES = ("valence", "arousal")
+IDENTITY_EXTENT = 0.5  # identity is judged where an edit need not change a face beyond recognition
+GROUP_VALUES, GROUP_FACES = 12, 10  # of a column to be a grouping at most, and of a group to be judged at least
+
+
+class Group(TypedDict):
+    """A column of the labels: the figures of each of its values, and which value is worst by each measure."""
+
+    rows: dict[str, dict[str, float]]
+    worst: dict[str, str]
+
+
+Figures = TypedDict(
+    "Figures",
+    {
+        "faces": int,
+        "cells": int,
+        "supported cells": int,
+        "affect": dict[str, dict[str, dict[str, Interval]]],  # of which cells, axis, measure
+        "within one face": dict[str, dict[str, Interval]],
+        "change of 255": Interval,
+        "psnr at source": Interval,
+        "ssim at source": Interval,
+        "change outside": int,
+        "sharpness": dict[str, Interval],
+        "smoothness": Interval,
+        "identity": dict[str, Interval],  # with an embedder
+        "groups": dict[str, Group],  # by column
+        "speed": dict[str, float],
+    },
+    total=False,
+)
+
+
+@dataclass
+class Subject:
+    """A face of the evaluation and what was measured of its edits to C targets.
+
+    estimates: (C, 2). identity: (C,) cosines, or None without an embedder. change: (C,) mean absolute change of the
+    crop, of 255. sharpness: (C,) ratios to the input's. outside: largest change of a pixel outside the crop and the
+    rows below it. psnr, ssim: at target = source. smoothness: largest over median step between neighbours. cells:
+    (C, S, S, 3).
+    """
+
+    label: Label
+    estimates: np.ndarray
+    identity: np.ndarray | None
+    change: np.ndarray
+    sharpness: np.ndarray
+    outside: int
+    psnr: float
+    ssim: float
+    smoothness: float
+    cells: np.ndarray
+
+
+def summarise(subjects: list[Subject], targets: np.ndarray, supported: np.ndarray) -> Figures:
+    """The figures of all subjects together. targets: (C, 2). supported: (C,) bool."""
+    estimates = np.stack([subject.estimates for subject in subjects])  # (F, C, 2)
+    every = np.arange(len(subjects))
+    sharp = _stack(subjects, "sharpness")[:, supported]
+    near = supported & (np.abs(targets) <= IDENTITY_EXTENT + 1e-6).all(1)
+    figures: Figures = {
+        "faces": len(subjects),
+        "cells": len(targets),
+        "supported cells": int(supported.sum()),
+        "affect": {
+            "all": _by_axis(_agreement, estimates, targets, np.ones_like(supported)),
+            "supported": _by_axis(_agreement, estimates, targets, supported),
+        },
+        "within one face": _by_axis(_within, estimates, targets, supported),
+        "change of 255": bootstrap(lambda i: _stack(subjects, "change")[i][:, near].mean(), every),
+        "psnr at source": bootstrap(lambda i: np.median(_stack(subjects, "psnr")[i]), every),
+        "ssim at source": bootstrap(lambda i: np.median(_stack(subjects, "ssim")[i]), every),
+        "change outside": int(_stack(subjects, "outside").max()),
+        "sharpness": {
+            name: bootstrap(partial(_quantile, sharp, q), every)
+            for name, q in (("median", 0.5), ("10 %", 0.1), ("90 %", 0.9))
+        },
+        "smoothness": bootstrap(lambda i: np.median(_stack(subjects, "smoothness")[i]), every),
+    }
+    if subjects[0].identity is not None:
+        identity = _stack(subjects, "identity")[:, near].mean(1)
+        figures["identity"] = {
+            "mean": bootstrap(lambda i: identity[i].mean(), every),
+            "worst tenth": bootstrap(lambda i: np.sort(identity[i])[: max(len(i) // 10, 1)].mean(), every),
+        }
+    figures["groups"] = _groups(subjects, estimates, targets, supported, near)
+    return figures
+
+
+def _by_axis(
+    measure: Callable[[np.ndarray, np.ndarray], dict[str, Interval]],
+    estimates: np.ndarray,
+    targets: np.ndarray,
+    cells: np.ndarray,
+) -> dict[str, dict[str, Interval]]:
+    """A measure of the judge's estimates (F, C, 2) and the targets (C, 2) over some cells, for each axis."""
+    return {name: measure(estimates[:, cells, axis], targets[cells, axis]) for axis, name in enumerate(AXES)}
+
+
+def _agreement(got: np.ndarray, wanted: np.ndarray) -> dict[str, Interval]:
+    """CCC, correlation and slope of the estimates (F, C) against the targets (C,), all faces together."""
+
+    def measured(key: str, faces: np.ndarray) -> float:
+        return agreement(np.broadcast_to(wanted, (len(faces), len(wanted))).ravel(), got[faces].ravel())[key]
+
+    return {key: bootstrap(partial(measured, key), np.arange(len(got))) for key in ("ccc", "correlation", "slope")}
+
+
+def _within(got: np.ndarray, wanted: np.ndarray) -> dict[str, Interval]:
+    """Of each face's own edits: the mean slope of the estimates, and their mean standard deviation."""
+    slopes = np.array([agreement(wanted, row)["slope"] for row in got])
+    every = np.arange(len(got))
+    return {
+        "slope": bootstrap(lambda i: slopes[i].mean(), every),
+        "spread": bootstrap(lambda i: got[i].std(axis=1).mean(), every),
+    }
+
+
+def _quantile(values: np.ndarray, q: float, faces: np.ndarray) -> float:
+    return float(np.quantile(values[faces], q))
+
+
+def _groups(
+    subjects: list[Subject], estimates: np.ndarray, targets: np.ndarray, supported: np.ndarray, near: np.ndarray
+) -> dict[str, Group]:
+    """Affect and identity by each grouping column, and the worst group of each."""
+    columns = {name for subject in subjects for name in subject.label.extra if not name.startswith("p_")}
+    found: dict[str, Group] = {}
+    for column in sorted(columns):
+        values = np.array([subject.label.extra.get(column, "") for subject in subjects])
+        names = [name for name in np.unique(values) if (values == name).sum() >= GROUP_FACES]
+        if not len(names) >= 2 or len(np.unique(values)) > GROUP_VALUES:
+            continue
+        rows = {}
+        for name in names:
+            members = values == name
+            row: dict[str, float] = {"faces": int(members.sum())}
+            for axis, axis_name in enumerate(AXES):
+                wanted = np.broadcast_to(targets[supported, axis], (members.sum(), supported.sum()))
+                got = estimates[members][:, supported, axis]
+                row[f"{axis_name} ccc"] = agreement(wanted.ravel(), got.ravel())["ccc"]
+            if subjects[0].identity is not None:
+                row["identity"] = float(_stack(subjects, "identity")[members][:, near].mean())
+            rows[str(name)] = row
+        measures = [key for key in next(iter(rows.values())) if key != "faces"]
+        worst = {key: min((row[key], name) for name, row in rows.items())[1] for key in measures}
+        found[column] = {"rows": rows, "worst": worst}
+    return found
+
+
+def _stack(subjects: list[Subject], name: str) -> np.ndarray:
+    return np.stack([getattr(subject, name) for subject in subjects])

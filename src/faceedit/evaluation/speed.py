@@ -1,0 +1,50 @@
+"""How long an edit takes, and its networks alone."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from faceedit.circumplex import Affect
+from faceedit.config import CaaeConfig
+from faceedit.editing.backends import CaaeEngine, Engine
+from faceedit.editing.editor import FaceEditor
+from faceedit.evaluation.controls import CopyEditor
+from faceedit.faces.alignment import alignment, crop_face
+from faceedit.faces.detector import FaceDetector
+from faceedit.media.image import read_photo
+from faceedit.models.caae import Caae
+
+EDITS = 10
+
+
+def speed(editor: FaceEditor | CopyEditor, path: Path, detector: FaceDetector, targets: np.ndarray) -> dict[str, float]:
+    """Median milliseconds: of the networks alone, beside the paper's in turns; of one edit once a face is encoded; and
+    from the photo's pixels to the edited pixels.
+    """
+    image = read_photo(path).pixels
+    face = detector.detect(image)[0]
+    encoded = editor.encode(image, face)
+
+    def edit(target: np.ndarray) -> None:
+        next(editor.edits(image, encoded, target[None]))
+
+    def whole(target: np.ndarray) -> None:
+        next(editor.edits(image, editor.encode(image, detector.detect(image)[0]), target[None]))
+
+    def networks(engine: Engine) -> Callable[[np.ndarray], None]:
+        crop = crop_face(image, alignment(face.landmarks, engine.size), engine.size)
+        return lambda target: engine.network(crop, encoded.source, Affect(*target.tolist()))
+
+    ways: dict[str, Callable[[np.ndarray], None]] = {"edit ms": edit, "photo to photo ms": whole}
+    if isinstance(editor, FaceEditor):
+        paper = CaaeEngine(Caae(CaaeConfig()).eval().to(editor.device), editor.device)
+        ways |= {"network ms": networks(editor.engine), "paper's network ms": networks(paper)}
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for target in targets[:EDITS]:
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way(target)
+            times[name].append(time.perf_counter() - start)
+    return {name: float(np.median(taken) * 1e3) for name, taken in times.items()}
