@@ -207,7 +207,7 @@ def screenshot(photo: str) -> str:
     from playwright.sync_api import sync_playwright
 
     from faceedit.editing.editor import FaceEditor
-    from faceedit.web.page import launch
+    from faceedit.web.server import launch
 
     blocks = launch(FaceEditor.from_pretrained(), Path.cwd(), "127.0.0.1", None)
     with sync_playwright() as playwright:

@@ -178,7 +178,7 @@ def photo(tmp_path_factory):
 def address(tiny_weights, tiny_judge, tmp_path_factory):
     """Where the page is served, by a tiny editor."""
     pytest.importorskip("gradio", reason="the page needs Gradio: faceedit[web]")
-    from faceedit.web.page import launch
+    from faceedit.web.server import launch
 
     judge = AffectEstimator(load_weights(str(tiny_judge), "cpu", ("estimator",)))
     editor = FaceEditor(load_weights(str(tiny_weights), "cpu"), judge)

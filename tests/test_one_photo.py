@@ -131,9 +131,9 @@ def test_with_debug_the_traceback_is_shown(capsys, monkeypatch, failing, folder,
 
 def test_the_page_says_that_it_failed(failing, folder, tiny_editor, tmp_path, caplog):
     gr = pytest.importorskip("gradio", reason="the page needs Gradio: faceedit[web]")
-    from faceedit.web.page import Page
+    from faceedit.web.handlers import Handlers
 
     with pytest.raises(gr.Error) as raised:
-        Page(tiny_editor, tmp_path).open(str(folder / "1.png"))
+        Handlers(tiny_editor, tmp_path).open(str(folder / "1.png"))
     assert len(str(raised.value)) > 5
     assert str(tmp_path) not in str(raised.value)

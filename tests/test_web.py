@@ -15,13 +15,13 @@ from faceedit.media.provenance import COMPOSITE, from_xmp
 from tests.conftest import ByShape
 
 gr = pytest.importorskip("gradio", reason="the page needs Gradio: faceedit[web]")
-from faceedit.web.page import Page  # noqa: E402 - it imports Gradio
+from faceedit.web.handlers import Handlers  # noqa: E402 - it imports Gradio
 
 
 @pytest.fixture
 def page(tiny_editor, tmp_path):
     tiny_editor.detector = ByShape()
-    return Page(tiny_editor, tmp_path)
+    return Handlers(tiny_editor, tmp_path)
 
 
 def test_the_preview_shows_what_the_download_holds(page, photo):
@@ -202,13 +202,13 @@ def test_no_file_of_the_machine_is_served(address, photo, tmp_path):
 
 
 def test_photos_of_all_visitors_together_are_bounded(page, photo, monkeypatch):
-    monkeypatch.setattr("faceedit.web.page.MOST_HELD_MEGAPIXELS", 7)  # each has 3
+    monkeypatch.setattr("faceedit.web.session.MOST_HELD_MEGAPIXELS", 7)  # each has 3
     first, second = page.open(str(photo))[0], page.open(str(photo))[0]
     with pytest.raises(gr.Error, match="try again later"):
         page.open(str(photo))
     del first
     assert page.open(str(photo))[0] is not None
-    monkeypatch.setattr("faceedit.web.page.MOST_MEGAPIXELS", 2)
+    monkeypatch.setattr("faceedit.web.session.MOST_MEGAPIXELS", 2)
     with pytest.raises(gr.Error, match="3 megapixels"):
         page.open(str(photo))
     assert second

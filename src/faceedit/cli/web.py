@@ -29,7 +29,7 @@ def web(
     with temporary_folder("web") as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder)  # or what Gradio keeps there would stay when the page ends
         try:
-            from faceedit.web.page import launch
+            from faceedit.web.server import launch
         except ImportError as error:
             if error.name != "gradio":
                 raise
