@@ -150,8 +150,8 @@ class Bench:
             write_photo(data / TRAIN / f"{i}.jpg", Photo(_drawn_crop(i / count * 1.5 - 0.75, i)))
         _write_labels(data / TRAIN, [f"{i}.jpg" for i in range(count)])
         guide = self.folder / "guide.safetensors"
-        save_weights(guide, build(MODELS["guide"][0]), Support.from_affect(np.zeros((1, 2))), {})
-        network, settings = MODELS["editor"]
+        save_weights(guide, build(MODELS["guide"].network), Support.from_affect(np.zeros((1, 2))), {})
+        network, settings = MODELS["editor"].network, MODELS["editor"].training
         settings = replace(settings, guide=str(guide), minutes=seconds / 60)
         step = _bare_step(WarpTrainer(settings, network, load_crops(data / TRAIN, network.image_size), self.device))
         step()

@@ -4,6 +4,8 @@ import ast
 import sys
 from pathlib import Path
 
+from faceedit.config import KINDS, class_at
+
 SOURCE = Path(__file__).parents[1] / "src" / "faceedit"
 # From the top. A module imports from the floors below its own; one of a folder also from it.
 FLOORS = (
@@ -125,3 +127,11 @@ def test_networks_know_no_pictures_and_no_files():
 def test_the_command_line_starts_without_heavy_imports():
     """Neither at the top of cli's modules nor at the top of what these import there, and so on."""
     assert outside(reached({"cli"}, outside_functions), STARTING_USES) == []
+
+
+def test_the_table_of_kinds_names_classes_that_are_there_and_on_the_floors_of_their_users():
+    """weights builds models, training trainers, editing backends: the names must not lead around the floors."""
+    for name, kind in KINDS.items():
+        for place, room in ((kind.model, "models"), (kind.trainer, "training"), (kind.backend, "editing")):
+            if place is not None:
+                assert class_at(place).__module__.startswith(f"faceedit.{room}."), (name, place)

@@ -1,7 +1,8 @@
 """Settings as frozen dataclasses; a field and the command-line option of it share one name and one default."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from typing import Any, TypeVar
 
 DEFAULT_WEIGHTS = "warp-96"
@@ -155,40 +156,102 @@ class MouthTraining(TrainConfig):
 
 NetworkConfig = CaaeConfig | WarpConfig | EstimatorConfig | LandmarkConfig | MouthConfig
 Network = TypeVar("Network", bound=NetworkConfig)
-# What `faceedit train --model` takes. The judge and the guide differ in architecture, input size, photos and seed.
-MODELS: dict[str, tuple[NetworkConfig, TrainConfig]] = {
-    "editor": (WarpConfig(), WarpTraining()),
-    "caae": (CaaeConfig(), CaaeTraining()),
-    "mouth": (MouthConfig(), MouthTraining()),
-    "judge": (EstimatorConfig(), EstimatorTraining()),
-    "guide": (
-        EstimatorConfig(image_size=72, block="plain", channels=(32, 64, 128, 256), blocks=1),
-        EstimatorTraining(half=1, seed=1, perturbation=0.25),
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of networks: all that there is to add for a new one, beside its classes.
+
+    network, training: its configurations. model, trainer, backend: the classes of what is published, of what trains it
+    and of what edits with it, for `class_at`. Names, as they stand above this table; whoever needs a class is above it.
+    """
+
+    network: type[NetworkConfig]
+    training: type[TrainConfig]
+    model: str
+    trainer: str | None = None
+    backend: str | None = None
+
+
+KINDS = {
+    "caae": Kind(
+        CaaeConfig,
+        CaaeTraining,
+        "faceedit.models.caae:Caae",
+        "faceedit.training.caae:CaaeTrainer",
+        "faceedit.editing.backends:CaaeEngine",
+    ),
+    "warp": Kind(
+        WarpConfig,
+        WarpTraining,
+        "faceedit.models.editor:WarpEditor",
+        "faceedit.training.editor:WarpTrainer",
+        "faceedit.editing.backends:WarpEngine",
+    ),
+    "estimator": Kind(
+        EstimatorConfig,
+        EstimatorTraining,
+        "faceedit.models.estimator:Estimator",
+        "faceedit.training.estimator:EstimatorTrainer",
+    ),
+    "landmarks": Kind(LandmarkConfig, TrainConfig, "faceedit.models.landmarker:Landmarker"),
+    "mouth": Kind(
+        MouthConfig,
+        MouthTraining,
+        "faceedit.models.mouth.painter:MouthPainter",
+        "faceedit.training.mouth:MouthTrainer",
     ),
 }
-# A GPU takes as long for a step of few crops as for one of many.
-ON_GPU: dict[str, dict[str, Any]] = {
-    "editor": {"batch": 256, "learning_rate": 1.5e-3},
-    "guide": {"batch": 128, "learning_rate": 2.5e-3},
-    "mouth": {"batch": 64, "learning_rate": 1e-3},
-}
-KINDS: dict[str, tuple[type[NetworkConfig], type[TrainConfig]]] = {
-    "caae": (CaaeConfig, CaaeTraining),
-    "warp": (WarpConfig, WarpTraining),
-    "estimator": (EstimatorConfig, EstimatorTraining),
-    "landmarks": (LandmarkConfig, TrainConfig),
-    "mouth": (MouthConfig, MouthTraining),
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model that can be trained by name.
+
+    on_gpu: the settings that differ on a GPU, which takes as long for a step of few crops as for one of many. about: in
+    the words of the command line.
+    """
+
+    network: NetworkConfig
+    training: TrainConfig
+    about: str = ""
+    on_gpu: dict[str, Any] = field(default_factory=dict)
+
+
+# What `faceedit train --model` takes. The judge and the guide differ in architecture, input size, photos and seed.
+MODELS = {
+    "editor": Preset(WarpConfig(), WarpTraining(), "the default one", {"batch": 256, "learning_rate": 1.5e-3}),
+    "mouth": Preset(
+        MouthConfig(),
+        MouthTraining(),
+        "a network that paints the inside of mouths, which no command uses yet",
+        {"batch": 64, "learning_rate": 1e-3},
+    ),
+    "caae": Preset(CaaeConfig(), CaaeTraining(), "the paper's"),
+    "judge": Preset(EstimatorConfig(), EstimatorTraining(), "an affect estimator, to judge"),
+    "guide": Preset(
+        EstimatorConfig(image_size=72, block="plain", channels=(32, 64, 128, 256), blocks=1),
+        EstimatorTraining(half=1, seed=1, perturbation=0.25),
+        "an affect estimator, to teach",
+        {"batch": 128, "learning_rate": 2.5e-3},
+    ),
 }
 
 
 def on_device(model: str, device: str) -> dict[str, Any]:
     """The settings, by name, in which training one of MODELS on a device differs from them."""
-    return ON_GPU.get(model, {}) if device == "cuda" else {}
+    return MODELS[model].on_gpu if device == "cuda" else {}
+
+
+def class_at(place: str) -> Any:
+    """The class that a `Kind` names, as module:class."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
 
 def kind_of(network: NetworkConfig) -> str:
     """The name under which files keep a network's configuration."""
-    return next(kind for kind, (config, _) in KINDS.items() if type(network) is config)
+    return next(name for name, kind in KINDS.items() if type(network) is kind.network)
 
 
 def configs_to_json(network: NetworkConfig, training: TrainConfig) -> str:
@@ -198,8 +261,8 @@ def configs_to_json(network: NetworkConfig, training: TrainConfig) -> str:
 def configs_from_json(text: str) -> tuple[NetworkConfig, TrainConfig]:
     """What `configs_to_json` was given. Raises LookupError, TypeError or ValueError for text that it did not make."""
     values = json.loads(text)
-    network, training = KINDS[values["kind"]]
-    return network_config(network, values["network"]), training(**values["training"])
+    kind = KINDS[values["kind"]]
+    return network_config(kind.network, values["network"]), kind.training(**values["training"])
 
 
 def network_config(config: type[Network], values: dict[str, Any]) -> Network:

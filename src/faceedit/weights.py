@@ -14,26 +14,10 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from faceedit.circumplex import Support
-from faceedit.config import (
-    KINDS,
-    CaaeConfig,
-    EstimatorConfig,
-    MouthConfig,
-    NetworkConfig,
-    WarpConfig,
-    kind_of,
-    network_config,
-)
+from faceedit.config import KINDS, NetworkConfig, class_at, kind_of, network_config
 from faceedit.errors import WeightsError
 from faceedit.files import write_atomically
 from faceedit.hub import digest_of, find_weights
-from faceedit.models.caae import Caae
-from faceedit.models.editor import WarpEditor
-from faceedit.models.estimator import Estimator
-from faceedit.models.landmarker import Landmarker
-from faceedit.models.mouth.painter import MouthPainter
-
-Model = Caae | WarpEditor | Estimator | Landmarker | MouthPainter
 
 SUPPORT_TENSOR = "support"
 HEADER_KEY = "faceedit"
@@ -47,7 +31,7 @@ class Weights:
     """
 
     kind: str
-    model: Model
+    model: nn.Module
     support: Support
     path: Path
     sha256: str
@@ -69,17 +53,10 @@ class _Unallocated(TorchFunctionMode):
         return func(*args, **(kwargs | {"device": "meta"} if func is torch.empty else kwargs))
 
 
-def build(config: NetworkConfig) -> Model:
+def build(config: NetworkConfig) -> nn.Module:
     """The model of a configuration, untrained."""
-    if isinstance(config, CaaeConfig):
-        return Caae(config)
-    if isinstance(config, WarpConfig):
-        return WarpEditor(config)
-    if isinstance(config, EstimatorConfig):
-        return Estimator(config)
-    if isinstance(config, MouthConfig):
-        return MouthPainter(config)
-    return Landmarker(config)
+    model: nn.Module = class_at(KINDS[kind_of(config)].model)(config)
+    return model
 
 
 def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(KINDS)) -> Weights:
@@ -94,7 +71,7 @@ def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(
             kind = header["kind"]
             if kind not in kinds:
                 raise WeightsError(f"{path} holds weights of kind {kind}, where {' or '.join(kinds)} is needed")
-            config = network_config(KINDS[kind][0], header["config"])
+            config = network_config(KINDS[kind].network, header["config"])
             with _Unallocated():
                 model = build(config)
             wanted = shapes(model.state_dict()) | {SUPPORT_TENSOR: tuple(Support.SHAPE)}
@@ -120,13 +97,14 @@ def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(
 
 
 def save_weights(
-    path: str | Path, model: Model, support: Support, training: dict[str, object], overwrite: bool = True
+    path: str | Path, model: nn.Module, support: Support, training: dict[str, object], overwrite: bool = True
 ) -> None:
     """Write a model as published weights: float16 tensors, its configuration and training facts in the header."""
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
     tensors = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
     tensors[SUPPORT_TENSOR] = torch.from_numpy(support.counts.astype(np.int32))
-    header = {"kind": kind_of(model.config), "config": asdict(model.config), "training": training}
+    config: Any = model.config
+    header = {"kind": kind_of(config), "config": asdict(config), "training": training}
     write_atomically(path, save(tensors, {HEADER_KEY: json.dumps(header)}), overwrite=overwrite)
 
 

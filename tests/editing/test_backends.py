@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from faceedit.circumplex import Affect
-from faceedit.config import WarpConfig
-from faceedit.editing.backends import ENGINES, WarpEngine, difference
+from faceedit.config import KINDS, WarpConfig, class_at
+from faceedit.editing.backends import WarpEngine, difference
 from faceedit.editing.compositing import FINER
 from faceedit.models.caae import Caae
 from faceedit.models.editor import WarpEditor
@@ -21,7 +21,7 @@ TARGETS = np.random.default_rng(0).uniform(-1, 1, (20, 2))
 def engine(request):
     torch.manual_seed(0)
     config = {"caae": TINY, "warp": TINY_WARP}[request.param]
-    return ENGINES[request.param](build(config).eval(), "cpu")
+    return class_at(KINDS[request.param].backend)(build(config).eval(), "cpu")
 
 
 def test_decoding_in_batches_is_decoding_one_by_one(engine):

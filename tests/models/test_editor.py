@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from faceedit.config import MODELS, EstimatorTraining, WarpTraining
+from faceedit.config import MODELS, EstimatorTraining, Preset, WarpTraining
 from faceedit.editing.compositing import edit_masks
 from faceedit.models.discriminators import ImageDiscriminator
 from faceedit.models.editor import EDIT, Edit, WarpEditor, rendered, residual
@@ -264,7 +264,7 @@ def test_filters_mixed_draw_what_mixtures_of_what_they_draw_are():
 
 
 def test_an_editor_without_a_guide_trains_one_first_and_keeps_it(prepared, tmp_path, monkeypatch):
-    tiny = (TINY_ESTIMATOR, EstimatorTraining(epochs=1, batch=4, half=1))
+    tiny = Preset(TINY_ESTIMATOR, EstimatorTraining(epochs=1, batch=4, half=1))
     monkeypatch.setitem(MODELS, "guide", tiny)
     training = WarpTraining(epochs=1, batch=4)
     run = tmp_path / "run"

@@ -14,7 +14,7 @@ import pytest
 from torch import nn
 
 from faceedit.cli import main
-from faceedit.config import MODELS, CaaeTraining, EstimatorTraining, WarpTraining
+from faceedit.config import MODELS, CaaeTraining, EstimatorTraining, Preset, WarpTraining
 from faceedit.data.crops import Crops
 from faceedit.errors import FaceEditError
 from faceedit.training import loop
@@ -202,8 +202,8 @@ def work(out: Path, guide: str) -> None:
     run("interrupted", CAAE, TINY)
     (out / f"{rank}.json").write_text(json.dumps(told))
     patch.setattr(CaaeTrainer, "train_step", step)
-    patch.setitem(MODELS, "editor", (TINY_WARP, WarpTraining(**COMMON)))
-    patch.setitem(MODELS, "guide", (TINY_ESTIMATOR, EstimatorTraining(**COMMON, half=1)))
+    patch.setitem(MODELS, "editor", Preset(TINY_WARP, WarpTraining(**COMMON)))
+    patch.setitem(MODELS, "guide", Preset(TINY_ESTIMATOR, EstimatorTraining(**COMMON, half=1)))
     sys.argv = f"faceedit train --device cpu --data {out / 'data'} --run {out / 'command'}".split()
     main()
 

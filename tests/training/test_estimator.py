@@ -14,7 +14,7 @@ from tests.training.test_loop import same
 
 @pytest.mark.parametrize("name", ["judge", "guide"])
 def test_estimators_take_crops_of_any_size(name):
-    model = Estimator(MODELS[name][0]).eval()
+    model = Estimator(MODELS[name].network).eval()
     for size in (64, 96, 130):
         affect, logits = model(torch.rand(2, 3, size, size) * 2 - 1)
         assert affect.shape == (2, 2)
@@ -23,7 +23,8 @@ def test_estimators_take_crops_of_any_size(name):
 
 
 def test_judge_and_guide_share_neither_photos_nor_architecture():
-    (judge, judged), (guide, guided) = MODELS["judge"], MODELS["guide"]
+    judge, guide = (MODELS[name].network for name in ("judge", "guide"))
+    judged, guided = (MODELS[name].training for name in ("judge", "guide"))
     assert judged.half != guided.half
     assert judged.seed != guided.seed
     assert judge.block != guide.block

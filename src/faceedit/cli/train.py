@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -56,10 +56,11 @@ def prepare(
 
 
 Model = Annotated[
-    Literal["editor", "mouth", "caae", "judge", "guide"],
+    str,
     typer.Option(
-        help="editor: the default one; mouth: a network that paints the inside of mouths, which no command uses "
-        "yet; caae: the paper's; judge, guide: affect estimators, to judge and to teach."
+        metavar="|".join(MODELS),
+        help="; ".join(f"{name}: {preset.about}" for name, preset in MODELS.items()) + ".",
+        autocompletion=lambda: list(MODELS),
     ),
 ]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Each shows all crops, rare ones repeatedly.")]
@@ -134,7 +135,9 @@ def train(
 
 def _settings(model: str, run: Path, resume: bool, given: dict[str, Any]) -> tuple["NetworkConfig", "TrainConfig"]:
     """The configurations of a model, or of the run to go on with, changed by the options given. Raises UsageError."""
-    network, training = MODELS[model]
+    if model not in MODELS:
+        raise UsageError(f"there is no model {model}: choose one of {', '.join(MODELS)}")
+    network, training = MODELS[model].network, MODELS[model].training
     if resume:
         from faceedit.training.checkpoint import load_configs
 

@@ -6,7 +6,7 @@ the share in [0, 1] of the moved photo that it hides. `compositing.apply_edit` t
 RGB, targets (N, 2) = valence, arousal.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -144,10 +144,6 @@ class WarpEngine:
         features = code.features.expand(len(affect))
         source, target = code.source.expand(len(affect), -1), affect.to(self.device)
         return features.images, self.model.decoder(features, source, target, correct_lips=True)
-
-
-# Each takes a model of its own kind.
-ENGINES: dict[str, Callable[[Any, str], Engine]] = {"caae": CaaeEngine, "warp": WarpEngine}
 
 
 def difference(source: np.ndarray, target: np.ndarray) -> Fields:

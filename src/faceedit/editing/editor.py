@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from faceedit.circumplex import Affect, affect_grid, grid_axis
-from faceedit.config import DEFAULT_WEIGHTS
+from faceedit.config import DEFAULT_WEIGHTS, KINDS, class_at
 from faceedit.device import resolve_device
-from faceedit.editing.backends import ENGINES, Engine
+from faceedit.editing.backends import Engine
 from faceedit.editing.compositing import FINER, apply_edit, rows_below
 from faceedit.editing.request import Request, is_largest, select_faces
 from faceedit.errors import UsageError
@@ -24,6 +24,7 @@ from faceedit.faces.eyes import LandmarkFinder, find_eyes
 from faceedit.media.sheet import circumplex_grid, paper_sheet
 from faceedit.weights import Weights, load_weights
 
+BACKENDS = {name: kind.backend for name, kind in KINDS.items() if kind.backend is not None}
 GRID_CELL = 160  # pixels
 ANIMATION_SIDE = 384  # pixels, of the face alone
 SHARPEST = 1.3 / FINER  # blur of what is drawn, in crop pixels, and of sharp photos
@@ -67,14 +68,14 @@ class FaceEditor:
         self.support = weights.support
         self.device = device
         self.landmark_finder = LandmarkFinder(device)
-        self.engine: Engine = ENGINES[weights.kind](weights.model, device)
+        self.engine: Engine = class_at(BACKENDS[weights.kind])(weights.model, device)
 
     @classmethod
     def from_pretrained(cls, weights: str = DEFAULT_WEIGHTS, device: str = "auto") -> "FaceEditor":
         """An editor with published weights by name or path, on auto, cpu, cuda or mps. Raises WeightsError."""
         device = resolve_device(device)
         judge = AffectEstimator.from_pretrained(device=device)
-        return cls(load_weights(weights, device, tuple(ENGINES)), judge, device)
+        return cls(load_weights(weights, device, tuple(BACKENDS)), judge, device)
 
     @cached_property
     def detector(self) -> FaceDetector:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from faceedit.config import MODELS, NetworkConfig, TrainConfig, WarpTraining, kind_of, on_device
+from faceedit.config import KINDS, MODELS, NetworkConfig, TrainConfig, WarpTraining, class_at, kind_of, on_device
 from faceedit.data.crops import Crops, load_crops
 from faceedit.data.labels import TRAIN, VALIDATION
 from faceedit.errors import FaceEditError, UsageError, WeightsError
 from faceedit.files import write_atomically
 from faceedit.media.image import Photo, encode_photo
 from faceedit.models.estimator import CROP_SIZE
-from faceedit.training.caae import CaaeTrainer
 from faceedit.training.checkpoint import (
     State,
     check_networks,
@@ -31,9 +30,6 @@ from faceedit.training.checkpoint import (
     save_state,
 )
 from faceedit.training.distributed import Processes, processes
-from faceedit.training.editor import WarpTrainer
-from faceedit.training.estimator import EstimatorTrainer
-from faceedit.training.mouth import MouthTrainer
 from faceedit.training.trainer import AnyTrainer
 
 if TYPE_CHECKING:  # it need not be installed
@@ -118,11 +114,13 @@ def _train(
         # A run keeps the batch of all its processes and counts steps of it: neither its place in the data nor what it
         # learns there depends on how many processes go on with it.
         training = replace(training, batch=training.batch * team.count)
-    trainers = {"caae": CaaeTrainer, "warp": WarpTrainer, "estimator": EstimatorTrainer, "mouth": MouthTrainer}
-    trainer_class: Any = trainers[kind_of(network)]  # each takes configurations of its own kind
+    kind = KINDS[kind_of(network)]
+    if kind.trainer is None:
+        raise UsageError(f"there is no training for {type(network).__name__}")
+    trainer_class: Any = class_at(kind.trainer)  # each takes configurations of its own kind
     if state is not None:
         check_networks(run, state["networks"], lambda: trainer_class.networks_for(network)[1])
-    size = CROP_SIZE if trainer_class is EstimatorTrainer else network.image_size
+    size = CROP_SIZE if kind is KINDS["estimator"] else network.image_size
     crops = load_crops(data / TRAIN, size)
     held_out = data / VALIDATION
     validation = load_crops(held_out, size) if held_out.is_dir() and any(held_out.iterdir()) else None
@@ -151,7 +149,7 @@ def _train_guide(
 ) -> tuple[Path, float]:
     """A guide trained in the editor's run, or begun there and gone on with: its weights, and the seconds it took."""
     folder, weights = run / GUIDE_FOLDER, run / f"{GUIDE_FOLDER}.safetensors"
-    network, guide = MODELS["guide"]
+    network, guide = MODELS["guide"].network, MODELS["guide"].training
     if training.minutes is not None:
         guide = replace(guide, minutes=training.minutes * GUIDE_SHARE)
     guide = replace(guide, save_minutes=training.save_minutes, **on_device("guide", device))
