@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from faceedit.batch import Job, find_photos, plan, run
-from faceedit.errors import NoFaceError, UnreadableError, UsageError
+from faceedit.errors import NoFaceError, UnreadableError, UnwritableError, UsageError
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_every_photo_is_worked_on_in_order_and_failures_stop_none(folder, tmp_pa
 def test_an_output_that_cannot_be_written_is_a_failure_of_its_job(folder, tmp_path):
     jobs = [Job(folder / "a.jpg", tmp_path / "none" / "a.jpg"), Job(folder / "a.png", tmp_path / "a.png")]
     outcomes = dict(run(jobs, lambda photo: (photo, {})))
-    assert isinstance(outcomes[jobs[0]], UnreadableError)
+    assert isinstance(outcomes[jobs[0]], UnwritableError)
     assert outcomes[jobs[1]] == {}
     assert Path(tmp_path / "a.png").exists()
 

@@ -15,7 +15,7 @@ from PIL import Image
 from faceedit import batch
 from faceedit.cli.app import app  # noqa: F401 - before children are forked
 from faceedit.editing.editor import FaceEditor
-from faceedit.errors import ExistsError, UnreadableError
+from faceedit.errors import ExistsError, FileError
 from faceedit.files import remove_leftovers, temporary_folder, write_atomically
 from faceedit.media import animation, video
 from tests.conftest import ASTRONAUT, draw_face
@@ -172,7 +172,7 @@ def full(path, write):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         write(path)
-    except UnreadableError as error:
+    except FileError as error:
         os._exit(4 if str(path) in str(error) or "the video" in str(error) else 98)
     os._exit(99)
 

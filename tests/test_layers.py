@@ -1,6 +1,7 @@
 """Who may know of whom in src/faceedit: imports run downwards only, at the top of a module and within it."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -135,3 +136,15 @@ def test_the_table_of_kinds_names_classes_that_are_there_and_on_the_floors_of_th
         for place, room in ((kind.model, "models"), (kind.trainer, "training"), (kind.backend, "editing")):
             if place is not None:
                 assert class_at(place).__module__.startswith(f"faceedit.{room}."), (name, place)
+
+
+def test_only_the_command_line_speaks_of_its_options():
+    """Whoever calls the library from Python or on the page has none; the command line says what to do with them."""
+    found = [
+        f"{'/'.join(module)}: {node.value}"
+        for module, tree in TREES.items()
+        if module[0] != "cli"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search(r"(^|\s)--[a-z]", node.value)
+    ]
+    assert found == []

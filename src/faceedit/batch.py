@@ -10,7 +10,7 @@ from glob import glob
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from faceedit.errors import ExistsError, FaceEditError, UnreadableError, UsageError, unexpected
+from faceedit.errors import ExistsError, FaceEditError, UnreadableError, UnwritableError, UsageError, unexpected
 from faceedit.files import remove_leftovers
 from faceedit.media.image import WRITE_FORMATS, Photo, encode_photo, format_of, read_photo, write_photo
 
@@ -81,7 +81,7 @@ def plan(
     Beside the photo, or below the folder `output` in the photo's place, under its name with `-tag` and its own suffix
     or the one given; one photo's result may also be a file `output`. A name that is taken is numbered, unless
     `overwrite`; with `skip_existing` the job is done where the file is there. Results of an earlier run that a folder
-    holds are no photos of this one. Raises UsageError, UnreadableError.
+    holds are no photos of this one. Raises UsageError, UnwritableError.
     """
     single = len(photos) == 1
     photos = _without_outputs(photos, output)
@@ -100,7 +100,7 @@ def plan(
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UnreadableError(f"cannot make the folder {folder}: {error.strerror}") from error
+            raise UnwritableError(f"cannot make the folder {folder}: {error.strerror}") from error
     return jobs
 
 

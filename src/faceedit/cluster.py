@@ -49,7 +49,7 @@ def run(
     left = {replace(job, photo=job.photo.absolute(), output=job.output.absolute()): job for job in jobs}
     outputs = {job.output for job in left}
     if any(job.photo in outputs for job in left):
-        raise UsageError("a result would replace a photo, which then could be edited twice: leave out --overwrite")
+        raise UsageError("a result would replace a photo, which then could be edited twice: let none be replaced")
     if weights.endswith(".safetensors") and Path(weights).is_file():  # workers run in folders of their own
         weights = str(Path(weights).absolute())
     size = min(1 + len(left) // TASKS, MOST_IN_TASK)
@@ -164,7 +164,7 @@ def _outcomes(
     gpu = device == "cuda" or (device == "auto" and "GPU" in resources)
     workers = int(resources.get("GPU" if gpu else "CPU", 0))
     if not workers:
-        raise UsageError(f"the Ray cluster has no {'GPU: choose --device cpu' if gpu else 'CPU'}")
+        raise UsageError(f"the Ray cluster has no {'GPU: choose the CPU' if gpu else 'CPU'}")
     attempts = Attempts.remote(ATTEMPTS)  # type: ignore[attr-defined] # mypy overlooks what decorates a class
     done = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
         Worker,  # type: ignore[arg-type] # Ray's types leave out the classes that it takes

@@ -26,7 +26,7 @@ def resolve_device(name: str = "auto") -> str:
     if name not in DEVICES:
         raise UsageError(f"device must be one of {', '.join(DEVICES)}, not {name}")
     if name not in usable:
-        raise UsageError(f"this machine has no {name} device that torch can use; choose --device cpu")
+        raise UsageError(f"this machine has no {name} device that torch can use; choose the CPU")
     return name
 
 

@@ -26,7 +26,11 @@ class ExistsError(UsageError):
         self.path = path
 
     def __str__(self) -> str:
-        return f"{self.path} exists: choose another name, or give --overwrite"
+        return f"{self.path} exists, and is not to be replaced"
+
+
+class RunExistsError(UsageError):
+    """A folder that holds a training run already, which was not to be gone on with."""
 
 
 class NoFaceError(FaceEditError):
@@ -35,10 +39,18 @@ class NoFaceError(FaceEditError):
     exit_code = 3
 
 
-class UnreadableError(FaceEditError):
+class FileError(FaceEditError):
     """An input that cannot be read, or an output that cannot be written."""
 
     exit_code = 4
+
+
+class UnreadableError(FileError):
+    """An input that cannot be read."""
+
+
+class UnwritableError(FileError):
+    """An output that cannot be written."""
 
 
 class WeightsError(FaceEditError):
@@ -59,6 +71,10 @@ class MemoryExhaustedError(FaceEditError):
     exit_code = 6
 
 
+class UnexpectedError(FaceEditError):
+    """What a library raised that nobody foresaw."""
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an exception that is none of ours tells of too little memory."""
     return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
@@ -67,11 +83,11 @@ def is_out_of_memory(error: Exception) -> bool:
 def unexpected(subject: str, error: Exception) -> FaceEditError:
     """What an exception that is none of ours means to a user, such as that `subject`, "a.png could not be edited".
 
-    Its traceback is a note of the error, which `--debug` prints; the error holds no frames, and so no photos.
+    Its traceback is a note of the error; the error holds no frames, and so no photos.
     """
     if is_out_of_memory(error):
         return MemoryExhaustedError(f"{subject}: there is not enough memory for it")
     reason = " ".join(f"{type(error).__name__}: {error}".split())
-    failure = FaceEditError(f"{subject}: {reason} (--debug shows where)")
+    failure = UnexpectedError(f"{subject}: {reason}")
     failure.add_note("".join(traceback.format_exception(error)))
     return failure

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from faceedit.errors import ExistsError, UnreadableError
+from faceedit.errors import ExistsError, UnwritableError
 
 if sys.platform != "win32":
     import fcntl
@@ -33,7 +33,7 @@ def write_atomically(
 
     data: the bytes, or a function that writes them to an open file. durable: wait until the disk has it, so that a
     power cut cannot leave an empty file either. overwrite: replace what is there. Raises ExistsError where something
-    is and may not be replaced, whenever it came, and UnreadableError when the file cannot be written.
+    is and may not be replaced, whenever it came, and UnwritableError when the file cannot be written.
     """
     path = Path(path)
     try:
@@ -50,7 +50,7 @@ def write_atomically(
                 file.close()
             _place(file.name, path, overwrite)
     except OSError as error:
-        raise UnreadableError(f"cannot write {path}: {error.strerror or error}") from error
+        raise UnwritableError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceedit.errors import UnreadableError, UsageError
+from faceedit.errors import UnwritableError, UsageError
 from faceedit.media.animation import write_animation
 from tests.conftest import draw_face
 
@@ -53,6 +53,6 @@ def test_a_folder_holds_every_frame_or_is_not_there(tmp_path, frames):
         write_animation(tmp_path / "frames", iter(frames), fps=25, loop=False)
     with pytest.raises(UsageError, match=r"not as \.avi"):
         write_animation(tmp_path / "a.avi", iter(frames), fps=25, loop=False)
-    with pytest.raises(UnreadableError, match="cannot write"):
+    with pytest.raises(UnwritableError, match="cannot write"):
         write_animation(tmp_path / "none" / "a.gif", iter(frames), fps=25, loop=False)
     assert [path.name for path in tmp_path.iterdir()] == ["frames"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from faceedit.errors import UnreadableError, UsageError
+from faceedit.errors import UnreadableError, UnwritableError, UsageError
 from faceedit.media.image import Photo, read_photo, write_photo
 from tests.conftest import draw_face
 
@@ -164,7 +164,7 @@ def test_an_output_is_written_whole_or_not_at_all(tmp_path, pixels):
     photo = read_photo(_saved(tmp_path / "a.png", pixels))
     with pytest.raises(UsageError, match="cannot tell the format"):
         write_photo(tmp_path / "b.xyz", photo)
-    with pytest.raises(UnreadableError, match="cannot write"):
+    with pytest.raises(UnwritableError, match="cannot write"):
         write_photo(tmp_path / "missing" / "b.png", photo)
     with pytest.raises(UnreadableError, match="WEBP"):
         write_photo(tmp_path / "b.webp", photo.with_pixels(np.zeros((1, 20_000, 3), np.uint8)))

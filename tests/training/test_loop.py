@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from faceedit.config import CaaeTraining
-from faceedit.errors import FaceEditError, UsageError, WeightsError
+from faceedit.errors import FaceEditError, RunExistsError, WeightsError
 from faceedit.training.caae import CaaeTrainer
 from faceedit.training.checkpoint import EARLIER_FILE, STATE_FILE, export_weights, load_state, save_state
 from faceedit.training.loop import train
@@ -154,7 +154,7 @@ def test_a_state_that_does_not_fit_is_refused_before_anything_is_allocated(prepa
 
 def test_runs_are_not_overwritten_and_states_not_trusted(prepared, tmp_path):
     train(prepared, tmp_path / "run", replace(CONFIG, epochs=1), TINY)
-    with pytest.raises(UsageError, match="--resume"):
+    with pytest.raises(RunExistsError, match="already holds a run"):
         train(prepared, tmp_path / "run", CONFIG, TINY)
     with pytest.raises(WeightsError, match="no training state"):
         train(prepared, tmp_path / "none", CONFIG, TINY, resume=True)

@@ -72,7 +72,7 @@ def test_files_that_cannot_be_used_are_refused(tmp_path):
         perceptual_loss(write_vgg_face(tmp_path / "other.mat", without="conv3_2"))
     with pytest.raises(UnreadableError):
         perceptual_loss(str(tmp_path / "none.safetensors"))
-    with pytest.raises(UsageError, match="--perceptual"):
+    with pytest.raises(UsageError, match="the perceptual loss"):
         perceptual_loss("vgg")
 
 

@@ -12,7 +12,7 @@ from types import FrameType
 # Each adds its commands; in this order, help lists them.
 from faceedit.cli import edit, grid, animate, info, measure, train, web  # noqa: F401  # isort: skip
 from faceedit.cli.app import app, say_error
-from faceedit.errors import FaceEditError, MemoryExhaustedError, UnreadableError, is_out_of_memory
+from faceedit.errors import FaceEditError, FileError, MemoryExhaustedError, UnwritableError, is_out_of_memory
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
             _fail(MemoryExhaustedError("there is not enough memory for this: try --device cpu, or a smaller batch"))
         if isinstance(error, OSError):
             where = f"{error.filename}: " if error.filename else "reading or writing failed: "
-            _fail(UnreadableError(f"{where}{error.strerror or error}"))
+            _fail(FileError(f"{where}{error.strerror or error}"))
         raise
 
 
@@ -52,14 +52,14 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _flush() -> None:
-    """Write out what is printed. Raises UnreadableError where that fails, which Python itself would do too late."""
+    """Write out what is printed. Raises UnwritableError where that fails, which Python itself would do too late."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it would be tried again at the end
         if not isinstance(error, BrokenPipeError):
-            raise UnreadableError(f"standard output: {error.strerror or error}") from error
+            raise UnwritableError(f"standard output: {error.strerror or error}") from error
         sys.exit(1)
 
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from faceedit import __version__
-from faceedit.errors import ExistsError, FaceEditError, unexpected
+from faceedit.errors import ExistsError, FaceEditError, RunExistsError, UnexpectedError, unexpected
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -37,6 +37,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a ph
 FaceChoice = Annotated[
     str, typer.Option("--face", metavar="largest|N", help="Which face; N counts from 1, the largest.")
 ]
+
+
+# What a person can do on the command line about an error of the library, by its kind.
+HINTS: dict[type[FaceEditError], str] = {
+    ExistsError: "choose another name, or give --overwrite",
+    RunExistsError: "go on with --resume, or choose another folder with --run",
+    UnexpectedError: "--debug shows where",
+}
 
 
 class Printer(logging.Handler):
@@ -110,7 +118,8 @@ def printable(text: str) -> str:
 
 
 def say_error(error: Exception) -> None:
-    """What went wrong, as one line; with --debug, also where."""
-    say(f"faceedit: {' '.join(str(error).split())}")
+    """What went wrong, as one line, and what to do about it; with --debug, also where."""
+    hints = [hint for kind, hint in HINTS.items() if isinstance(error, kind)]
+    say("; ".join([f"faceedit: {' '.join(str(error).split())}", *hints]))
     if logger.isEnabledFor(logging.DEBUG):
         console.print("".join(traceback.format_exception(error)), markup=False, soft_wrap=True)

@@ -11,7 +11,7 @@ import typer
 
 from faceedit.cli.app import progress_bar, refuse_existing, say
 from faceedit.cli.report import Facts, tell
-from faceedit.errors import BatchError, FaceEditError, UnreadableError, UsageError
+from faceedit.errors import BatchError, FaceEditError, UnwritableError, UsageError
 
 if TYPE_CHECKING:
     from faceedit.batch import Job
@@ -141,4 +141,4 @@ def _process_standard(
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         except OSError as error:
-            raise UnreadableError(f"standard output: {error.strerror or error}") from error
+            raise UnwritableError(f"standard output: {error.strerror or error}") from error

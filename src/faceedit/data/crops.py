@@ -65,7 +65,7 @@ def load_crops(folder: str | Path, size: int) -> Crops:
     def load(i: int) -> None:
         pixels = read_photo(folder / labels[i].file).pixels
         if pixels.shape[0] != pixels.shape[1]:
-            raise UnreadableError(f"{folder / labels[i].file} is not square: run `faceedit prepare` first")
+            raise UnreadableError(f"{folder / labels[i].file} is not square: prepare the photos first")
         if pixels.shape[0] != size:
             shrinks = pixels.shape[0] > size
             pixels = cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)

@@ -151,7 +151,7 @@ def _in_processes(
         yield from results
     except BrokenProcessPool as error:
         raise MemoryExhaustedError(
-            "a worker was killed, as happens when memory runs out: with fewer --workers, the same command goes on"
+            "a worker was killed, as happens when memory runs out: with fewer workers, preparing again goes on"
         ) from error
     finally:
         stop.set()
@@ -198,7 +198,7 @@ def _cut_chunk(chunk: list[tuple[Path, Path]]) -> dict[Path, Problem]:
 
 
 def _cut(path: Path, target: Path) -> Problem:
-    """Raises UnreadableError where the crop cannot be written, as on a full disk: no other could be, either."""
+    """Raises UnwritableError where the crop cannot be written, as on a full disk: no other could be, either."""
     try:
         image = read_photo(path).pixels
         faces = _detector.detect(image)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from faceedit.errors import ExistsError, UnreadableError, UsageError
+from faceedit.errors import ExistsError, UnwritableError, UsageError
 from faceedit.files import UMASK, temporary_folder, write_atomically
 from faceedit.media.image import Photo, encode_photo
 from faceedit.media.provenance import embedded
@@ -40,7 +40,7 @@ def write_animation(
 
     loop: GIF and WebP repeat for ever. like: a photo whose XMP the files carry, and whose colour profile WebP and PNG
     do, which alone have a place for one. overwrite: replace a file; a folder never is. Raises UsageError, ExistsError,
-    UnreadableError.
+    UnwritableError.
     """
     check_output(path, fps)
     like = like or Photo(np.zeros((1, 1, 3), np.uint8))
@@ -66,7 +66,7 @@ def _encoded(path: Path, frames: Iterator[np.ndarray], fps: float, loop: bool, l
     try:
         first.save(buffer, path.suffix[1:].upper(), **options)
     except (OSError, ValueError) as error:
-        raise UnreadableError(f"cannot write {path}: {error}") from error
+        raise UnwritableError(f"cannot write {path}: {error}") from error
     data = buffer.getvalue()
     return embedded(data, like.xmp) if like.xmp and path.suffix.lower() == ".gif" else data
 
@@ -86,4 +86,4 @@ def _write_folder(path: Path, frames: Iterable[np.ndarray], like: Photo) -> None
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.ENOTDIR):
             raise ExistsError(path) from error
-        raise UnreadableError(f"cannot write {path}: {error.strerror}") from error
+        raise UnwritableError(f"cannot write {path}: {error.strerror}") from error

@@ -16,7 +16,7 @@ from torch import nn
 
 from faceedit.circumplex import Support
 from faceedit.config import NetworkConfig, TrainConfig, configs_from_json
-from faceedit.errors import UnreadableError, UsageError, WeightsError
+from faceedit.errors import UnwritableError, UsageError, WeightsError
 from faceedit.files import remove_leftovers, write_atomically
 from faceedit.weights import build, check_shapes, save_weights, shapes
 
@@ -58,7 +58,7 @@ def locked(run: Path) -> Iterator[None]:
 def save_state(run: Path, state: State) -> None:
     """Write the state once the disk has it.
 
-    The state that was there before stays, as the earlier one. Raises UnreadableError where the disk is full: then both
+    The state that was there before stays, as the earlier one. Raises UnwritableError where the disk is full: then both
     are as they were.
     """
     path, earlier = run / STATE_FILE, run / EARLIER_FILE
@@ -66,7 +66,7 @@ def save_state(run: Path, state: State) -> None:
     try:
         write_atomically(new, lambda file: torch.save(state, file), durable=True)
     except RuntimeError as error:  # what torch makes of a disk that is full
-        raise UnreadableError(f"cannot write {path}: {error}") from error
+        raise UnwritableError(f"cannot write {path}: {error}") from error
     # Killed between these, a run goes on from the earlier state.
     if path.exists():
         path.replace(earlier)

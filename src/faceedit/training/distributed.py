@@ -63,7 +63,7 @@ def processes(device: str) -> Processes:
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return ALONE
     if device == "mps":
-        raise UsageError("several processes cannot share mps: choose --device cpu")
+        raise UsageError("several processes cannot share mps: choose the CPU")
     try:
         from accelerate import PartialState
     except ImportError as error:

@@ -15,7 +15,7 @@ import torch
 from faceedit.config import KINDS, MODELS, NetworkConfig, TrainConfig, WarpTraining, class_at, kind_of, on_device
 from faceedit.data.crops import Crops, load_crops
 from faceedit.data.labels import TRAIN, VALIDATION
-from faceedit.errors import FaceEditError, UsageError, WeightsError
+from faceedit.errors import FaceEditError, RunExistsError, UsageError, WeightsError
 from faceedit.files import write_atomically
 from faceedit.media.image import Photo, encode_photo
 from faceedit.models.estimator import CROP_SIZE
@@ -88,7 +88,7 @@ def _claim(run: Path, resume: bool, tell: Callable[[str], None], stack: contextl
     run.mkdir(parents=True, exist_ok=True)
     stack.enter_context(locked(run))
     if not resume and has_state(run):
-        raise UsageError(f"{run} already holds a run: go on with --resume, or choose another folder")
+        raise RunExistsError(f"{run} already holds a run")
     return load_state(run, tell) if resume else None
 
 

@@ -139,7 +139,7 @@ def perceptual_loss(name: str) -> PerceptualLoss | None:
         loss = MobileFaceNetLoss(load_mobilefacenet(Path(name)))
     else:
         raise UsageError(
-            f"--perceptual must be facenet, off, or the path of a .mat, .safetensors or .pt file, not {name}"
+            f"the perceptual loss must be facenet, off, or the path of a .mat, .safetensors or .pt file, not {name}"
         )
     return loss.requires_grad_(False)
 
