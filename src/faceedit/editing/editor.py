@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypedDict, Unpack
 
 import cv2
@@ -67,6 +66,7 @@ class FaceEditor:
         self.judge = judge
         self.support = weights.support
         self.device = device
+        self.detector = FaceDetector(device)
         self.landmark_finder = LandmarkFinder(device)
         self.engine: Engine = class_at(BACKENDS[weights.kind])(weights.model, device)
 
@@ -76,11 +76,6 @@ class FaceEditor:
         device = resolve_device(device)
         judge = AffectEstimator.from_pretrained(device=device)
         return cls(load_weights(weights, device, tuple(BACKENDS)), judge, device)
-
-    @cached_property
-    def detector(self) -> FaceDetector:
-        """What finds the faces."""
-        return FaceDetector(self.device)
 
     def detect(self, image: np.ndarray, largest: bool = False) -> list[Face]:
         """The faces of an image, the largest first; or the largest alone, which is found sooner."""
