@@ -180,9 +180,13 @@ def test_crop_and_grid(edit, run, photo, tiny_weights, tmp_path):
 
 
 def test_a_target_beyond_the_labels_goes_to_the_nearest_and_says_so(run, photo, tiny_weights):
-    code, _, err = run("edit", photo, "--valence", "-0.9", "--arousal", "0.9", "--weights", tiny_weights)
+    target = ("--valence", "-0.9", "--arousal", "0.9")
+    code, out, err = run("edit", photo, *target, "--weights", tiny_weights, "--json")
     assert code == 0
     assert "beyond what was learnt: going to the nearest, valence" in err
+    (face,) = json.loads(out)["faces"]
+    assert face["target"] == {"valence": -0.9, "arousal": 0.9}
+    assert face["nearest_supported"]["valence"] > -0.1
 
 
 def test_targets_by_name(run, photo, tiny_weights, tmp_path):

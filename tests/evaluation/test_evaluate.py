@@ -1,4 +1,5 @@
 import json
+import re
 
 import cv2
 import numpy as np
@@ -70,6 +71,12 @@ class PixelEmbedder:
         return torch.nn.functional.normalize(torch.from_numpy(vectors - vectors.mean(1, keepdims=True)))
 
 
+def keys(figures) -> list[str]:
+    """All keys of what JSON holds, at any depth."""
+    inner = [name for value in figures.values() if isinstance(value, dict) for name in keys(value)]
+    return [*figures, *inner]
+
+
 @pytest.fixture
 def run(photos, monkeypatch):
     monkeypatch.setattr("faceedit.evaluation.figures.GROUP_FACES", 3)
@@ -85,11 +92,11 @@ def test_the_copy_keeps_everything_and_reaches_nothing(run):
     for axis in ("valence", "arousal"):
         assert figures["affect"]["all"][axis]["slope"][0] == pytest.approx(0, abs=1e-6)
     assert figures["identity"]["mean"][0] == pytest.approx(1, abs=1e-4)
-    assert figures["change of 255"][0] == figures["change outside"] == 0
-    assert figures["psnr at source"][0] == 99
-    assert figures["ssim at source"][0] == pytest.approx(1)
+    assert figures["change_of_255"][0] == figures["change_outside"] == 0
+    assert figures["psnr_at_source"][0] == 99
+    assert figures["ssim_at_source"][0] == pytest.approx(1)
     assert figures["sharpness"]["median"][0] == pytest.approx(1)
-    json.dumps(figures)
+    assert [key for key in keys(json.loads(json.dumps(figures))) if not re.fullmatch("[a-z][a-z0-9_]*", key)] == []
 
 
 def test_each_measure_moves_when_it_should(run):
@@ -98,9 +105,9 @@ def test_each_measure_moves_when_it_should(run):
         low, high = painted["affect"]["supported"][axis]["ccc"][1:]
         assert low > 0.98
         assert high <= 1
-    assert painted["change of 255"][0] > 1
-    assert painted["change outside"] == 0
-    assert painted["supported cells"] == 25
+    assert painted["change_of_255"][0] > 1
+    assert painted["change_outside"] == 0
+    assert painted["supported_cells"] == 25
     assert set(painted["groups"]) == {"group"}
     assert painted["groups"]["group"]["rows"]["a"]["faces"] == 3
 
@@ -112,8 +119,8 @@ def test_each_measure_moves_when_it_should(run):
     blurred.blur = 2
     figures = run(blurred)[0]
     assert figures["sharpness"]["median"][0] < 0.5 * painted["sharpness"]["median"][0]
-    assert figures["psnr at source"][0] < 40
-    assert figures["change outside"] > 0
+    assert figures["psnr_at_source"][0] < 40
+    assert figures["change_outside"] > 0
 
     for subject in subjects:  # one face whose edits all fail pulls the mean, and its group, down
         subject.estimates = subject.estimates.copy()
@@ -121,7 +128,7 @@ def test_each_measure_moves_when_it_should(run):
     supported = np.array([SUPPORT.covers(*target) for target in TARGETS.tolist()])
     worse = summarise(subjects, TARGETS, supported)
     assert worse["affect"]["all"]["valence"]["ccc"][0] < painted["affect"]["all"]["valence"]["ccc"][0]
-    assert worse["groups"]["group"]["worst"]["valence ccc"] == subjects[0].label.extra["group"]
+    assert worse["groups"]["group"]["worst"]["valence_ccc"] == subjects[0].label.extra["group"]
 
 
 def test_the_swap_puts_another_face_there(run, photos):
@@ -131,8 +138,8 @@ def test_the_swap_puts_another_face_there(run, photos):
     figures, _ = run(SwapEditor(ColourJudge(), pool, folder, detector, seed=0))
     copied, _ = run(CopyEditor(ColourJudge()))
     assert figures["identity"]["mean"][0] < copied["identity"]["mean"][0] - 1e-3
-    assert figures["change of 255"][0] > 1
-    assert figures["change outside"] == 0
+    assert figures["change_of_255"][0] > 1
+    assert figures["change_outside"] == 0
 
 
 def test_a_pasted_crop_replaces_the_middle_and_fades_out():

@@ -193,6 +193,7 @@ def _print_figures(figures: dict[str, object], groups: dict[str, "Group"]) -> No
     table = Table("measure", "value", "95 % interval", title=f"{figures['editor']}, {figures['faces']} faces")
 
     def add(name: str, value: object) -> None:
+        name = name.replace("_", " ")
         if isinstance(value, dict):
             for key, inner in value.items():
                 add(f"{name} {key}".strip(), inner)
@@ -206,5 +207,5 @@ def _print_figures(figures: dict[str, object], groups: dict[str, "Group"]) -> No
     add("", {key: value for key, value in figures.items() if key not in ("editor", "groups")})
     for column, group in groups.items():
         for measure, name in group["worst"].items():
-            table.add_row(f"worst {column}, {measure}", f"{group['rows'][name][measure]:.3f}", name)
+            table.add_row(f"worst {column}, {measure.replace('_', ' ')}", f"{group['rows'][name][measure]:.3f}", name)
     Console().print(table)

@@ -45,7 +45,7 @@ def face_json(face: "EditedFace") -> dict[str, object]:
     shown: dict[str, object] = {"number": face.number, "box": [round(value, 1) for value in face.box]}
     affects = {"source": face.source, "target": face.target}
     if face.beyond_support:
-        affects["nearest learnt"] = face.nearest_supported
+        affects["nearest_supported"] = face.nearest_supported
     for name, affect in affects.items():
         if affect is not None:
             shown[name] = {axis: round(value, 4) for axis, value in vars(affect).items()}

@@ -22,26 +22,27 @@ class Group(TypedDict):
     worst: dict[str, str]
 
 
-Figures = TypedDict(
-    "Figures",
-    {
-        "faces": int,
-        "cells": int,
-        "supported cells": int,
-        "affect": dict[str, dict[str, dict[str, Interval]]],  # of which cells, axis, measure
-        "within one face": dict[str, dict[str, Interval]],
-        "change of 255": Interval,
-        "psnr at source": Interval,
-        "ssim at source": Interval,
-        "change outside": int,
-        "sharpness": dict[str, Interval],
-        "smoothness": Interval,
-        "identity": dict[str, Interval],  # with an embedder
-        "groups": dict[str, Group],  # by column
-        "speed": dict[str, float],
-    },
-    total=False,
-)
+class Figures(TypedDict, total=False):
+    """What was measured of all faces together; intervals are [value, low, high].
+
+    affect: by which cells, axis and measure. identity: with an embedder. groups: by column of the labels. speed: see
+    `speed.speed`.
+    """
+
+    faces: int
+    cells: int
+    supported_cells: int
+    affect: dict[str, dict[str, dict[str, Interval]]]
+    within_one_face: dict[str, dict[str, Interval]]
+    change_of_255: Interval
+    psnr_at_source: Interval
+    ssim_at_source: Interval
+    change_outside: int
+    sharpness: dict[str, Interval]
+    smoothness: Interval
+    identity: dict[str, Interval]
+    groups: dict[str, Group]
+    speed: dict[str, float]
 
 
 @dataclass
@@ -75,19 +76,19 @@ def summarise(subjects: list[Subject], targets: np.ndarray, supported: np.ndarra
     figures: Figures = {
         "faces": len(subjects),
         "cells": len(targets),
-        "supported cells": int(supported.sum()),
+        "supported_cells": int(supported.sum()),
         "affect": {
             "all": _by_axis(_agreement, estimates, targets, np.ones_like(supported)),
             "supported": _by_axis(_agreement, estimates, targets, supported),
         },
-        "within one face": _by_axis(_within, estimates, targets, supported),
-        "change of 255": bootstrap(lambda i: _stack(subjects, "change")[i][:, near].mean(), every),
-        "psnr at source": bootstrap(lambda i: np.median(_stack(subjects, "psnr")[i]), every),
-        "ssim at source": bootstrap(lambda i: np.median(_stack(subjects, "ssim")[i]), every),
-        "change outside": int(_stack(subjects, "outside").max()),
+        "within_one_face": _by_axis(_within, estimates, targets, supported),
+        "change_of_255": bootstrap(lambda i: _stack(subjects, "change")[i][:, near].mean(), every),
+        "psnr_at_source": bootstrap(lambda i: np.median(_stack(subjects, "psnr")[i]), every),
+        "ssim_at_source": bootstrap(lambda i: np.median(_stack(subjects, "ssim")[i]), every),
+        "change_outside": int(_stack(subjects, "outside").max()),
         "sharpness": {
             name: bootstrap(partial(_quantile, sharp, q), every)
-            for name, q in (("median", 0.5), ("10 %", 0.1), ("90 %", 0.9))
+            for name, q in (("median", 0.5), ("percentile_10", 0.1), ("percentile_90", 0.9))
         },
         "smoothness": bootstrap(lambda i: np.median(_stack(subjects, "smoothness")[i]), every),
     }
@@ -95,7 +96,7 @@ def summarise(subjects: list[Subject], targets: np.ndarray, supported: np.ndarra
         identity = _stack(subjects, "identity")[:, near].mean(1)
         figures["identity"] = {
             "mean": bootstrap(lambda i: identity[i].mean(), every),
-            "worst tenth": bootstrap(lambda i: np.sort(identity[i])[: max(len(i) // 10, 1)].mean(), every),
+            "worst_tenth": bootstrap(lambda i: np.sort(identity[i])[: max(len(i) // 10, 1)].mean(), every),
         }
     figures["groups"] = _groups(subjects, estimates, targets, supported, near)
     return figures
@@ -152,7 +153,7 @@ def _groups(
             for axis, axis_name in enumerate(AXES):
                 wanted = np.broadcast_to(targets[supported, axis], (members.sum(), supported.sum()))
                 got = estimates[members][:, supported, axis]
-                row[f"{axis_name} ccc"] = agreement(wanted.ravel(), got.ravel())["ccc"]
+                row[f"{axis_name}_ccc"] = agreement(wanted.ravel(), got.ravel())["ccc"]
             if subjects[0].identity is not None:
                 row["identity"] = float(_stack(subjects, "identity")[members][:, near].mean())
             rows[str(name)] = row

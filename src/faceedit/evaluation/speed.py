@@ -37,10 +37,10 @@ def speed(editor: FaceEditor | CopyEditor, path: Path, detector: FaceDetector, t
         crop = crop_face(image, alignment(face.landmarks, engine.size), engine.size)
         return lambda target: engine.network(crop, encoded.source, Affect(*target.tolist()))
 
-    ways: dict[str, Callable[[np.ndarray], None]] = {"edit ms": edit, "photo to photo ms": whole}
+    ways: dict[str, Callable[[np.ndarray], None]] = {"edit_ms": edit, "photo_to_photo_ms": whole}
     if isinstance(editor, FaceEditor):
         paper = CaaeEngine(Caae(CaaeConfig()).eval().to(editor.device), editor.device)
-        ways |= {"network ms": networks(editor.engine), "paper's network ms": networks(paper)}
+        ways |= {"network_ms": networks(editor.engine), "paper_network_ms": networks(paper)}
     times: dict[str, list[float]] = {name: [] for name in ways}
     for target in targets[:EDITS]:
         for name, way in ways.items():
