@@ -148,3 +148,11 @@ def test_only_the_command_line_speaks_of_its_options():
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search(r"(^|\s)--[a-z]", node.value)
     ]
     assert found == []
+
+
+def test_mouths_are_drawn_through_one_door():
+    """Only its own package knows what a mouth is drawn with, so that a network can replace it as a whole."""
+    behind = {("models", "mouth", name) for name in ("drawing", "inside", "lip_flow", "settings")}
+    assert behind <= TREES.keys()
+    users = {module: inner(imported(ast.walk(tree))) for module, tree in TREES.items()}
+    assert [module for module, names in users.items() if names & behind and module[:2] != ("models", "mouth")] == []
