@@ -9,7 +9,7 @@ from faceedit.editing.backends import WarpEngine, difference
 from faceedit.editing.compositing import FINER
 from faceedit.models.caae import Caae
 from faceedit.models.editor import WarpEditor
-from faceedit.models.landmarker import POINTS
+from faceedit.models.face_mesh import POINTS
 from faceedit.weights import build
 from tests.conftest import TINY, TINY_WARP, draw_face
 

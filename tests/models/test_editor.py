@@ -8,7 +8,7 @@ from faceedit.config import MODELS, EstimatorTraining, Preset, WarpTraining
 from faceedit.editing.compositing import edit_masks
 from faceedit.models.discriminators import ImageDiscriminator
 from faceedit.models.editor import EDIT, Edit, WarpEditor, rendered, residual
-from faceedit.models.landmarker import LOWER_LIP, POINTS, UPPER_LIP, point_indices
+from faceedit.models.face_mesh import LOWER_LIP, POINTS, UPPER_LIP, point_indices
 from faceedit.models.layers import mix_filters
 from faceedit.models.mouth import Mouth
 from faceedit.models.mouth.settings import MOUTH

@@ -6,7 +6,7 @@ from faceedit.faces.alignment import TEMPLATE, alignment, crop_face
 from faceedit.faces.detector import FaceDetector
 from faceedit.media.image import read_photo
 from faceedit.models.expression import MOTION, Motion
-from faceedit.models.landmarker import (
+from faceedit.models.face_mesh import (
     BROWS,
     IRISES,
     LIPS,

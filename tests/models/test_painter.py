@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from faceedit.config import MouthConfig
-from faceedit.models.landmarker import POINTS
+from faceedit.models.face_mesh import POINTS
 from faceedit.models.lips import LOWER, UPPER
 from faceedit.models.mouth.painter import MouthDiscriminator, MouthEncoder, MouthPainter, describe, mouth_mask, region
 

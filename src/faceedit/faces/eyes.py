@@ -10,7 +10,8 @@ import torch
 from faceedit.device import as_images
 from faceedit.faces.alignment import smoothstep
 from faceedit.faces.eyelids import Eye, sampled
-from faceedit.models.landmarker import Landmarker, point_indices
+from faceedit.models.face_mesh import point_indices
+from faceedit.models.landmarker import Landmarker
 from faceedit.weights import load_weights
 
 # The landmarks of the picture's left and right eye: the upper and the lower lid, from corner to corner, and the iris.
@@ -57,7 +58,7 @@ class LandmarkFinder:
         self._model, self._device = model, device
 
     def find(self, crop: np.ndarray) -> np.ndarray:
-        """The landmarks (K, 2) of an aligned crop (S, S, 3) uint8, in shares of its side: see `models.landmarker`."""
+        """The landmarks (K, 2) of an aligned crop (S, S, 3) uint8, in shares of its side: see `models.face_mesh`."""
         with torch.inference_mode():
             (landmarks,) = self._model(as_images(crop[None], self._device)).double().cpu().numpy()
         return landmarks

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from faceedit.models.landmarker import BROWS, LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, point_indices
+from faceedit.models.face_mesh import BROWS, LOWER_LIDS, NOSE_TIP, POINTS, STILL, TEMPLES, UPPER_LIDS, point_indices
 from faceedit.models.layers import mixed
 from faceedit.models.lips import GRID, LOWER, MIDDLE, UPPER
 from faceedit.models.sampling import constant, indices, linear_ramp

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from faceedit.models.landmarker import LOWER_LIP, UPPER_LIP, point_indices
+from faceedit.models.face_mesh import LOWER_LIP, UPPER_LIP, point_indices
 from faceedit.models.sampling import heights, indices, linear_ramp, pixel_centres
 
 UPPER, LOWER = point_indices(UPPER_LIP), point_indices(LOWER_LIP)

@@ -21,7 +21,8 @@ from faceedit.models.caae import LatentDiscriminator
 from faceedit.models.discriminators import ImageDiscriminator
 from faceedit.models.editor import WarpEditor, rendered
 from faceedit.models.estimator import Estimator
-from faceedit.models.landmarker import Landmarker, mirrored
+from faceedit.models.face_mesh import mirrored
+from faceedit.models.landmarker import Landmarker
 from faceedit.models.lips import LOWER, between_lips, brightness, kept_teeth_edge
 from faceedit.models.palette import palette
 from faceedit.models.sampling import pixel_centres

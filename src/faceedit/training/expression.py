@@ -15,7 +15,7 @@ from faceedit.models.expression import (
     standard_pose,
     with_pose,
 )
-from faceedit.models.landmarker import (
+from faceedit.models.face_mesh import (
     BROWS,
     IRISES,
     LIPS,

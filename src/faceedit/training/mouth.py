@@ -17,7 +17,8 @@ from faceedit.data.crops import BalancedSampler, Crops, to_pixels
 from faceedit.errors import UsageError
 from faceedit.faces.blur import blur
 from faceedit.media.sheet import tile
-from faceedit.models.landmarker import Landmarker, mirrored
+from faceedit.models.face_mesh import mirrored
+from faceedit.models.landmarker import Landmarker
 from faceedit.models.lips import lip_opening
 from faceedit.models.mouth.painter import MouthDiscriminator, MouthEncoder, MouthPainter, describe, mouth_mask, region
 from faceedit.training.augment import affinities, recolour, replaced, resampled
