@@ -18,7 +18,7 @@ FLOORS = (
     {"faces", "media"},
     {"weights"},
     {"models"},
-    {"circumplex", "device", "files", "hub"},
+    {"circumplex", "device", "files", "hub", "pool"},
     {"config", "errors"},
 )
 ROOMS = set().union(*FLOORS)

@@ -1,10 +1,8 @@
 """Many photos: finding them, naming their outputs, and working on some at a time."""
 
-import os
 import re
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from glob import glob
 from pathlib import Path
@@ -13,10 +11,10 @@ from typing import Literal, TypeVar
 from faceedit.errors import ExistsError, FaceEditError, UnreadableError, UnwritableError, UsageError, unexpected
 from faceedit.files import remove_leftovers
 from faceedit.media.image import WRITE_FORMATS, Photo, encode_photo, format_of, read_photo, write_photo
+from faceedit.pool import MOST_AT_A_TIME, in_turn
 
 TAGS = ("edited", "crop", "grid", "animated")  # what results are named with
 RESULT_NAME = re.compile(rf"(.+)-({'|'.join(TAGS)})(-\d+)?")
-MOST_AT_A_TIME = 4  # photos: what bounds memory
 Facts = TypeVar("Facts")
 
 
@@ -112,8 +110,6 @@ def run(
     work: gives the result and facts about it. again: a run that was killed may have written some of the results.
     Yields each job, its output where it was written in the end, with the facts or the error that ended it; further
     jobs go on. What killed processes left in the folders of the outputs is removed.
-    Some photos are worked on at a time, each by a thread of its own: the networks are too small to keep several cores
-    busy with one photo.
     """
 
     def finish(job: Job) -> tuple[Job, Facts]:
@@ -121,32 +117,10 @@ def run(
         return _written(job, result, again), facts
 
     remove_leftovers(job.output.parent for job in jobs)
-    count = min(os.cpu_count() or 1, MOST_AT_A_TIME, max(len(jobs), 1))
-    waiting = iter(jobs)
-    with ThreadPoolExecutor(count, initializer=_share_cores if count > 1 else None) as pool:
-        begun: deque[tuple[Job, Future[tuple[Job, Facts]]]] = deque()
-
-        def begin() -> None:
-            while len(begun) <= count and (job := next(waiting, None)) is not None:
-                begun.append((job, pool.submit(finish, job)))
-
-        try:
-            begin()
-            while begun:
-                job, done = begun.popleft()
-                begin()
-                outcome = _outcome(job, done)
-                del done  # and with its error the photo
-                yield outcome
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _share_cores() -> None:
-    """One core for one photo."""
-    import torch
-
-    torch.set_num_threads(1)
+    for job, done in in_turn(finish, jobs, max(min(MOST_AT_A_TIME, len(jobs)), 1)):
+        outcome = _outcome(job, done)
+        del done  # and with its error the photo
+        yield outcome
 
 
 def _written(job: Job, result: Photo, again: bool) -> Job:

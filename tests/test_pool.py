@@ -1,0 +1,36 @@
+import threading
+
+import pytest
+
+from faceedit.pool import in_turn
+
+
+@pytest.fixture(autouse=True)
+def four_cores(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+
+
+def test_items_come_in_their_order_each_with_its_result_or_error():
+    done = list(in_turn(lambda item: 10 // item, [5, 0, 2]))
+    assert [item for item, _ in done] == [5, 0, 2]
+    assert (done[0][1].result(), done[2][1].result()) == (2, 5)
+    assert isinstance(done[1][1].exception(), ZeroDivisionError)
+    assert list(in_turn(print, [])) == []
+
+
+def test_some_are_worked_on_at_once():
+    together = threading.Barrier(3)
+    for _, done in in_turn(lambda item: together.wait(timeout=30), range(3), most=3):
+        assert done.result() in range(3)
+
+
+def test_items_are_asked_for_as_they_are_needed():
+    asked = []
+    turns = in_turn(lambda item: item, (asked.append(i) or i for i in range(100)), most=2)
+    for turn, (item, _) in enumerate(turns):
+        assert item == turn
+        assert len(asked) <= turn + 4
+        if turn == 9:
+            break
+    turns.close()
+    assert len(asked) < 20
