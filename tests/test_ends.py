@@ -19,7 +19,7 @@ from faceedit.errors import ExistsError, FileError
 from faceedit.files import remove_leftovers, temporary_folder, write_atomically
 from faceedit.media import animation, video
 from tests.conftest import ASTRONAUT, draw_face
-from tests.test_crash import SlowDetector, in_child, one_thread, photos, running, start, wait_until  # noqa: F401
+from tests.test_crash import SlowDetector, in_child, photos, start, wait_until  # noqa: F401
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 
