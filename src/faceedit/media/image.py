@@ -6,6 +6,7 @@ Arrays are HWC uint8 RGB, upright.
 import io
 import logging
 import re
+import tempfile
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -203,9 +204,11 @@ def _encoded(photo: Photo, format: str) -> bytes:
     elif format == "BMP":
         carried = {"dpi": photo.dpi}  # the format has no place for the rest
     options |= {key: value for key, value in carried.items() if value}
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
+    # Between the parts of a TIFF, libtiff leaves what lay in memory, or in a new file zeros.
+    with tempfile.TemporaryFile() if format == "TIFF" else io.BytesIO() as file:
+        image.save(file, format, **options)
+        file.seek(0)
+        return file.read()
 
 
 def _check_readable(data: bytes, photo: Photo, format: str) -> None:
