@@ -18,7 +18,8 @@ exif[0x010F], exif[0x0110] = "Maker", "Even"
 exif.get_ifd(34665)[37386] = 3.5
 dice = np.random.default_rng(0)
 for height, width in ((16, 16), (33, 47), (200, 301)):
-    pixels, alpha = dice.integers(0, 256, (height, width, 3), np.uint8), dice.integers(0, 256, (height, width), np.uint8)
+    *colours, alpha = dice.integers(0, 256, (4, height, width), np.uint8)
+    pixels = np.dstack(colours)
     for photo in (
         Photo(pixels),
         Photo(pixels, alpha=alpha, xmp=b"<x:xmpmeta/>"),

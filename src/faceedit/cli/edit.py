@@ -1,5 +1,6 @@
 """The command that edits photos, or one face through a video."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -24,6 +25,8 @@ from faceedit.errors import UsageError
 from faceedit.files import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from faceedit.editing.editor import FaceEditor
     from faceedit.editing.photo import EditResult
     from faceedit.editing.request import Request
@@ -131,14 +134,16 @@ def _edit_video(
     device: str,
 ) -> None:
     from faceedit.editing.video import edited_frames, follow
-    from faceedit.media.video import open_video, write_video
+    from faceedit.media.video import SUFFIXES, edit_video, open_video
 
     if output is None or output.is_dir():
         output = (output or path.parent) / f"{path.stem}-edited.mp4"
-    if output.suffix.lower() != ".mp4":
-        raise UsageError(f"a video is written as .mp4, not as {output.suffix or 'a file without ending'}")
+    if output.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"a video is written as .mp4 or .mov, not as {output.suffix or 'a file without ending'}")
     refuse_existing(output, overwrite)
     video = open_video(path)
+    if video.alpha and output.suffix.lower() != ".mov":
+        say("the video is transparent in parts, which MP4 cannot hold: name a .mov file with -o to keep that")
     from faceedit.circumplex import Affect
     from faceedit.editing.editor import FaceEditor
     from faceedit.media.provenance import COMPOSITE, declaration
@@ -149,10 +154,11 @@ def _edit_video(
         source = Affect(*track.source.mean(0).tolist())
         way = f"{source} on average → {request.target(source)}"
         say(f"{path}: {way}")
-        frames = progress.track(
-            edited_frames(editor, video, track, request), len(track.strength), description="editing"
-        )
+
+        def edit(frames: Iterator["np.ndarray"]) -> Iterator["np.ndarray"]:
+            shown = progress.track(frames, len(track.strength), description="editing")
+            return edited_frames(editor, shown, track, request)
+
         xmp = declaration(COMPOSITE, editor.weights, f"one face: {way}")
-        if not write_video(output, frames, video.fps, xmp, path, metadata, overwrite):
-            say("there is no ffmpeg on the PATH: the sound is left out")
+        edit_video(video, output, edit, xmp, metadata, overwrite)
     print(output)

@@ -1,133 +1,199 @@
-"""Reading and writing the frames of videos, (H, W, 3) uint8 RGB, upright."""
+"""Reading and editing videos with PyAV, which brings FFmpeg.
+
+Frames are (H, W, 3) uint8 RGB, as they are shown: upright, with square pixels. What is written keeps the source's time
+stamps, pixel aspect, colours, depth and sound.
+"""
 
 import contextlib
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from functools import cached_property
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
 from faceedit.errors import UnreadableError
-from faceedit.files import temporary_folder, write_atomically
-from faceedit.media.provenance import embedded
+from faceedit.media.video_writer import Encoder, Format, readable, write_whole
+
+SUFFIXES = (".mp4", ".mov")  # of what is written
+AHEAD = 4  # frames between reading, editing and writing, each in a thread of its own
 
 
 @dataclass(frozen=True)
 class Video:
-    """A video file's frame rate, number of frames as its header tells it, and size in pixels."""
+    """A video file: its mean frame rate, its number of frames as far as the header tells it, their size in pixels as
+    they are shown, and whether they are transparent in parts.
+    """
 
     path: Path
     fps: float
     frames: int
     width: int
     height: int
+    alpha: bool
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        capture = cv2.VideoCapture(str(self.path))
-        try:
-            while True:
-                there, frame = capture.read()
-                if not there:
-                    return
-                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        finally:
-            capture.release()
+        return (picture.shown for picture in _ahead(_pictures(self.path)))
+
+
+class Picture:
+    """A frame of a file as it is stored, and as it is shown.
+
+    aspect: the width of a pixel by its height, as it is stored.
+    """
+
+    def __init__(self, frame: av.VideoFrame, aspect: float):
+        self.frame = frame
+        self.turns = round(frame.rotation / 90) % 4  # counter-clockwise, to be upright
+        self.aspect = 1 / aspect if self.turns % 2 else aspect
+
+    @cached_property
+    def upright(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB; uint16 where a colour has more than 8 bits, and (H, W, 4) where it has transparency."""
+        pixels = Format.of(self.frame).to_rgb(self.frame)
+        return np.ascontiguousarray(np.rot90(pixels, self.turns)) if self.turns else pixels
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB with square pixels."""
+        pixels = self.upright[..., :3]
+        if pixels.dtype == np.uint16:
+            pixels = (pixels >> 8).astype(np.uint8)
+        if self.aspect == 1:
+            return pixels
+        height, width = pixels.shape[:2]
+        stretch = max(self.aspect, 1), max(1 / self.aspect, 1)  # never shrunk
+        return cv2.resize(pixels, (round(width * stretch[0]), round(height * stretch[1])))
+
+    def with_edit(self, edited: np.ndarray) -> np.ndarray:
+        """What is stored, with the change that was made in what is shown."""
+        if self.upright is self.shown:
+            return edited
+        change = edited.astype(np.int16) - self.shown
+        height, width = self.upright.shape[:2]
+        if change.shape[:2] != (height, width):
+            change = cv2.resize(change, (width, height), interpolation=cv2.INTER_AREA)
+        stored, most = self.upright.copy(), np.iinfo(self.upright.dtype).max
+        steps = change.astype(np.int32) * (257 if most > 255 else 1)
+        stored[..., :3] = (stored[..., :3] + steps).clip(0, most)
+        return stored
 
 
 def open_video(path: Path) -> Video:
-    """Raises UnreadableError for a file that is missing, is no video, or has a codec that this OpenCV lacks."""
-    if not path.is_file():
-        raise UnreadableError(f"there is no file {path}")
-    capture = cv2.VideoCapture(str(path))
-    try:
-        frame = capture.read()[1] if capture.isOpened() else None
-        if frame is None:
-            raise UnreadableError(f"cannot read {path}: it is no video, or this OpenCV lacks its codec")
-        fps = capture.get(cv2.CAP_PROP_FPS)
-        count = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 1)
-    finally:
-        capture.release()
-    return Video(path, fps if 1 <= fps <= 1000 else 25.0, count, frame.shape[1], frame.shape[0])
+    """Raises UnreadableError for a file that is missing, is no video, or has a codec that is not known."""
+    with readable(path) as file:
+        stream = file.streams.video[0]
+        first = next(_pictures(path), None)
+        if first is None:
+            raise UnreadableError(f"cannot read {path}: it holds no frame that can be read")
+        rate = float(stream.average_rate or stream.guessed_rate or 25)
+        seconds = float(file.duration or 0) / av.time_base
+        height, width = first.shown.shape[:2]
+        return Video(
+            path,
+            rate if 0.1 <= rate <= 1000 else 25.0,
+            max(stream.frames or round(seconds * rate), 1),
+            width,
+            height,
+            Format.of(first.frame).alpha,
+        )
+
+
+def edit_video(
+    video: Video,
+    path: Path,
+    edit: Callable[[Iterator[np.ndarray]], Iterator[np.ndarray]],
+    xmp: bytes | None = None,
+    metadata: bool = True,
+    overwrite: bool = True,
+) -> None:
+    """Write a video with its frames edited, as MP4 or MOV, whole or not at all.
+
+    edit: gives a frame of the same size for each that it takes, in order. xmp: a packet to embed. metadata: keep what
+    the file says of itself, such as its title and place. Transparency is kept in MOV (ProRes 4444). An odd last row or
+    column is left out where colours have half the resolution. Reading, editing and writing overlap. Raises
+    UnreadableError, and ExistsError for a file that is there and not to be overwritten.
+    """
+    taken: deque[Picture] = deque()
+
+    def shown() -> Generator[np.ndarray, None, None]:
+        with contextlib.closing(_ahead(_pictures(video.path))) as pictures:
+            for picture in pictures:
+                taken.append(picture)
+                yield picture.shown
+
+    def put(encoder: Encoder, picture: Picture, edited: np.ndarray) -> None:
+        unchanged = edited is picture.shown and not picture.turns
+        encoder.put(picture.frame if unchanged else picture.with_edit(edited), picture.frame)
+
+    def write(part: Path) -> None:
+        first = next(_pictures(video.path))
+        with (
+            readable(video.path) as source,
+            Encoder(part, Format.of(first.frame), source, metadata, first.aspect) as encoder,
+            ThreadPoolExecutor(1) as pool,
+            contextlib.closing(shown()) as frames,
+        ):
+            begun: deque[Future[None]] = deque()
+            for edited in edit(frames):
+                begun.append(pool.submit(put, encoder, taken.popleft(), edited))
+                if len(begun) > AHEAD:
+                    begun.popleft().result()
+            for done in begun:
+                done.result()
+
+    write_whole(path, write, xmp, overwrite)
 
 
 def write_video(
-    path: Path,
-    frames: Iterable[np.ndarray],
-    fps: float,
-    xmp: bytes | None = None,
-    source: Path | None = None,
-    metadata: bool = True,
-    overwrite: bool = True,
-) -> bool:
-    """Write frames as MP4, whole or not at all; an odd last row or column is left out, as codecs halve the colours.
+    path: Path, frames: Iterable[np.ndarray], fps: float, xmp: bytes | None = None, overwrite: bool = True
+) -> None:
+    """Write frames as MP4, evenly spaced, whole or not at all; an odd last row or column is left out.
 
-    With ffmpeg on the PATH it is H.264, with the sound of the video `source`, and its metadata if asked; else it is
-    MPEG-4 by OpenCV, which has neither. xmp: a packet to embed. Returns whether there was an ffmpeg. Raises
-    UnreadableError, and ExistsError for a file that is there and not to be overwritten.
+    xmp: a packet to embed. Raises UnreadableError, and ExistsError for a file that is there and not to be overwritten.
     """
-    ffmpeg = shutil.which("ffmpeg")
-    with temporary_folder("film") as folder:
-        part = folder / "video.mp4"
-        if ffmpeg:
-            _encode_by_ffmpeg(_ffmpeg_command(ffmpeg, part, fps, source, metadata), frames)
-        else:
-            _encode_by_opencv(part, frames, fps)
-        data = part.read_bytes()
-        write_atomically(path, embedded(data, xmp) if xmp else data, overwrite=overwrite)
-    return ffmpeg is not None
+
+    def write(part: Path) -> None:
+        with Encoder(part, Format(), fps=fps) as encoder:
+            for frame in frames:
+                encoder.put(frame)
+
+    write_whole(path, write, xmp, overwrite)
 
 
-def _even(frame: np.ndarray) -> np.ndarray:
-    return frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2]
+def _pictures(path: Path) -> Iterator[Picture]:
+    """The frames that can be read, in the order of their times."""
+    with readable(path) as file:
+        stream = file.streams.video[0]
+        stream.thread_type = "AUTO"
+        for packet in file.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.InvalidDataError:  # one packet is damaged: the others may not be
+                continue
+            for frame in frames:
+                yield Picture(frame, float(stream.sample_aspect_ratio or 1))
 
 
-def _encode_by_opencv(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
-    even = map(_even, frames)
-    first = next(even)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, first.shape[1::-1])
-    if not writer.isOpened():
-        raise UnreadableError("this OpenCV has no MPEG-4 encoder: install ffmpeg")
-    count = 0
-    for frame in chain([first], even):
-        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        count += 1
-    writer.release()
-    capture = cv2.VideoCapture(str(path))  # OpenCV does not say when the disk is full
-    written = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    capture.release()
-    if written != count:
-        raise UnreadableError(f"cannot write the video: {written} of {count} frames arrived in {path.parent}")
+def _ahead(pictures: Iterator[Picture]) -> Generator[Picture, None, None]:
+    """The same, read and converted in a thread before they are asked for."""
 
+    def following() -> Picture | None:
+        picture = next(pictures, None)
+        if picture is not None:
+            picture.shown  # noqa: B018 - in this thread
+        return picture
 
-def _encode_by_ffmpeg(command: list[str], frames: Iterable[np.ndarray]) -> None:
-    """Feed frames to a command line, in which SIZE stands for theirs."""
-    even = map(_even, frames)
-    first = next(even)
-    command = [f"{first.shape[1]}x{first.shape[0]}" if word == "SIZE" else word for word in command]
-    with tempfile.TemporaryFile() as log, contextlib.ExitStack() as running:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
-        running.callback(process.wait)
-        running.callback(process.kill)  # where an error or Ctrl-C ends the frames
-        assert process.stdin is not None  # as it is a pipe
-        with contextlib.suppress(BrokenPipeError):  # it ended early: its log says why
-            for frame in chain([first], even):
-                process.stdin.write(np.ascontiguousarray(frame).data)
-            process.stdin.close()
-        if process.wait():
-            log.seek(0)
-            lines = log.read().decode(errors="replace").strip().splitlines() or ["it does not say why"]
-            raise UnreadableError(f"ffmpeg could not write the video: {lines[-1]}")
-
-
-def _ffmpeg_command(ffmpeg: str, path: Path, fps: float, source: Path | None, metadata: bool) -> list[str]:
-    command = [ffmpeg, "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "SIZE", "-r", f"{fps:.6f}"]
-    command += ["-i", "-"]
-    if source is not None:
-        command += ["-i", f"file:{source}", "-map", "0:v", "-map", "1:a?", "-c:a", "aac"]
-        command += ["-map_metadata", "1" if metadata else "-1"]
-    return [*command, "-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(path)]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(following) for _ in range(AHEAD))
+        try:
+            while (picture := waiting.popleft().result()) is not None:
+                waiting.append(pool.submit(following))
+                yield picture
+        finally:
+            for future in waiting:
+                future.cancel()
