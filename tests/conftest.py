@@ -99,6 +99,9 @@ class FakeDetector:
     def detect(self, image, largest=False):
         return self.faces[:1] if largest else self.faces
 
+    def probability(self, image, box):
+        return 0.0  # nothing is followed from frame to frame: faces are found in each
+
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory) -> Path:

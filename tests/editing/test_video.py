@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -5,7 +6,9 @@ from faceedit.circumplex import Affect
 from faceedit.editing.request import Request
 from faceedit.editing.video import edited_frames, follow, smooth_track
 from faceedit.errors import NoFaceError
-from tests.conftest import FILM_SIDE, face_at, film_place
+from faceedit.faces.detector import FaceDetector
+from faceedit.media.image import read_photo
+from tests.conftest import ASTRONAUT, FILM_SIDE, face_at, film_place
 
 
 class FilmDetector:
@@ -13,6 +16,9 @@ class FilmDetector:
 
     def __init__(self, hidden=()):
         self.index, self.hidden = -1, hidden
+
+    def probability(self, image, box):
+        return 0.0  # nothing is followed: faces are found in each frame
 
     def detect(self, image, largest=False):
         self.index += 1
@@ -68,3 +74,84 @@ def flicker(frames) -> float:
     """How much the moving face differs from frame to frame."""
     faces = [frame[y : y + FILM_SIDE, x : x + FILM_SIDE] for i, frame in enumerate(frames) for x, y in [film_place(i)]]
     return np.abs(np.diff(np.stack(faces).astype(float), axis=0)).mean()
+
+
+def person(seed: int) -> np.ndarray:
+    """A face of 60 pixels that looks like no other."""
+    noise = np.random.default_rng(seed).uniform(0, 255, (6, 6, 3))
+    return cv2.resize(noise, (60, 60), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+
+
+class People(FilmDetector):
+    """Finds those who are in the frames of a scene, one list of (person, x, y) a frame."""
+
+    def __init__(self, scenes):
+        self.scenes = scenes
+        self.index = -1
+
+    def frames(self):
+        for people, shade in self.scenes:
+            frame = np.full((200, 400, 3), shade, np.uint8)
+            for seed, x, y in people:
+                frame[y : y + 60, x : x + 60] = person(seed)
+            yield frame
+
+    def detect(self, image, largest=False):
+        self.index += 1
+        return [face_at(x, y, 60 + seed / 100) for seed, x, y in self.scenes[self.index][0]]
+
+
+def followed(clip, editor, scenes):
+    editor.detector = People(scenes)
+    return follow(editor, clip, "largest", editor.detector.frames())
+
+
+def test_the_same_person_is_found_again_after_leaving_and_among_others(clip, tiny_editor):
+    away = [([(1, 30, 30)], 90)] * 16  # 1 is there, and stays: only 2 is followed
+    back = [([(1, 30, 30), (2, 300, 120)], 90)] * 12
+    track = followed(clip, tiny_editor, [([(2, 200, 30), (1, 30, 30)], 90)] * 12 + away + back)
+    assert (track.strength[:9] == 1).all()
+    assert (track.strength[13:28] == 0).all()
+    assert 0 < track.strength[28] < 1  # the edit fades in
+    assert (track.strength[32:] == 1).all()
+    assert np.abs(track.landmarks[35] - face_at(300, 120, 60).landmarks).max() < 1
+    assert not track.cut.any()
+
+
+def test_a_cut_is_no_reason_to_fade_and_nobody_else_is_edited_behind_it(clip, tiny_editor):
+    first, other, again = [([(2, 200, 30)], 90)] * 10, [([(1, 200, 30)], 220)] * 10, [([(2, 100, 90)], 90)] * 10
+    track = followed(clip, tiny_editor, first + other + again)
+    assert np.flatnonzero(track.cut).tolist() == [10, 20]
+    assert track.strength.tolist() == [1] * 10 + [0] * 10 + [1] * 10
+    assert np.abs(track.landmarks[9] - face_at(200, 30, 60).landmarks).max() < 1  # not smoothed across
+    assert np.abs(track.landmarks[20] - face_at(100, 90, 60).landmarks).max() < 1
+
+
+def test_a_real_face_is_followed_without_being_found_in_each_frame(clip, tiny_editor):
+    """A photo that moves, turns and grows: the landmarks go with it, and what hides the face ends it."""
+    image = read_photo(ASTRONAUT).pixels
+    detector = FaceDetector()
+    (face, *_) = detector.detect(image)
+    sought = []
+
+    class Counting:
+        probability = staticmethod(detector.probability)
+
+        def detect(self, frame, largest=False):
+            sought.append(len(sought))
+            return detector.detect(frame)
+
+    tiny_editor.detector = Counting()
+    step = np.array([[0, 0, 6], [0, 0, 3]])
+    moves = [cv2.getRotationMatrix2D((225, 110), i, 1 + i / 100) + i * step for i in range(16)]
+    frames = [cv2.warpAffine(image, move, (512, 320), borderMode=cv2.BORDER_REFLECT) for move in moves]
+    hidden = [frame.copy() for frame in frames[-3:]]
+    for frame in hidden:
+        frame[:] = cv2.blur(frame, (90, 90))
+    track = follow(tiny_editor, clip, "largest", frames + hidden)
+    wanted = np.stack([cv2.transform(face.landmarks[None], move)[0] for move in moves])
+    eyes = np.hypot(*(face.landmarks[1] - face.landmarks[0]))
+    assert len(sought) == 1 + len(hidden)
+    assert np.abs(track.landmarks[2:14] - wanted[2:14]).mean() < 0.04 * eyes
+    assert (track.strength[:10] == 1).all()
+    assert (track.strength[16:] == 0).all()

@@ -144,14 +144,13 @@ def _edit_video(
     video = open_video(path)
     if video.alpha and output.suffix.lower() != ".mov":
         say("the video is transparent in parts, which MP4 cannot hold: name a .mov file with -o to keep that")
-    from faceedit.circumplex import Affect
     from faceedit.editing.editor import FaceEditor
     from faceedit.media.provenance import COMPOSITE, declaration
 
     editor = FaceEditor.from_pretrained(weights, device)
     with progress_bar("frames") as progress:
         track = follow(editor, video, face, progress.track(video, video.frames, description="finding the face"))
-        source = Affect(*track.source.mean(0).tolist())
+        source = track.mean_source
         way = f"{source} on average → {request.target(source)}"
         say(f"{path}: {way}")
 

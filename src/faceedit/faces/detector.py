@@ -54,6 +54,10 @@ class FaceDetector:
         faces.sort(key=lambda face: face.side, reverse=True)
         return faces[:1] if largest else faces
 
+    def probability(self, image: np.ndarray, box: np.ndarray) -> float:
+        """How surely a box (4,) of an image holds a face, in [0, 1]: a hundredth of the work of finding one."""
+        return self._cascade.probability(image, box)
+
     def _detect_in_tiles(self, image: np.ndarray, scale: float, max_side: float) -> list[Face]:
         """The faces in windows below max_side of a copy that is `scale` times as large as the photo.
 

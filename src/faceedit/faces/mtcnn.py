@@ -76,6 +76,16 @@ class Cascade:
                     break
         return found
 
+    def probability(self, image: np.ndarray, box: np.ndarray) -> float:
+        """How sure the last network is that a box (4,) of an image holds a face, in [0, 1]."""
+        square = _squared(box[None])
+        low, high = np.floor(square[0, :2]).clip(0).astype(int), np.ceil(square[0, 2:]).clip(0).astype(int)
+        part = image[low[1] : high[1] + 1, low[0] : high[0] + 1]
+        if min(part.shape[:2]) < 2:
+            return 0.0
+        _, says = self._judge(self._output, _View(np.ascontiguousarray(part)), square - np.tile(low, 2), -1.0)
+        return float(says[0, 0]) if len(says) else 0.0
+
     def _proposals(self, view: "_View", size: float) -> np.ndarray:
         """Windows of a size that may hold a face: boxes, probabilities and offsets, (N, 9)."""
         scale = ProposalNetwork.WINDOW / size
