@@ -79,22 +79,23 @@ def test_ctrl_c_saves(prepared, tmp_path):
     assert load_state(tmp_path / "run")["step"] == 6
 
 
-def test_ctrl_c_within_a_step_waits_for_its_end(prepared, tmp_path, monkeypatch):
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have their background jobs ignore it
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_within_a_step_waits_for_its_end(prepared, tmp_path, monkeypatch, number):
+    before = signal.signal(number, signal.default_int_handler)  # as the command line has it
     step = CaaeTrainer.update
 
     def interrupted(self, name, loss):
         step(self, name, loss)
         if self.step == 4 and name == "caae" and not came:
             came.append(True)
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     came = []
     monkeypatch.setattr(CaaeTrainer, "update", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(prepared, tmp_path / "part", CONFIG, TINY)
     assert load_state(tmp_path / "part")["step"] == 5
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.signal(number, before) is signal.default_int_handler
     train(prepared, tmp_path / "part", CONFIG, TINY, resume=True)
     train(prepared, tmp_path / "whole", CONFIG, TINY)
     assert same(load_state(tmp_path / "part"), load_state(tmp_path / "whole"))

@@ -16,7 +16,7 @@ from faceedit.config import KINDS, MODELS, NetworkConfig, TrainConfig, WarpTrain
 from faceedit.data.crops import Crops, load_crops
 from faceedit.data.labels import TRAIN, VALIDATION
 from faceedit.errors import FaceEditError, RunExistsError, UsageError, WeightsError
-from faceedit.files import write_atomically
+from faceedit.files import remove_leftovers, write_atomically
 from faceedit.media.image import Photo, encode_photo
 from faceedit.models.estimator import CROP_SIZE
 from faceedit.training.checkpoint import (
@@ -35,6 +35,7 @@ from faceedit.training.trainer import AnyTrainer
 if TYPE_CHECKING:  # it need not be installed
     from torch.utils.tensorboard import SummaryWriter
 
+SHEETS_FOLDER = "sheets"
 GUIDE_FOLDER = "guide"  # in the run of an editor that was given none
 GUIDE_SHARE = 0.15  # of the time
 REPORT_EVERY = 10  # steps; reading a loss makes the processor wait for the device
@@ -87,6 +88,7 @@ def _claim(run: Path, resume: bool, tell: Callable[[str], None], stack: contextl
         raise WeightsError(f"{run} holds no training state")
     run.mkdir(parents=True, exist_ok=True)
     stack.enter_context(locked(run))
+    remove_leftovers([run, run / SHEETS_FOLDER])
     if not resume and has_state(run):
         raise RunExistsError(f"{run} already holds a run")
     return load_state(run, tell) if resume else None
@@ -207,7 +209,8 @@ def _run(
 
 @contextlib.contextmanager
 def _interruption(team: Processes) -> Iterator[threading.Event]:
-    """Make Ctrl-C wait for the end of a step, so that no half of one is saved; a second one does not wait.
+    """Make Ctrl-C, SIGTERM and SIGHUP wait for the end of a step, so that no half of one is saved; a second one does
+    not wait.
 
     Gives an event that tells whether it came. Outside the main thread there is no signal to wait for. Of several
     processes none leaves before the others, however often it is asked.
@@ -217,16 +220,25 @@ def _interruption(team: Processes) -> Iterator[threading.Event]:
         yield came
         return
 
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
     def handle(number: int, frame: FrameType | None) -> None:
         if team.count == 1:
-            signal.signal(signal.SIGINT, before)
+            restore()
         came.set()
 
-    before = signal.signal(signal.SIGINT, handle)
+    for number, handler in before.items():
+        if callable(handler):  # not ignored, as nohup has it
+            signal.signal(number, handle)
     try:
         yield came
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
 
 
 def _means(recent: list[dict[str, torch.Tensor]], trainer: AnyTrainer) -> dict[str, float]:
@@ -255,7 +267,7 @@ def _validate(trainer: AnyTrainer, run: Path, validation: Crops | None, writer: 
     figures, sheets = trainer.validate(validation)
     _add_scalars(writer, "validation", figures, trainer.step)
     for name, sheet in sheets.items():
-        folder = run / "sheets"
+        folder = run / SHEETS_FOLDER
         folder.mkdir(exist_ok=True)
         write_atomically(folder / f"{name}-{trainer.step:07d}.png", encode_photo(Photo(sheet), "PNG"))
         if writer is not None:
