@@ -12,6 +12,7 @@ from rich.console import Console
 
 from faceedit import __version__
 from faceedit.errors import ExistsError, FaceEditError, RunExistsError, UnexpectedError, unexpected
+from faceedit.files import remove_leftovers
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -78,6 +79,8 @@ def failing_as(subject: str) -> Iterator[None]:
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raise ExistsError for an output that is there; and remove what killed runs left beside it."""
+    remove_leftovers([path.parent])
     if path.exists() and not overwrite:
         raise ExistsError(path)
 

@@ -104,6 +104,7 @@ def _keep_settings(source: Path, out: Path, size: int) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot make the folder {out}: {error.strerror}") from error
+    remove_leftovers([out, out / TRAIN, out / VALIDATION])
     path = out / SETTINGS_FILE
     settings = json.dumps({"size": size, "source": str(source.resolve())}) + "\n"
     before = path.read_text(errors="replace") if path.exists() else settings
