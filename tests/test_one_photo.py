@@ -118,6 +118,30 @@ def test_an_animation_that_fails_is_named(run, failing, folder):
         assert f"{folder / '1.png'} could not be animated" in err
 
 
+@pytest.mark.parametrize("frame", [0, 6], ids=["followed", "edited"])
+def test_a_film_that_fails_is_named(run, failing, clip, tiny_editor, monkeypatch, frame):
+    """While its face is sought, and while it is edited."""
+    seen, encode = [], tiny_editor.encode_aligned
+
+    def fail(*arguments, **options):
+        seen.append(arguments)
+        if len(seen) > frame:
+            raise failing.error
+        return encode(*arguments)
+
+    if frame:
+        monkeypatch.setattr(failing, "detect", FakeDetector([face_at(20, 30, 60)]).detect)
+        monkeypatch.setattr(tiny_editor, "encode_aligned", fail)
+    else:
+        monkeypatch.setattr(failing, "detect", fail)
+    code, out, err = run("edit", clip.path, "--emotion", "happy")
+    assert (code, out) == (1, "")
+    assert "Traceback" not in err
+    assert not clip.path.with_stem("clip-edited").exists()
+    if "of ours" not in str(failing.error):
+        assert f"{clip.path} could not be edited" in err
+
+
 @pytest.mark.parametrize("photos", [("1.png",), ("0.png", "1.png")])
 def test_with_debug_the_traceback_is_shown(capsys, monkeypatch, failing, folder, photos):
     options = ["edit", *(str(folder / name) for name in photos), "--emotion", "happy"]
