@@ -158,11 +158,31 @@ def test_a_video_is_edited_and_says_so(edit, run, photo, tmp_path):
     assert "on average → valence +0.50, arousal -0.30" in err
     assert open_video(output).frames == 4
     assert "compositeWithTrainedAlgorithmicMedia" in run("info", output)[1]
-    for arguments in ((), ("--crop",), ("-o", "x.avi", "--overwrite"), ("--json",), ("--face", "all"), (photo,)):
+    for arguments in (("-o", output), ("--crop",), ("-o", "x.avi"), ("--json",), ("--face", "all"), (photo,)):
         assert edit(clip, *arguments)[0] == 2  # the first, as the output is there
     assert edit(clip, "--face", 7, "-o", tmp_path / "b.mp4")[0] == 3
     clip.write_bytes(b"junk")
     assert edit(clip, "--overwrite")[0] == 4
+
+
+def test_videos_of_a_folder_are_edited_as_photos_are(edit, photo, tmp_path):
+    folder, out = tmp_path / "films", tmp_path / "out"
+    (folder / "inner").mkdir(parents=True)
+    for name in ("a.mp4", "b.mp4", "inner/a.mp4"):
+        write_video(folder / name, [pixels(photo).astype(np.uint8)] * 2, 10)
+    (folder / "b.mp4").write_bytes(b"junk")
+    code, shown, err = edit(folder, "--recursive", "-o", out)
+    assert (code, shown.splitlines()) == (7, [f"{out}/a-edited.mp4", f"{out}/inner/a-edited.mp4"])
+    assert f"1 of 3 videos failed: {folder / 'b.mp4'}" in err
+    assert edit(folder / "a.mp4", folder / "inner" / "a.mp4", "-o", out)[1].split() == [
+        f"{out}/a-edited-2.mp4",
+        f"{out}/a-edited-3.mp4",
+    ]
+    code, shown, err = edit(folder, "--recursive", "-o", out, "--skip-existing")
+    assert (code, shown) == (7, "")
+    assert err.count("its output is there") == 2
+    (folder / "c.jpg").write_bytes(photo.read_bytes())  # beside photos, videos are taken by name alone
+    assert edit(folder, "-o", out)[1].split() == [f"{out}/c-edited.jpg"]
 
 
 def test_crop_and_grid(edit, run, photo, tiny_weights, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from faceedit.errors import ExistsError, FaceEditError, UnreadableError, UnwritableError, UsageError, unexpected
-from faceedit.files import remove_leftovers
+from faceedit.files import VIDEO_SUFFIXES, remove_leftovers
 from faceedit.media.image import WRITE_FORMATS, Photo, encode_photo, format_of, read_photo, write_photo
 from faceedit.pool import MOST_AT_A_TIME, in_turn
 
@@ -49,21 +49,42 @@ def find_photos(names: list[str], recursive: bool = False) -> list[Found]:
     """
     found = []
     for name in names:
-        path = Path(name)
-        matches = [Found(path, Path(path.name))]
-        if path.is_dir():
-            inside = path.rglob("*") if recursive else path.iterdir()
-            photos = sorted(child for child in inside if child.suffix.lower() in WRITE_FORMATS and child.is_file())
-            matches = [Found(child, child.relative_to(path), named=False) for child in photos]
-        elif not path.exists() and any(mark in name for mark in "*?["):
-            photos = [Path(match) for match in sorted(glob(name, recursive=True))]
-            matches = [
-                Found(match, Path(match.name), False) for match in photos if match.suffix.lower() in WRITE_FORMATS
-            ]
-        if not matches:
+        matches = _inside(name, recursive, tuple(WRITE_FORMATS))
+        if matches == []:
             raise UnreadableError(f"{name} holds no photos")
-        found += matches
+        found += [Found(Path(name), Path(Path(name).name))] if matches is None else matches
     return list({photo.path: photo for photo in found}.values())
+
+
+def find_videos(names: list[str], recursive: bool = False) -> list[Found]:
+    """The videos that names stand for, where they stand for no photos: files, or all of what folders or patterns hold.
+
+    An empty list where they stand for photos, too; then the videos of folders are passed over. Raises UsageError where
+    videos and photos are both named.
+    """
+    found, photos = [], False
+    for name in names:
+        matches = _inside(name, recursive, VIDEO_SUFFIXES)
+        if matches is None and name.lower().endswith(VIDEO_SUFFIXES):
+            matches = [Found(Path(name), Path(Path(name).name))]
+        photos = photos or not matches or bool(_inside(name, recursive, tuple(WRITE_FORMATS)))
+        found += matches or []
+    if photos and any(video.named for video in found):
+        raise UsageError("videos and photos are edited by separate commands")
+    return [] if photos else list({video.path: video for video in found}.values())
+
+
+def _inside(name: str, recursive: bool, suffixes: tuple[str, ...]) -> list[Found] | None:
+    """The files with such endings that a folder holds or a pattern matches; None for the name of a file."""
+    path = Path(name)
+    if path.is_dir():
+        children = path.rglob("*") if recursive else path.iterdir()
+        files = sorted(child for child in children if child.suffix.lower() in suffixes and child.is_file())
+        return [Found(child, child.relative_to(path), named=False) for child in files]
+    if path.exists() or not any(mark in name for mark in "*?["):
+        return None
+    matches = [Path(match) for match in sorted(glob(name, recursive=True))]
+    return [Found(match, Path(match.name), False) for match in matches if match.suffix.lower() in suffixes]
 
 
 def plan(
@@ -73,13 +94,15 @@ def plan(
     output: Path | None = None,
     overwrite: bool = False,
     skip_existing: bool = False,
+    check: Callable[[Path], object] = format_of,
 ) -> list[Job]:
     """Where the result of each photo goes.
 
     Beside the photo, or below the folder `output` in the photo's place, under its name with `-tag` and its own suffix
     or the one given; one photo's result may also be a file `output`. A name that is taken is numbered, unless
     `overwrite`; with `skip_existing` the job is done where the file is there. Results of an earlier run that a folder
-    holds are no photos of this one. Raises UsageError, UnwritableError.
+    holds are no photos of this one. check: raises UsageError for an output whose ending says no format. Raises
+    UsageError, UnwritableError.
     """
     single = len(photos) == 1
     photos = _without_outputs(photos, output)
@@ -87,6 +110,7 @@ def plan(
         if not single and (output.suffix or output.exists()):
             raise UsageError(f"{output} is one file for {len(photos)} photos: name a folder")
         if single:
+            check(output)
             return [_single(photos[0], output, overwrite, skip_existing)]
     jobs: list[Job] = []
     taken: set[Path] = set()
@@ -166,7 +190,6 @@ def _without_outputs(photos: list[Found], output: Path | None) -> list[Found]:
 
 
 def _single(photo: Found, output: Path, overwrite: bool, skip_existing: bool) -> Job:
-    format_of(output)
     if output.exists() and not (overwrite or skip_existing):
         raise ExistsError(output)
     if_taken: Literal["replace", "skip", "fail"] = "replace" if overwrite else "skip" if skip_existing else "fail"

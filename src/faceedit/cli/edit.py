@@ -1,7 +1,5 @@
-"""The command that edits photos, or one face through a video."""
+"""The command that edits photos, or one face through each of some videos."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -14,22 +12,14 @@ from faceedit.cli.app import (
     Recursive,
     Weights,
     app,
-    failing_as,
-    progress_bar,
-    refuse_existing,
-    say,
 )
 from faceedit.cli.run import Naming, Output, SkipExisting, process
 from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.errors import UsageError
-from faceedit.files import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from faceedit.editing.editor import FaceEditor
     from faceedit.editing.photo import EditResult
-    from faceedit.editing.request import Request
     from faceedit.media.image import Photo
 
 Valence = Annotated[float | None, typer.Option(help="Target valence, -1 (unpleasant) to 1 (pleasant).")]
@@ -82,6 +72,8 @@ def edit(
     weights: Weights = DEFAULT_WEIGHTS,
 ) -> None:
     """Give faces in photos another expression, at the photos' full size; or one face through a video."""
+    from faceedit.batch import find_videos
+    from faceedit.cli.video import edit_videos
     from faceedit.editing.request import LARGEST, Request, parse_choices
 
     if neutralise:
@@ -95,10 +87,14 @@ def edit(
     elif relative:
         raise UsageError("an emotion is a place, not a way: leave out --relative")
     parsed = parse_choices(choices, request, intensity, strength)
-    if any(name.lower().endswith(VIDEO_SUFFIXES) for name in photos):
-        path = _only_video(photos, engine, parsed, crop or as_json or skip_existing)
-        with failing_as(f"{path} could not be edited"):
-            _edit_video(path, output, overwrite, not no_source_metadata, *parsed[0], weights, device)
+    tag, suffix = ("crop", ".png") if crop else ("edited", None)
+    naming = Naming(tag=tag, suffix=suffix, output=output, overwrite=overwrite, skip_existing=skip_existing)
+    if videos := find_videos(photos, recursive):
+        if engine == "ray":
+            raise UsageError("a video is edited on one machine: leave out --engine ray")
+        if crop or as_json or len(parsed) > 1 or parsed[0][0] == "all":
+            raise UsageError("in a video one face is edited: leave out --crop, --json and --face all")
+        edit_videos(videos, naming, not no_source_metadata, *parsed[0], weights, device)
         return
 
     def work(editor: "FaceEditor", photo: "Photo") -> "EditResult":
@@ -106,58 +102,4 @@ def edit(
 
         return edit_photo(editor, photo, parsed, crop, not no_source_metadata)
 
-    tag, suffix = ("crop", ".png") if crop else ("edited", None)
-    naming = Naming(tag=tag, suffix=suffix, output=output, overwrite=overwrite, skip_existing=skip_existing)
     process(photos, recursive, naming, weights, device, as_json, work, engine)
-
-
-def _only_video(photos: list[str], engine: str, choices: list[tuple[str, "Request"]], for_photos: bool) -> Path:
-    """The one video among what was named. for_photos: options were given that it cannot take. Raises UsageError."""
-    video = next(name for name in photos if name.lower().endswith(VIDEO_SUFFIXES))
-    if len(photos) > 1:
-        raise UsageError(f"{video} is a video: edit it by itself")
-    if engine == "ray":
-        raise UsageError("a video is edited on one machine: leave out --engine ray")
-    if for_photos or len(choices) > 1 or choices[0][0] == "all":
-        raise UsageError("in a video one face is edited: leave out --crop, --json, --skip-existing and --face all")
-    return Path(video)
-
-
-def _edit_video(
-    path: Path,
-    output: Path | None,
-    overwrite: bool,
-    metadata: bool,
-    face: str,
-    request: "Request",
-    weights: str,
-    device: str,
-) -> None:
-    from faceedit.editing.video import edited_frames, follow
-    from faceedit.media.video import SUFFIXES, edit_video, open_video
-
-    if output is None or output.is_dir():
-        output = (output or path.parent) / f"{path.stem}-edited.mp4"
-    if output.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"a video is written as .mp4 or .mov, not as {output.suffix or 'a file without ending'}")
-    refuse_existing(output, overwrite)
-    video = open_video(path)
-    if video.alpha and output.suffix.lower() != ".mov":
-        say("the video is transparent in parts, which MP4 cannot hold: name a .mov file with -o to keep that")
-    from faceedit.editing.editor import FaceEditor
-    from faceedit.media.provenance import COMPOSITE, declaration
-
-    editor = FaceEditor.from_pretrained(weights, device)
-    with progress_bar("frames") as progress:
-        track = follow(editor, video, face, progress.track(video, video.frames, description="finding the face"))
-        source = track.mean_source
-        way = f"{source} on average → {request.target(source)}"
-        say(f"{path}: {way}")
-
-        def edit(frames: Iterator["np.ndarray"]) -> Iterator["np.ndarray"]:
-            shown = progress.track(frames, len(track.strength), description="editing")
-            return edited_frames(editor, shown, track, request)
-
-        xmp = declaration(COMPOSITE, editor.weights, f"one face: {way}")
-        edit_video(video, output, edit, xmp, metadata, overwrite)
-    print(output)

@@ -16,7 +16,7 @@ import av
 import cv2
 import numpy as np
 
-from faceedit.errors import UnreadableError
+from faceedit.errors import UnreadableError, UsageError
 from faceedit.media.video_writer import Encoder, Format, readable, write_whole
 
 SUFFIXES = (".mp4", ".mov")  # of what is written
@@ -83,6 +83,12 @@ class Picture:
         return stored
 
 
+def check_output(path: Path) -> None:
+    """Raise UsageError where `edit_video` cannot write such a file."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"a video is written as .mp4 or .mov, not as {path.suffix or 'a file without ending'}")
+
+
 def open_video(path: Path) -> Video:
     """Raises UnreadableError for a file that is missing, is no video, or has a codec that is not known."""
     with readable(path) as file:
@@ -116,7 +122,7 @@ def edit_video(
     edit: gives a frame of the same size for each that it takes, in order. xmp: a packet to embed. metadata: keep what
     the file says of itself, such as its title and place. Transparency is kept in MOV (ProRes 4444). An odd last row or
     column is left out where colours have half the resolution. Reading, editing and writing overlap. Raises
-    UnreadableError, and ExistsError for a file that is there and not to be overwritten.
+    UnreadableError, UnwritableError, and ExistsError for a file that is there and not to be overwritten.
     """
     taken: deque[Picture] = deque()
 
@@ -154,7 +160,7 @@ def write_video(
 ) -> None:
     """Write frames as MP4, evenly spaced, whole or not at all; an odd last row or column is left out.
 
-    xmp: a packet to embed. Raises UnreadableError, and ExistsError for a file that is there and not to be overwritten.
+    xmp: a packet to embed. Raises UnwritableError, and ExistsError for a file that is there and not to be overwritten.
     """
 
     def write(part: Path) -> None:
