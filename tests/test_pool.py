@@ -20,13 +20,13 @@ def test_items_come_in_their_order_each_with_its_result_or_error():
 
 def test_some_are_worked_on_at_once():
     together = threading.Barrier(3)
-    for _, done in in_turn(lambda item: together.wait(timeout=30), range(3), most=3):
+    for _, done in in_turn(lambda item: together.wait(timeout=30), range(3), max_items=3):
         assert done.result() in range(3)
 
 
 def test_items_are_asked_for_as_they_are_needed():
     asked = []
-    turns = in_turn(lambda item: item, (asked.append(i) or i for i in range(100)), most=2)
+    turns = in_turn(lambda item: item, (asked.append(i) or i for i in range(100)), max_items=2)
     for turn, (item, _) in enumerate(turns):
         assert item == turn
         assert len(asked) <= turn + 4

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 from faceedit.errors import ExistsError, FaceEditError, UnreadableError, UnwritableError, UsageError, unexpected
 from faceedit.files import VIDEO_SUFFIXES, remove_leftovers
 from faceedit.media.image import WRITE_FORMATS, Photo, encode_photo, format_of, read_photo, write_photo
-from faceedit.pool import MOST_AT_A_TIME, in_turn
+from faceedit.pool import MAX_AT_A_TIME, in_turn
 
 TAGS = ("edited", "crop", "grid", "animated")  # what results are named with
 RESULT_NAME = re.compile(rf"(.+)-({'|'.join(TAGS)})(-\d+)?")
@@ -141,7 +141,7 @@ def run(
         return _written(job, result, again), facts
 
     remove_leftovers(job.output.parent for job in jobs)
-    for job, done in in_turn(finish, jobs, max(min(MOST_AT_A_TIME, len(jobs)), 1)):
+    for job, done in in_turn(finish, jobs, max(min(MAX_AT_A_TIME, len(jobs)), 1)):
         outcome = _outcome(job, done)
         del done  # and with its error the photo
         yield outcome

@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-MOST_AT_A_TIME = 4  # items: what bounds memory
+MAX_AT_A_TIME = 4  # items: what bounds memory
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def in_turn(
-    work: Callable[[Item], Result], items: Iterable[Item], most: int = MOST_AT_A_TIME
+    work: Callable[[Item], Result], items: Iterable[Item], max_items: int = MAX_AT_A_TIME
 ) -> Iterator[tuple[Item, Future[Result]]]:
     """Each item with its future, in their order; others are begun meanwhile, by as many threads as there are cores.
 
-    most: items at a time. Items are asked for as they are begun, one more than there are threads. Ended early, what was
+    max_items: at a time. Items are asked for as they are begun, one more than there are threads. Ended early, what was
     not begun is cancelled.
     """
-    count = min(os.cpu_count() or 1, most)
+    count = min(os.cpu_count() or 1, max_items)
     waiting = iter(items)
     begun: deque[tuple[Item, Future[Result]]] = deque()
     with ThreadPoolExecutor(count, initializer=_share_cores if count > 1 else None) as pool:
