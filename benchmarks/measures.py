@@ -25,10 +25,11 @@ from faceedit.data.labels import TRAIN, Label, write_labels
 from faceedit.data.prepare import prepare
 from faceedit.editing.compositing import apply_edit
 from faceedit.editing.editor import FaceEditor
+from faceedit.editing.photo import edit_photo
+from faceedit.editing.request import Request
 from faceedit.faces.alignment import TEMPLATE, alignment, crop_face
 from faceedit.faces.detector import DETECTION_SIDE
 from faceedit.media.image import Photo, read_photo, write_photo
-from faceedit.media.provenance import COMPOSITE, declared
 from faceedit.models.editor import rendered
 from faceedit.training.editor import WarpTrainer
 from faceedit.training.loop import train
@@ -182,11 +183,10 @@ class Bench:
         return time.perf_counter()
 
     def _grid_file(self, source: Path, output: Path) -> None:
-        write_photo(output, Photo(self.editor.grid(read_photo(source).pixels)))
+        write_photo(output, self.editor.grid(source).photo)
 
     def _edited(self, photo: Photo) -> Photo:
-        result = photo.with_pixels(self.editor.edit(photo.pixels, emotion=EMOTION))
-        return declared(result, COMPOSITE, self.editor.weights, EMOTION)
+        return edit_photo(self.editor, photo, [("largest", Request(emotion=EMOTION))]).photo
 
     def _edit_file(self, source: Path, output: Path) -> None:
         write_photo(output, self._edited(read_photo(source)))

@@ -41,10 +41,10 @@ def drawn(name: str) -> np.ndarray:
     """The face after some edits, or a small grid."""
     photo = read_photo(ASTRONAUT).pixels
     if name == "grid":
-        grid = editor().grid(photo, steps=3)
+        grid = editor().grid(photo, steps=3).image
         return cv2.resize(grid, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     for target in EDITS[name]:
-        photo = editor().edit(photo, *target)
+        photo = editor().edit(photo, *target).image
     return photo[FACE]
 
 

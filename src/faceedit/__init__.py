@@ -1,18 +1,21 @@
 """Change the expression of a face in a photo to a chosen valence and arousal."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from faceedit.editing.editor import FaceEditor
+    from faceedit.editing.photo import EditedFace, EditResult
+    from faceedit.editing.request import Request
 
 __version__ = "0.1.0"
-__all__ = ["FaceEditor"]
+__all__ = ["EditResult", "EditedFace", "FaceEditor", "Request"]
+
+PLACES = {"FaceEditor": "editor", "EditResult": "photo", "EditedFace": "photo", "Request": "request"}
 
 
 def __getattr__(name: str) -> object:
     # torch takes a second or more to import: `faceedit --help` does without it.
-    if name == "FaceEditor":
-        from faceedit.editing.editor import FaceEditor
-
-        return FaceEditor
+    if name in PLACES:
+        return getattr(import_module(f"faceedit.editing.{PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

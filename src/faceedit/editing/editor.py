@@ -1,8 +1,8 @@
 """FaceEditor: photo → faces → edit → photo. A face is encoded once and decoded for any number of targets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypedDict, Unpack
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,15 +12,18 @@ from faceedit.config import DEFAULT_WEIGHTS, KINDS, class_at
 from faceedit.device import resolve_device
 from faceedit.editing.backends import Engine
 from faceedit.editing.compositing import FINER, apply_edit, rows_below
-from faceedit.editing.request import Request, is_largest, select_faces
-from faceedit.errors import UsageError
+from faceedit.editing.photo import EditResult, Layout, choose_face, draw_grid, edit_photo
+from faceedit.editing.request import Request, is_largest
+from faceedit.errors import FaceEditError, UsageError
 from faceedit.faces.alignment import alignment, crop_face, scaled
 from faceedit.faces.blur import blur
 from faceedit.faces.detector import Face, FaceDetector
-from faceedit.faces.estimate import AffectEstimator
+from faceedit.faces.estimate import AffectEstimator, FaceEstimate
 from faceedit.faces.eyelids import Eye
 from faceedit.faces.eyes import LandmarkFinder, find_eyes
+from faceedit.media.conversion import ImageLike, as_photo
 from faceedit.media.sheet import circumplex_grid, paper_sheet
+from faceedit.pool import in_turn
 from faceedit.weights import Weights, load_weights
 
 BACKENDS = {name: kind.backend for name, kind in KINDS.items() if kind.backend is not None}
@@ -46,19 +49,12 @@ class EncodedFace:
     eyes: tuple[Eye, ...] = ()
 
 
-class RequestOptions(TypedDict, total=False):
-    """What `FaceEditor.edit` takes beside a valence and arousal: see `Request`."""
-
-    emotion: str | None
-    intensity: float
-    relative: bool
-    strength: float
-
-
 class FaceEditor:
     """Edits the expression of faces in photos.
 
-    Images are (H, W, 3) uint8 RGB. Raises UsageError for values out of their range, NoFaceError where there is no face.
+    `edit`, `edit_many`, `estimate` and `grid` take paths, PIL images and arrays; what they consist of takes images as
+    (H, W, 3) uint8 RGB. Several threads may use one editor. Raises UsageError for values out of their range,
+    NoFaceError where there is no face.
     """
 
     def __init__(self, weights: Weights, judge: AffectEstimator, device: str = "cpu"):
@@ -83,28 +79,65 @@ class FaceEditor:
 
     def edit(
         self,
-        image: np.ndarray,
+        image: ImageLike,
         valence: float | None = None,
         arousal: float | None = None,
         face: str | int = "largest",
-        **request: Unpack[RequestOptions],
-    ) -> np.ndarray:
-        """The image with the chosen faces at this valence and arousal, each in [-1, 1].
+        *,
+        emotion: str | None = None,
+        intensity: float = 1.0,
+        relative: bool = False,
+        strength: float = 1.0,
+        source_metadata: bool = True,
+    ) -> EditResult:
+        """The image with the chosen faces at this valence and arousal, each in [-1, 1]; all else stays as it is.
 
-        face: "largest", "all", or a number from 1, counted from the largest. request: emotion (instead of valence and
-        arousal), intensity, relative, strength, as `Request` explains them. Pixels outside the faces stay as they are.
+        image: the path of a photo, a PIL image, or an array, see `media.conversion.as_photo`. face: "largest", "all",
+        or a number from 1, counted from the largest. emotion (instead of valence and arousal), intensity, relative,
+        strength: as `Request` explains them. source_metadata: keep the photo's own EXIF and XMP. Of each face, the
+        result has the affect that the judge sees after the edit. Raises UsageError, NoFaceError, UnreadableError.
         """
-        wanted = Request(valence, arousal, **request)
-        for chosen in select_faces(self.detect(image, is_largest(face)), face):
-            encoded = self.encode(image, chosen)
-            image = self.edit_face(image, encoded, wanted.target(encoded.source))
-        return image
+        request = Request(valence, arousal, emotion, intensity, relative, strength)
+        return self._edited(image, request, face, source_metadata)
 
-    def grid(self, image: np.ndarray, steps: int = 7, extent: float = 0.75, face: str | int = "largest") -> np.ndarray:
-        """An image of one face edited over the plane: a labelled grid, valence left to right, arousal bottom to top."""
-        axis = grid_axis(steps, extent)
-        encoded = self.encode(image, select_faces(self.detect(image, is_largest(face)), face)[0])
-        return self.draw_grid(image, encoded, axis)
+    def edit_many(
+        self, images: Iterable[ImageLike], request: Request, face: str | int = "largest", source_metadata: bool = True
+    ) -> Iterator[EditResult | FaceEditError]:
+        """What `edit` gives for each image, in their order, or the error that it ended with; some are edited meanwhile.
+
+        images: are asked for as they are needed, a few ahead, and may be more than fit into memory. Raises UsageError
+        for a face that makes no sense.
+        """
+        is_largest(face)
+        for _, done in in_turn(lambda image: self._edited(image, request, face, source_metadata), images):
+            try:
+                result: EditResult | FaceEditError = done.result()
+            except FaceEditError as error:
+                result = error
+            del done  # and with it the photo
+            yield result
+            del result
+
+    def estimate(self, image: ImageLike) -> list[FaceEstimate]:
+        """How each face of an image looks, the largest first: its affect, and the probability of each expression."""
+        pixels = as_photo(image).pixels
+        return self.judge.estimate(pixels, self.detect(pixels))
+
+    def grid(
+        self,
+        image: ImageLike,
+        steps: int = 7,
+        extent: float = 0.75,
+        face: str | int = "largest",
+        *,
+        layout: Layout = "circumplex",
+    ) -> EditResult:
+        """A sheet of one face edited over the plane: a labelled grid, valence left to right, arousal bottom to top.
+
+        layout: "paper" gives the sheet of the paper, drawn by the networks alone.
+        """
+        axis, photo = grid_axis(steps, extent), as_photo(image)
+        return draw_grid(self, photo, choose_face(self, photo.pixels, face), axis, layout)
 
     def encode(self, image: np.ndarray, face: Face, source: Affect | None = None) -> EncodedFace:
         """Align a face, see what affect it shows, and bring it to where targets can be decoded.
@@ -165,6 +198,10 @@ class FaceEditor:
         """The paper's sheet: the input crop, and the networks' own drawings with valence downwards from + to -."""
         cells = self.engine.drawings(encoded.code, self._supported(affect_grid(axis)))
         return paper_sheet(encoded.crop, cells.reshape(len(axis), len(axis), *cells.shape[1:]))
+
+    def _edited(self, image: ImageLike, request: Request, face: str | int, source_metadata: bool) -> EditResult:
+        choices = [(str(face), request)]
+        return edit_photo(self, as_photo(image), choices, source_metadata=source_metadata, measure_reached=True)
 
     def _edits(
         self, image: np.ndarray, encoded: EncodedFace, matrix: np.ndarray, targets: np.ndarray

@@ -1,16 +1,19 @@
 """Editing one photo, from a request to a photo that says what was done: for commands, the page and clusters."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from PIL import Image
 
 from faceedit.circumplex import Affect, Support
 from faceedit.editing.request import Request, choose_faces, is_largest, select_faces
 from faceedit.errors import UsageError
 from faceedit.faces.detector import Face, box_text
-from faceedit.media.image import Photo
+from faceedit.media.conversion import to_pil
+from faceedit.media.image import Photo, write_photo
 from faceedit.media.provenance import COMPOSITE, DRAWN, declared
 
 if TYPE_CHECKING:  # which itself edits by what is here
@@ -26,6 +29,7 @@ class EditedFace:
     number: from 1, the largest. box: xyxy pixels, may leave the frame. source: the affect that it showed. target: the
     affect that was asked for; None where no single one was, as for a grid. nearest_supported: the target, or, where it
     lies beyond what the training labels cover, the nearest affect that they do cover, to which the face went instead.
+    reached: the affect that the judge sees after the edit, where it was measured.
     """
 
     number: int
@@ -33,6 +37,7 @@ class EditedFace:
     source: Affect
     target: Affect | None = None
     nearest_supported: Affect | None = None
+    reached: Affect | None = None
 
     @property
     def beyond_support(self) -> bool:
@@ -55,6 +60,22 @@ class EditResult:
     photo: Photo
     faces: tuple[EditedFace, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def image(self) -> np.ndarray:
+        """The edited pixels, (H, W, 3) uint8 RGB."""
+        return self.photo.pixels
+
+    def pil(self) -> Image.Image:
+        """The edited photo for PIL, with transparency, and with colour profile, EXIF and XMP among its info."""
+        return to_pil(self.photo)
+
+    def save(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write the edited photo, whole or not at all, as the command does: with its colour profile, its own metadata
+        and what says that it was edited, in the format that the name ends in. Raises ExistsError, UsageError,
+        UnwritableError.
+        """
+        write_photo(path, self.photo, overwrite)
 
 
 @dataclass(frozen=True)
@@ -90,11 +111,13 @@ def edit_photo(
     choices: list[tuple[str, Request]],
     crop: bool = False,
     source_metadata: bool = True,
+    measure_reached: bool = False,
 ) -> EditResult:
     """The photo with the chosen faces, each moved to where its request says, and metadata that declare it.
 
     choices: (which face, request), see `request.parse_choices`. crop: the networks' own drawing of the one chosen face
-    instead, (S, S, 3). source_metadata: keep the photo's own EXIF and XMP. Raises NoFaceError, UsageError.
+    instead, (S, S, 3). source_metadata: keep the photo's own EXIF and XMP. measure_reached: let
+    the judge look at the edited faces, which takes time. Raises NoFaceError, UsageError.
     """
     faces = editor.detect(photo.pixels, all(is_largest(which) for which, _ in choices))
     chosen = choose_faces(faces, choices)
@@ -106,6 +129,9 @@ def edit_photo(
         target = request.target(ready.encoded.source)
         pixels = _moved(editor, pixels, ready, target, crop)
         edited.append(ready.edited(target, editor.support))
+    if measure_reached and not crop:
+        seen = editor.judge.estimate(pixels, [face for face, _ in chosen])
+        edited = [replace(face, reached=estimate.affect) for face, estimate in zip(edited, seen, strict=True)]
     return _result(editor, photo, pixels, edited, crop, source_metadata)
 
 

@@ -1,0 +1,17 @@
+"""What the page on Python shows is what Python shows."""
+
+import doctest
+import shutil
+from pathlib import Path
+
+from tests.conftest import ASTRONAUT
+
+PAGE = Path(__file__).parents[1] / "docs" / "python.md"
+
+
+def test_the_examples_of_the_page_on_python_run(tmp_path, monkeypatch):
+    shutil.copy(ASTRONAUT, tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    failed, tried = doctest.testfile(str(PAGE), module_relative=False, encoding="utf-8")
+    assert (failed, tried > 15) == (0, True)
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.jpg", "angry.jpg", "grid.png"}
