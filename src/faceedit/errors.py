@@ -72,7 +72,7 @@ class MemoryExhaustedError(FaceEditError):
 
 
 class UnexpectedError(FaceEditError):
-    """What a library raised that nobody foresaw."""
+    """Something unexpected happened."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
