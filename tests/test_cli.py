@@ -203,7 +203,7 @@ def test_a_target_beyond_the_labels_goes_to_the_nearest_and_says_so(run, photo, 
     target = ("--valence", "-0.9", "--arousal", "0.9")
     code, out, err = run("edit", photo, *target, "--weights", tiny_weights, "--json")
     assert code == 0
-    assert "beyond what was learnt: going to the nearest, valence" in err
+    assert "beyond the training labels: going to the nearest supported, valence" in err
     (face,) = json.loads(out)["faces"]
     assert face["target"] == {"valence": -0.9, "arousal": 0.9}
     assert face["nearest_supported"]["valence"] > -0.5

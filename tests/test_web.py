@@ -40,7 +40,7 @@ def test_the_preview_shows_what_the_download_holds(page, photo):
         assert from_xmp(full.xmp).source_type == COMPOSITE
 
 
-def test_beyond_what_was_learnt_the_page_says_so(page, photo):
+def test_beyond_the_training_labels_the_page_says_so(page, photo):
     session, *_ = page.open(str(photo))
     assert "nearest" in page.edit(session, -0.9, -0.9)[1]
     assert page.edit(None, 0, 0) == (None, "")
@@ -202,13 +202,13 @@ def test_no_file_of_the_machine_is_served(address, photo, tmp_path):
 
 
 def test_photos_of_all_visitors_together_are_bounded(page, photo, monkeypatch):
-    monkeypatch.setattr("faceedit.web.session.MOST_HELD_MEGAPIXELS", 7)  # each has 3
+    monkeypatch.setattr("faceedit.web.session.MAX_HELD_MEGAPIXELS", 7)  # each has 3
     first, second = page.open(str(photo))[0], page.open(str(photo))[0]
     with pytest.raises(gr.Error, match="try again later"):
         page.open(str(photo))
     del first
     assert page.open(str(photo))[0] is not None
-    monkeypatch.setattr("faceedit.web.session.MOST_MEGAPIXELS", 2)
+    monkeypatch.setattr("faceedit.web.session.MAX_MEGAPIXELS", 2)
     with pytest.raises(gr.Error, match="3 megapixels"):
         page.open(str(photo))
     assert second

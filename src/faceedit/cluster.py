@@ -32,7 +32,7 @@ import ray
 import ray.data
 
 TASKS = 1000  # at least, where there are so many photos; the driver keeps account of each
-MOST_IN_TASK = 16  # photos
+MAX_IN_TASK = 16  # photos
 ATTEMPTS = 2  # at a task whose workers die
 Facts = TypeVar("Facts")
 
@@ -52,7 +52,7 @@ def run(
         raise UsageError("a result would replace a photo, which then could be edited twice: let none be replaced")
     if weights.endswith(".safetensors") and Path(weights).is_file():  # workers run in folders of their own
         weights = str(Path(weights).absolute())
-    size = min(1 + len(left) // TASKS, MOST_IN_TASK)
+    size = min(1 + len(left) // TASKS, MAX_IN_TASK)
     start = not ray.is_initialized()
     if start:
         _connect(os.environ.get("RAY_ADDRESS"))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 DEFAULT_WEIGHTS = "warp-96"
 JUDGE_WEIGHTS = "judge"
-MOST_SIDE, MOST_CHANNELS, MOST_LAYERS = 1024, 65536, 16  # beyond these, a file's configuration is taken for damaged
+MAX_SIDE, MAX_CHANNELS, MAX_LAYERS = 1024, 65536, 16  # beyond these, a file's configuration is taken for damaged
 
 
 @dataclass(frozen=True)
@@ -273,8 +273,8 @@ def network_config(config: type[Network], values: dict[str, Any]) -> Network:
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     made = config(**values)
     lists = [value if isinstance(value, tuple) else (value,) for key, value in vars(made).items() if key != "block"]
-    whole = all(type(size) is int and 0 < size <= MOST_CHANNELS for sizes in lists for size in sizes)
+    whole = all(type(size) is int and 0 < size <= MAX_CHANNELS for sizes in lists for size in sizes)
     layers = max(getattr(made, "blocks", 1), *map(len, lists))
-    if not whole or not all(lists) or layers > MOST_LAYERS or made.image_size > MOST_SIDE:
+    if not whole or not all(lists) or layers > MAX_LAYERS or made.image_size > MAX_SIDE:
         raise ValueError("its configuration holds sizes that make no network")
     return made

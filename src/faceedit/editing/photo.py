@@ -49,7 +49,7 @@ class EditedFace:
         if self.target is not None:
             line += f" → {self.target}"
         if self.beyond_support:
-            line += f", beyond what was learnt: going to the nearest, {self.nearest_supported}"
+            line += f", beyond the training labels: going to the nearest supported, {self.nearest_supported}"
         return line
 
 

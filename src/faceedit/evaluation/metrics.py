@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 RESAMPLES = 500
-MOST_PSNR = 99.0  # dB, said of equal images
+MAX_PSNR = 99.0  # dB, said of equal images
 
 Interval = list[float]  # value, low, high: of 95 %
 
@@ -42,7 +42,7 @@ def bootstrap(figure: Callable[[np.ndarray], float], subjects: np.ndarray) -> In
 def psnr(image: np.ndarray, other: np.ndarray) -> float:
     """Peak signal-to-noise ratio of two uint8 images in dB; 99 where they are equal."""
     error = np.mean((image.astype(np.float64) - other) ** 2)
-    return float(min(10 * np.log10(255**2 / error), MOST_PSNR)) if error > 0 else MOST_PSNR
+    return float(min(10 * np.log10(255**2 / error), MAX_PSNR)) if error > 0 else MAX_PSNR
 
 
 def ssim(image: np.ndarray, other: np.ndarray) -> float:

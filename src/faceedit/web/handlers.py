@@ -111,17 +111,15 @@ class Handlers:
 
     @told
     def edit(self, session: Session | None, valence: float, arousal: float) -> tuple[BeforeAfter | None, str]:
-        """The photo, before and after, and a word where the target lies beyond what was learnt."""
+        """The photo, before and after, and a sentence where the target lies beyond the training labels."""
         if session is None:
             return None, ""
         target = Affect(valence, arousal)
         chosen = session.chosen_in_preview
         face = chosen.edited(target, self.editor.support)
         edited = self.editor.edit_face(session.preview, chosen.encoded, target)
-        beyond = (
-            f"Beyond what was learnt: this is the nearest, {face.nearest_supported}." if face.beyond_support else ""
-        )
-        return (session.preview, edited), beyond
+        beyond = f"Beyond the training labels: this is the nearest supported, {face.nearest_supported}."
+        return (session.preview, edited), beyond if face.beyond_support else ""
 
     @told
     def edit_at(self, session: Session | None, value: CircumplexValue) -> tuple[BeforeAfter | None, str]:

@@ -97,13 +97,13 @@ def _results() -> Results:
 
 def _target(editor: FaceEditor) -> Target:
     here = files("faceedit.web")
-    learnt = " ".join(f"{100 * valence:.0f},{-100 * arousal:.0f}" for valence, arousal in editor.support.hull)
+    support = " ".join(f"{100 * valence:.0f},{-100 * arousal:.0f}" for valence, arousal in editor.support.hull)
     face = gr.Radio(label="Face", choices=[], type="value")
     circumplex = gr.HTML(
         point(None),
         html_template=(here / "circumplex.html").read_text(),
         js_on_load=(here / "circumplex.js").read_text(),
-        learnt=learnt,
+        support=support,
         names={name: [round(value, 2) for value in EMOTIONS[name].pair] for name in PLACED},
         elem_classes="circumplex",
         apply_default_css=False,

@@ -18,8 +18,8 @@ from faceedit.editing.editor import FaceEditor
 from faceedit.errors import UsageError
 from faceedit.web.layout import build
 
-MOST_UPLOAD = "100mb"
-MOST_SESSIONS = 32  # whose photos are kept in memory
+MAX_UPLOAD = "100mb"
+MAX_SESSIONS = 32  # whose photos are kept in memory
 
 
 class KnownHosts:
@@ -70,9 +70,9 @@ def launch(
             inbrowser=browser,
             share=False,
             ssr_mode=False,
-            max_file_size=MOST_UPLOAD,
+            max_file_size=MAX_UPLOAD,
             app_kwargs={"middleware": [Middleware(KnownHosts, names=frozenset({"localhost", host, *names}))]},
-            state_session_capacity=MOST_SESSIONS,
+            state_session_capacity=MAX_SESSIONS,
             theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
             css=(files("faceedit.web") / "page.css").read_text(),
             footer_links=[],

@@ -14,8 +14,8 @@ from faceedit.faces.estimate import FaceEstimate
 from faceedit.media.image import WRITE_FORMATS, Photo, read_photo
 
 PREVIEW_SIDE = 1024  # pixels: what is shown; the download has the photo's own size
-MOST_MEGAPIXELS = 60  # of a photo; each takes 3 MB while its visitor is there
-MOST_HELD_MEGAPIXELS = 400  # of all visitors' photos
+MAX_MEGAPIXELS = 60  # of a photo; each takes 3 MB while its visitor is there
+MAX_HELD_MEGAPIXELS = 400  # of all visitors' photos
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class Sessions:
     def _hold(self, pixels: np.ndarray) -> None:
         """Count a photo that is kept in memory while its visitor is there. Raises UsageError for too many pixels."""
         megapixels = pixels.size // 3_000_000
-        if megapixels > MOST_MEGAPIXELS:
-            raise UsageError(f"the photo has {megapixels} megapixels, more than the {MOST_MEGAPIXELS} of this page")
+        if megapixels > MAX_MEGAPIXELS:
+            raise UsageError(f"the photo has {megapixels} megapixels, more than the {MAX_MEGAPIXELS} of this page")
         held = sum(other.size // 3_000_000 for other in list(self.held.values()))
-        if held + megapixels > MOST_HELD_MEGAPIXELS:
+        if held + megapixels > MAX_HELD_MEGAPIXELS:
             raise UsageError("the page holds as many photos of others as it can: try again later")
         self.held[id(pixels)] = pixels
 
