@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from faceedit import __version__
+from faceedit.cli.app import say_error
+from faceedit.errors import RunExistsError, unexpected
 from faceedit.media.image import Photo, write_photo
 from faceedit.media.provenance import COMPOSITE, DRAWN, Provenance, to_xmp
 from faceedit.media.video import open_video, write_video
@@ -259,6 +261,19 @@ def test_bad_input_gets_one_line_and_its_exit_code(edit, run, photo, tiny_weight
         assert "Traceback" not in err
     assert {path.name for path in tmp_path.iterdir()} == names
     assert photo.read_bytes() == ASTRONAUT.read_bytes()
+
+
+def test_the_command_line_adds_the_option_that_helps(edit, photo, capsys):
+    code, _, err = edit(photo, "-o", photo)
+    assert code == 2
+    assert err == f"faceedit: {photo} exists, and is not to be replaced; choose another name, or give --overwrite\n"
+    for error, option in (
+        (RunExistsError("runs/a holds a run"), "--resume"),
+        (unexpected("a", KeyError(1)), "--debug"),
+    ):
+        say_error(error)
+        assert option in capsys.readouterr().err
+        assert option not in str(error)
 
 
 def test_a_sideways_photo_comes_out_upright(edit, tmp_path):
