@@ -11,7 +11,7 @@ import numpy as np
 from faceedit.faces.alignment import alignment, crop_face, similarity
 from faceedit.faces.detector import Face, FaceDetector
 from faceedit.faces.eyes import LandmarkFinder
-from faceedit.models.landmarker import EYE_CORNERS, point_indices
+from faceedit.models.face_mesh import EYE_CORNERS, point_indices
 
 SIZE = 96  # of the crop in which landmarks are found, as their network sees it
 MIN_PROBABILITY = 0.8  # that it still is a face; a little less than what finds one, as the place is known
