@@ -74,6 +74,39 @@ def test_rows_that_make_no_sense_are_named(tmp_path, text, sentence):
         read_labels(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file,valence,arousal,expression\na.jpg,0.5,0.1,1.0\nb.jpg,0.2,0.0,\n",
+        "file, valence, arousal, expression\na.jpg, 0.5 , 0.1, 1\nb.jpg, 0.2, 0.0, nan\n\n",
+        "file;valence;arousal;expression\na.jpg;0.5;0.1;1\nb.jpg;0.2;0.0;\n",
+        "file;valence;arousal;expression\na.jpg;0,5;0,1;1,0\nb.jpg;0,2;0;\n",
+        "file\tvalence\tarousal\texpression\na.jpg\t0.5\t0.1\t1\nb.jpg\t0.2\t0.0\t\n",
+        '"file","valence","arousal","expression"\r\n"a.jpg","0.5","0.1","1"\r\n"b.jpg","0.2","0.0",""\r\n',
+        "'file','valence','arousal','expression'\na.jpg,0.5,0.1,1\nb.jpg,0.2,0,\n",
+        "File,VALENCE,Arousal,Expression\na.jpg,0.5,0.1,1.0\nb.jpg,0.2,0.0,\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_as_programs_write_them(tmp_path, text, encoding):
+    (tmp_path / "labels.csv").write_text(text, encoding=encoding, newline="")
+    assert read_labels(tmp_path) == [Label("a.jpg", 0.5, 0.1, 1), Label("b.jpg", 0.2, 0.0)]
+
+
+@pytest.mark.parametrize(("separator", "name"), [(",", "commas"), (";", "semicolons"), ("\t", "tabs")])
+def test_a_refusal_names_the_line_the_column_and_the_separator(tmp_path, separator, name):
+    rows = [("file", "valence", "arousal", "expression"), ("a.jpg", "0.5", "0.1", "1"), ("b.jpg", "0.2", "low", "1.5")]
+    (tmp_path / "labels.csv").write_text("\n".join(map(separator.join, rows)))
+    with pytest.raises(UnreadableError, match=rf"separated by {name}\), line 3: arousal must be .* not low"):
+        read_labels(tmp_path)
+    (tmp_path / "labels.csv").write_text("\n".join(map(separator.join, rows)).replace("low", "0"))
+    with pytest.raises(UnreadableError, match=rf"separated by {name}\), line 3: expression must be .* not 1.5"):
+        read_labels(tmp_path)
+    (tmp_path / "labels.csv").write_text("\n".join(map(separator.join, rows)).replace("arousal", "activity"))
+    with pytest.raises(UnreadableError, match=rf"separated by {name}\), line 1 has no column arousal, but .*activity"):
+        read_labels(tmp_path)
+
+
 def test_a_folder_without_labels_is_refused(tmp_path):
     with pytest.raises(UnreadableError, match="no labels"):
         read_labels(tmp_path)

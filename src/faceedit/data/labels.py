@@ -1,5 +1,6 @@
 """The label formats: `labels.csv`, AffectNet's annotation CSV, and the paper's file names."""
 
+import codecs
 import csv
 import io
 import math
@@ -18,6 +19,9 @@ VALIDATION_SHARE = 0.05
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 # {id}s{expression}s{1000 · valence}s{1000 · arousal}, as the paper's code names its crops.
 PAPER_NAME = re.compile(r".+?s(\d)s(-?\d+(?:\.\d+)?)s(-?\d+(?:\.\d+)?)$")
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+AFFECT = ("valence", "arousal")
+MAX_HEADER = 1 << 20  # characters
 MAX_COLUMNS = 1000  # a row has a value for each, so that a header could ask for any amount of memory
 AFFECTNET_PATH = "subDirectory_filePath"
 
@@ -41,9 +45,10 @@ class Label:
 def read_labels(folder: str | Path) -> list[Label]:
     """The labels of a folder, in the first of these that it has.
 
-    `labels.csv` (file, valence, arousal, optionally expression, split and others); AffectNet's CSV (any other *.csv
-    with its columns; one whose name holds "valid" or "val" is validation); the paper's file names, in the folder or in
-    its `train` and `validation`. Rows whose valence or arousal lies below -1 (AffectNet's -2 means none) are dropped.
+    `labels.csv` (file, valence, arousal, optionally expression, split and others; with commas, semicolons or tabs);
+    AffectNet's CSV (any other *.csv with its columns; one whose name holds "valid" or "val" is validation); the paper's
+    file names, in the folder or in its `train` and `validation`. Rows whose valence or arousal lies below -1
+    (AffectNet's -2 means none) are dropped.
     Raises UnreadableError when there are none, or a row makes no sense.
     """
     folder = Path(folder)
@@ -82,8 +87,7 @@ def write_labels(folder: Path, labels: list[Label]) -> None:
 
 def _from_csv(path: Path) -> list[Label]:
     labels = []
-    for line, row in _rows(path, ("file", "valence", "arousal")):
-        where = f"{path}, line {line}"
+    for where, row in _rows(path, ("file", "valence", "arousal")):
         split = row.pop("split", None) or None
         if split not in (None, TRAIN, VALIDATION):
             raise UnreadableError(f"{where}: split must be {TRAIN} or {VALIDATION}, not {split}")
@@ -96,13 +100,12 @@ def _from_csv(path: Path) -> list[Label]:
 
 
 def _from_affectnet(path: Path) -> list[Label]:
-    with open(path, encoding="utf-8-sig", errors="replace") as lines:
-        if AFFECTNET_PATH not in lines.readline():
+    with open(path, encoding=_encoding(path), errors="replace") as lines:
+        if AFFECTNET_PATH.casefold() not in lines.readline(MAX_HEADER).casefold():
             return []
     split = VALIDATION if "val" in path.stem.lower() else TRAIN
     labels = []
-    for line, row in _rows(path, (AFFECTNET_PATH, "expression", "valence", "arousal")):
-        where = f"{path}, line {line}"
+    for where, row in _rows(path, (AFFECTNET_PATH, "expression", "valence", "arousal")):
         affect = _affect(row["valence"], row["arousal"], where)
         if affect is not None:
             file = _inside(row[AFFECTNET_PATH], where)
@@ -124,22 +127,51 @@ def _from_names(folder: Path) -> list[Label]:
     return labels
 
 
-def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line number, row) of a CSV file; a row has every required column."""
+def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield (where it stands, row) of a table with commas, semicolons or tabs; a row has every required column.
+
+    A column that is known by its name may be written in other capitals. In a table with semicolons a number may have a
+    decimal comma, as spreadsheets write both.
+    """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey="", restval="")
+        with open(path, encoding=_encoding(path), newline="") as file:
+            head = file.readline(MAX_HEADER)
+            separator = max(SEPARATORS, key=head.count)
+            file.seek(0)
+            reader = csv.DictReader(file, restkey="", restval="", delimiter=separator, skipinitialspace=True)
             columns = reader.fieldnames or ()
             if len(columns) > MAX_COLUMNS:
                 raise UnreadableError(f"{path} has {len(columns)} columns, more than the {MAX_COLUMNS} that are read")
-            missing = [name for name in required if name not in columns]
+            reader.fieldnames = [_column(name, required) for name in columns]
+            missing = [name for name in required if name not in reader.fieldnames]
             if missing:
-                raise UnreadableError(f"{path} has no column {', '.join(missing)}")
+                raise UnreadableError(
+                    f"{path} (separated by {SEPARATORS[separator]}), line 1 has no column {', '.join(missing)}, but "
+                    f"{', '.join(repr(name) for name in columns[:9]) or 'none'}"
+                )
             for row in reader:
                 row.pop("", None)
-                yield reader.line_num, row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+                if not any(row.values()):
+                    continue  # an empty line
+                cells = {name: value.strip() for name, value in row.items()}
+                if separator == ";":
+                    cells |= {name: cells[name].replace(",", ".") for name in AFFECT}
+                yield f"{path} (separated by {SEPARATORS[separator]}), line {reader.line_num}", cells
+    except (OSError, UnicodeError, csv.Error) as error:
         raise UnreadableError(f"cannot read {path}: {error}") from error
+
+
+def _encoding(path: Path) -> str:
+    """UTF-16 where the file begins as spreadsheets begin such a one, else UTF-8."""
+    with open(path, "rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _column(name: str, required: tuple[str, ...]) -> str:
+    """The name of a column as it is known here, or as the table has it."""
+    name = name.strip().strip("\"'").strip()
+    known = {known.casefold(): known for known in (*required, "expression", "split")}
+    return known.get(name.casefold(), name)
 
 
 def _affect(valence: str | float, arousal: str | float, where: str) -> tuple[float, float] | None:
@@ -157,14 +189,16 @@ def _affect(valence: str | float, arousal: str | float, where: str) -> tuple[flo
 
 
 def _expression(text: str, where: str) -> int | None:
-    """AffectNet's eight classes; its further ones (none, uncertain, non-face) carry no expression."""
-    if not text.strip():
+    """AffectNet's eight classes, also as 1.0; its further ones (none, uncertain, non-face) carry no expression."""
+    if not text or text.lower() == "nan":
         return None
     try:
-        number = int(text)
+        number = float(text.replace(",", "."))
     except ValueError:
-        raise UnreadableError(f"{where}: expression must be a number from 0 to 7, not {text}") from None
-    return number if 0 <= number <= 7 else None
+        number = math.nan
+    if not number.is_integer():
+        raise UnreadableError(f"{where}: expression must be a number from 0 to 7, not {text}")
+    return int(number) if 0 <= number <= 7 else None
 
 
 def _inside(file: str, where: str) -> str:
