@@ -12,7 +12,7 @@ import faceedit
 from faceedit import batch, files, hub
 from faceedit.data import labels
 from faceedit.errors import UnreadableError
-from faceedit.media import image, provenance
+from faceedit.media import decoding, jpeg, provenance
 from faceedit.media.image import Photo, encode_photo, read_photo
 from faceedit.media.provenance import from_xmp, read_embedded, to_xmp
 from tests.conftest import draw_face
@@ -21,7 +21,8 @@ from tests.media.test_provenance import CAMERA, EDIT
 SOURCE = Path(faceedit.__file__).parent
 MEGABYTE = 1 << 20
 PATTERNS = {  # as they are used
-    "ORIENTATION": partial(image.ORIENTATION.sub, b""),
+    "ORIENTATION": partial(decoding.ORIENTATION.sub, b""),
+    "MARKER": jpeg.MARKER.search,
     "RESULT_NAME": batch.RESULT_NAME.fullmatch,
     "REFERENCE": hub.REFERENCE.fullmatch,
     "SHA256": hub.SHA256.fullmatch,
@@ -59,7 +60,7 @@ def test_every_pattern_of_the_source_is_tried_here():
 def test_a_pattern_takes_time_as_its_text_is_long(name, piece):
     hostile = piece * (MEGABYTE // len(piece))
     for text in (hostile, piece + " " * MEGABYTE, hostile + "!"):
-        assert seconds(PATTERNS[name], text.encode() if name == "ORIENTATION" else text) < 1
+        assert seconds(PATTERNS[name], text.encode() if name in ("ORIENTATION", "MARKER") else text) < 1
 
 
 def description(inner: str, attributes: str = "") -> bytes:

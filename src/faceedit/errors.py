@@ -80,6 +80,12 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
 
 
+def sentence(error: Exception) -> str:
+    """The first line of what an exception that is none of ours says, or its kind."""
+    text = (getattr(error, "strerror", None) or str(error)).strip().splitlines()
+    return text[0] if text else type(error).__name__
+
+
 def unexpected(subject: str, error: Exception) -> FaceEditError:
     """What an exception that is none of ours means to a user, such as that `subject`, "a.png could not be edited".
 

@@ -20,10 +20,25 @@ if sys.platform != "win32":
     import fcntl
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
+URL_SCHEMES = ("http", "https", "ftp", "ftps", "sftp", "file", "data", "s3", "gs", "hf")
 # It can only be read by setting it, for the whole process: once, before there are threads.
 UMASK = os.umask(0)
 os.umask(UMASK)
 TEMPORARY = re.compile(r"\..+\.faceedit-[a-z0-9_]{8}")  # the end is tempfile's
+
+
+def is_url(name: str) -> bool:
+    """Whether this names what lies on a network, also where it went through a path, which takes a slash from it."""
+    scheme, mark, _ = name.partition(":/")
+    return bool(mark) and scheme.lower() in URL_SCHEMES
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where there is none. Raises UnreadableError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnreadableError(f"cannot make the folder {path}: {error.strerror}") from error
 
 
 def write_atomically(

@@ -9,11 +9,14 @@ import hashlib
 import io
 import logging
 import random
+import struct
 import sys
 import time
 import traceback
 import warnings
+import zlib
 from collections import Counter
+from dataclasses import replace
 from multiprocessing import Pool
 from pathlib import Path
 
@@ -21,8 +24,10 @@ import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
 from faceedit.errors import UnreadableError
+from faceedit.media import metadata
 from faceedit.media.image import READ_FORMATS, Photo, encode_photo, read_photo
 from faceedit.media.provenance import COMPOSITE, MOST_XMP, Provenance, from_xmp, to_xmp
+from tests.media.test_metadata import DIRECTORY, IPTC, block, packet, photoshop
 
 SLOW = 2.0
 FINDINGS = Path("fuzz-findings")
@@ -64,6 +69,10 @@ PIECES = (
     b" " * 99,
 )
 
+# Where the structures begin whose numbers are changed: EXIF, ICC, Photoshop, XMP, and the boxes of AVIF and HEIC.
+MARKS = (b"Exif\0\0", b"II*\0", b"MM\0*", b"acsp", b"XYZ ", b"8BIM", b"xmpmeta", b"cICP", b"eXIf", b"VP8X", b"tRNS")
+MARKS += (b"meta", b"pitm", b"iloc", b"iinf", b"iref", b"ipco", b"ipma", b"colr", b"ispe", b"pixi", b"hvcC", b"av1C")
+
 
 def seeds() -> list[bytes]:
     """A small photo of each format and mode, with metadata of each kind."""
@@ -94,6 +103,32 @@ def seeds() -> list[bytes]:
     text.add_itxt("XML:com.adobe.xmp", XMP.decode(), zip=True)
     saved(image.convert("P"), "PNG", pnginfo=text, transparency=3, exif=exif)
     saved(image, "WEBP", save_all=True, append_images=[image.rotate(180)])
+    saved(image, "MPO", save_all=True, append_images=[image.rotate(180)])
+    return made + rich_seeds(pixels, icc)
+
+
+def rich_seeds(pixels: np.ndarray, icc: bytes) -> list[bytes]:
+    """Photos with the structures of cameras, phones and programs: EXIF with a thumbnail, IPTC, texts, code points."""
+    grey = np.repeat(pixels[..., :1].astype(np.uint16) * 257, 2, axis=2)
+    texts = [(b"tEXt", b"Title\0a"), (b"iTXt", b"Comment\0\0\0\0\0b"), (b"zTXt", b"c\0\0" + zlib.compress(b"c"))]
+    everything = Photo(
+        pixels,
+        exif=block(),
+        xmp=packet('G:MotionPhoto="1" n:HasExtendedXMP="A"', DIRECTORY),
+        icc=icc,
+        photoshop=photoshop((0x0404, IPTC), (0x040C, b"small")),
+        comments=(b"comment",),
+    )
+    made = [encode_photo(everything, name) for name in READ_FORMATS]
+    deeper = Photo(pixels, alpha=pixels[..., 0].copy(), exif=block(">"), icc=icc, texts=tuple(texts))
+    for samples in (grey[..., :1], grey, np.dstack([grey, grey])):
+        for name in ("PNG", "TIFF"):
+            photo = replace(deeper, deep=samples, grey=samples.shape[2] < 3)
+            made.append(encode_photo(photo if samples.shape[2] in (2, 4) else replace(photo, alpha=None), name))
+    head, *rest = metadata.chunks(encode_photo(Photo(pixels), "PNG"))
+    colours = [(b"gAMA", struct.pack(">I", 100_000)), (b"cHRM", struct.pack(">8I", *range(20_000, 100_000, 10_000)))]
+    made += [metadata.png([head, chunk, *rest]) for chunk in (*colours, (b"cICP", bytes([12, 13, 0, 1])))]
+    made.append(made[0] + b"\0\0\0\x18ftypmp42" + bytes(50))
     return made
 
 
@@ -128,6 +163,11 @@ def damaged(dice: random.Random) -> bytes:
             data[place : place + dice.choice([0, len(piece)])] = piece
         elif kind < 0.8:
             del data[place : place + dice.randrange(64)]
+        elif kind < 0.9:  # a number in a structure
+            place = data.find(dice.choice(MARKS)) + dice.randrange(120)
+            width = dice.choice([1, 2, 4])
+            number = dice.choice([0, 1, 0x7F, 0xFF, len(data), (1 << 8 * width) - 1, 1 << (8 * width - 1)])
+            data[place : place + width] = (number % (1 << 8 * width)).to_bytes(width, dice.choice(["little", "big"]))
         else:  # a tag, in either order of bytes
             order = dice.choice(["little", "big"])
             at = data.find(dice.choice(TAGS).to_bytes(2, order))

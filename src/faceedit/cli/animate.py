@@ -12,7 +12,7 @@ from faceedit.errors import UsageError
 
 @app.command()
 def animate(
-    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A JPEG, PNG, WebP, TIFF, BMP or AVIF file.")],
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A JPEG, PNG, WebP, TIFF, BMP, AVIF or HEIC file.")],
     path: Annotated[
         str, typer.Option(help="circle, emotions such as happy,surprised,neutral, or points such as '0,0 0.8,0.2'.")
     ] = "circle",
@@ -48,7 +48,7 @@ def animate(
     from faceedit.media.image import read_photo
 
     with failing_as(f"{photo} could not be animated"):
-        source = read_photo(photo)
+        source = read_photo(photo).drawable()
         editor = FaceEditor.from_pretrained(weights, device)
         chosen = choose_face(editor, source.pixels, face)
         say(f"{chosen}, {len(targets)} frames")

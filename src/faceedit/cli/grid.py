@@ -43,6 +43,7 @@ def grid(
     def work(editor: "FaceEditor", photo: "Photo") -> "EditResult":
         from faceedit.editing.photo import choose_face, draw_grid
 
+        photo = photo.drawable()
         return draw_grid(editor, photo, choose_face(editor, photo.pixels, face), axis, layout)
 
     naming = Naming(tag="grid", suffix=".png", output=output, overwrite=overwrite, skip_existing=skip_existing)

@@ -136,7 +136,7 @@ class FaceEditor:
 
         layout: "paper" gives the sheet of the paper, drawn by the networks alone.
         """
-        axis, photo = grid_axis(steps, extent), as_photo(image)
+        axis, photo = grid_axis(steps, extent), as_photo(image).drawable()
         return draw_grid(self, photo, choose_face(self, photo.pixels, face), axis, layout)
 
     def encode(self, image: np.ndarray, face: Face, source: Affect | None = None) -> EncodedFace:

@@ -119,6 +119,7 @@ def edit_photo(
     instead, (S, S, 3). source_metadata: keep the photo's own EXIF and XMP. measure_reached: let
     the judge look at the edited faces, which takes time. Raises NoFaceError, UsageError.
     """
+    photo = photo.drawable() if crop else photo
     faces = editor.detect(photo.pixels, all(is_largest(which) for which, _ in choices))
     chosen = choose_faces(faces, choices)
     if crop and len(chosen) > 1:
@@ -145,6 +146,7 @@ def draw_grid(
     editor: "FaceEditor", photo: Photo, chosen: ChosenFace, axis: np.ndarray, layout: Layout = "circumplex"
 ) -> EditResult:
     """A sheet of a face at each pair of the axis' values (K,), as `FaceEditor.draw_grid` or as in the paper."""
+    photo = photo.drawable()
     if layout == "paper":
         sheet = editor.draw_paper_sheet(chosen.encoded, axis)
     else:
@@ -161,6 +163,7 @@ def animate(
     """Frames of the photo, or of the face's crop alone, with a face at each target (N, 2), and a photo whose metadata
     they shall carry. path: what is said of the targets.
     """
+    photo = photo.drawable()
     edits = editor.crop_edits if crop else editor.edits
     like = declared(photo.without_metadata(), DRAWN if crop else COMPOSITE, editor.weights, f"path {path}")
     return edits(photo.pixels, chosen.encoded, targets), like

@@ -11,6 +11,7 @@ from PIL import Image
 
 from faceedit.errors import ExistsError, UnwritableError, UsageError
 from faceedit.files import UMASK, temporary_folder, write_atomically
+from faceedit.media.colour import to_srgb
 from faceedit.media.image import Photo, encode_photo
 from faceedit.media.provenance import embedded
 from faceedit.media.video import write_video
@@ -39,12 +40,14 @@ def write_animation(
     """Write frames (H, W, 3) uint8 as .gif, .webp or .mp4 by the name, or as PNG files in a folder; whole or not.
 
     loop: GIF and WebP repeat for ever. like: a photo whose XMP the files carry, and whose colour profile WebP and PNG
-    do, which alone have a place for one. overwrite: replace a file; a folder never is. Raises UsageError, ExistsError,
-    UnwritableError.
+    do; the frames of others are converted to sRGB. overwrite: replace a file; a folder never is. Raises UsageError,
+    ExistsError, UnwritableError.
     """
     check_output(path, fps)
     like = like or Photo(np.zeros((1, 1, 3), np.uint8))
     suffix = path.suffix.lower()
+    if suffix in (".mp4", ".gif") and like.colour_profile:
+        frames = (to_srgb(frame, like.colour_profile) for frame in frames)
     if suffix == ".mp4":
         write_video(path, frames, fps, like.xmp, overwrite=overwrite)
     elif suffix:

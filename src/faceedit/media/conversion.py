@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from faceedit.errors import UsageError
+from faceedit.media.deep import eight_bits_of
+from faceedit.media.exif import PREFIX
 from faceedit.media.image import Photo, read_photo
 
 PNG_MODES = ("1", "L", "LA", "I;16", "I", "RGB", "RGBA")
@@ -18,7 +20,7 @@ def as_photo(image: ImageLike | Photo) -> Photo:
     """The photo in a file, in a PIL image with what that carries, or in an array.
 
     image: an array is (H, W), (H, W, 1) grey, (H, W, 2) grey with alpha, (H, W, 3) RGB or (H, W, 4) RGB with alpha,
-    uint8, or uint16, of which 8 bits are kept. Raises UnreadableError for files, UsageError for other arrays.
+    uint8, or uint16, which an edited PNG or TIFF keeps. Raises UnreadableError for files, UsageError for other arrays.
     """
     if isinstance(image, Photo):
         return image
@@ -34,7 +36,7 @@ def to_pil(photo: Photo) -> Image.Image:
         image = image.convert("L")
     if photo.alpha is not None:
         image.putalpha(Image.fromarray(photo.alpha))
-    carried = {"icc_profile": photo.icc, "exif": photo.exif, "xmp": photo.xmp, "dpi": photo.dpi}
+    carried = {"icc_profile": photo.icc, "exif": photo.exif and PREFIX + photo.exif.removeprefix(PREFIX), "xmp": photo.xmp, "dpi": photo.dpi}
     image.info |= {name: value for name, value in carried.items() if value}
     return image
 
@@ -46,7 +48,7 @@ def _from_array(image: np.ndarray) -> Photo:
     if 0 in samples.shape:
         raise UsageError(f"an image must have pixels, not {image.shape}")
     if samples.dtype == np.uint16:
-        samples = np.rint(samples / np.float32(257)).astype(np.uint8)
+        return Photo(*eight_bits_of(samples), grey=samples.shape[2] < 3, deep=samples)
     channels = samples.shape[2]
     grey = channels < 3
     pixels = samples[..., :1].repeat(3, 2) if grey else samples[..., :3]

@@ -31,6 +31,25 @@ NAMESPACES = {
     "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
     "faceedit": "urn:faceedit:1:",
 }
+# What other programs write: some look for their own prefixes.
+OTHER_NAMESPACES = {
+    "dc": "http://purl.org/dc/elements/1.1/",
+    "exif": "http://ns.adobe.com/exif/1.0/",
+    "tiff": "http://ns.adobe.com/tiff/1.0/",
+    "aux": "http://ns.adobe.com/exif/1.0/aux/",
+    "photoshop": "http://ns.adobe.com/photoshop/1.0/",
+    "crs": "http://ns.adobe.com/camera-raw-settings/1.0/",
+    "lr": "http://ns.adobe.com/lightroom/1.0/",
+    "xmpMM": "http://ns.adobe.com/xap/1.0/mm/",
+    "xmpRights": "http://ns.adobe.com/xap/1.0/rights/",
+    "stEvt": "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#",
+    "stRef": "http://ns.adobe.com/xap/1.0/sType/ResourceRef#",
+    "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
+    "mwg-rs": "http://www.metadataworkinggroup.com/schemas/regions/",
+    "MP": "http://ns.microsoft.com/photo/1.2/",
+    "GCamera": "http://ns.google.com/photos/1.0/camera/",
+    "GPano": "http://ns.google.com/photos/1.0/panorama/",
+}
 SOURCE_TYPE = f"{{{NAMESPACES['Iptc4xmpExt']}}}DigitalSourceType"
 TOOL = f"{{{NAMESPACES['xmp']}}}CreatorTool"
 OWN = {name: f"{{{NAMESPACES['faceedit']}}}{name}" for name in ("weights", "sha256", "edits")}
@@ -58,9 +77,7 @@ class Provenance:
 
 def to_xmp(provenance: Provenance, source: bytes | None = None) -> bytes:
     """An XMP packet with the provenance beside what the source photo's own packet held, as far as that can be read."""
-    for prefix, uri in NAMESPACES.items():
-        ET.register_namespace(prefix, uri)
-    root = _parsed(source)
+    root = parsed_packet(source)
     if root is None:
         root = ET.Element(f"{{{NAMESPACES['x']}}}xmpmeta")
     rdf = root.find(f"{{{RDF}}}RDF")
@@ -80,7 +97,7 @@ def to_xmp(provenance: Provenance, source: bytes | None = None) -> bytes:
     description = ET.SubElement(rdf, f"{{{RDF}}}Description", {f"{{{RDF}}}about": ""})
     for name, value in fields.items():
         ET.SubElement(description, name).text = value
-    return (HEADER + ET.tostring(root, encoding="unicode") + FOOTER).encode()
+    return packet_of(root)
 
 
 def declaration(source_type: str, weights: "Weights", edits: str, source: bytes | None = None) -> bytes:
@@ -104,7 +121,7 @@ def declared(
 
 def from_xmp(packet: bytes | None) -> Provenance | None:
     """The provenance in an XMP packet, or None where there is none of this tool's."""
-    root = _parsed(packet)
+    root = parsed_packet(packet)
     if root is None:
         return None
     found: dict[str, str] = {}
@@ -155,7 +172,14 @@ def read_embedded(path: Path) -> bytes | None:
     return None
 
 
-def _parsed(packet: bytes | None) -> ET.Element | None:
+def packet_of(root: ET.Element) -> bytes:
+    """The packet with this x:xmpmeta element."""
+    for prefix, uri in (NAMESPACES | OTHER_NAMESPACES).items():
+        ET.register_namespace(prefix, uri)
+    return (HEADER + ET.tostring(root, encoding="unicode") + FOOTER).encode()
+
+
+def parsed_packet(packet: bytes | None) -> ET.Element | None:
     """The x:xmpmeta element of a packet, or None where it cannot be read or has no rdf:RDF."""
     if not packet or b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:  # entities are a way to attack
         return None

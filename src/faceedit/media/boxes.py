@@ -1,0 +1,74 @@
+"""AVIF and HEIC files as boxes (ISO 14496-12 and 23008-12): what they say of their primary picture."""
+
+import struct
+from collections.abc import Iterator
+
+
+def code_points(data: bytes) -> tuple[int, int] | None:
+    """Primaries and transfer (H.273) of the primary picture of an AVIF or HEIC file, or None where it does not say."""
+    colours = [text for kind, text in picture_properties(data) if kind == b"colr" and text[:4] == b"nclx"]
+    found = struct.unpack_from(">HH", colours[0], 4) if colours and len(colours[0]) >= 8 else None
+    return found and (found[0], found[1])
+
+
+def bits_a_sample(data: bytes) -> int:
+    """Of the primary picture of an AVIF or HEIC file, as it says; 8 where it does not."""
+    for kind, text in picture_properties(data):
+        if kind == b"pixi" and len(text) > 5:
+            return text[5]
+        if kind == b"av1C" and len(text) > 2 and text[2] & 0x40:
+            return 12 if text[2] & 0x20 else 10
+    return 8
+
+
+def has_item(data: bytes, kind: bytes) -> bool:
+    """Whether an AVIF or HEIC file has an item of this type, such as tmap, the gain map of an HDR photo."""
+    meta = next((text for name, text in _boxes(data) if name == b"meta"), b"")
+    return any(name == b"iinf" and kind in text for name, text in _boxes(meta[4:]))
+
+
+def picture_properties(data: bytes) -> list[tuple[bytes, bytes]]:
+    """The properties (type, payload) of an AVIF or HEIC file's primary item (ISO 23008-12); [] where none is found."""
+    meta = dict(_boxes(next((text for kind, text in _boxes(data) if kind == b"meta"), b"")[4:]))
+    inner = dict(_boxes(meta.get(b"iprp", b"")))
+    properties = list(_boxes(inner.get(b"ipco", b"")))
+    try:
+        primary = struct.unpack_from(">I" if meta[b"pitm"][0] else ">H", meta[b"pitm"], 4)[0]
+        wanted = _associations(inner[b"ipma"], primary)
+    except (KeyError, IndexError, struct.error):
+        return []
+    return [properties[index - 1] for index in wanted if 0 < index <= len(properties)]
+
+
+def _associations(text: bytes, wanted: int) -> list[int]:
+    """The numbers, from 1, of an item's properties in an ipma box."""
+    version, flags, count = text[0], text[3], struct.unpack_from(">I", text, 4)[0]
+    place = 8
+    for _ in range(min(count, len(text))):
+        item = struct.unpack_from(">I" if version else ">H", text, place)[0]
+        place += 4 if version else 2
+        number, place = text[place], place + 1
+        width = 2 if flags & 1 else 1
+        entries = text[place : place + width * number]
+        place += width * number
+        if item == wanted:
+            mask = 0x7FFF if width == 2 else 0x7F
+            return [int.from_bytes(entries[i : i + width], "big") & mask for i in range(0, len(entries), width)]
+    return []
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (type, payload) of the boxes of ISO 14496-12 that stand in a row."""
+    place = 0
+    for _ in range(1000):
+        if len(data) < place + 8:
+            return
+        length, kind = struct.unpack_from(">I4s", data, place)
+        head = 8
+        if length == 1 and len(data) >= place + 16:
+            length, head = struct.unpack_from(">Q", data, place + 8)[0], 16
+        length = length or len(data) - place
+        if length < head:
+            return
+        yield kind, data[place + head : place + length]
+        place += length

@@ -1,0 +1,179 @@
+"""What colours the values of a photo mean: profiles kept, made of what a file says in other ways, or converted by.
+
+The edit works in the photo's own values. A file may say what they mean by an ICC profile, by code points (CICP, ITU-T
+H.273), or, as a PNG, by gAMA and cHRM: of the latter two a profile is made, which every format but BMP can hold.
+"""
+
+import io
+import logging
+import struct
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from faceedit.errors import UnreadableError
+
+logger = logging.getLogger(__name__)
+Curve = tuple[float, ...]  # as ICC.1:2022, 10.18: (g,) or (g, a, b, c, d)
+
+SRGB_CURVE: Curve = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+BT709_CURVE: Curve = (1 / 0.45, 1 / 1.099, 0.099 / 1.099, 1 / 4.5, 0.081)
+# H.273, table 3: transfer characteristics that a parametric curve says.
+CURVES: dict[int, Curve] = {
+    **dict.fromkeys((1, 6, 11, 14, 15), BT709_CURVE),
+    4: (2.2,),
+    5: (2.8,),
+    7: (1 / 0.45, 1 / 1.1115, 0.1115 / 1.1115, 1 / 4.0, 0.0912),
+    8: (1.0,),
+    13: SRGB_CURVE,
+    17: (2.6,),
+}
+HDR = {16: "PQ", 18: "HLG"}
+SRGB_TRANSFER, UNSPECIFIED = 13, 2
+D65, C_WHITE = (0.3127, 0.329), (0.31, 0.316)
+# H.273, table 2: x and y of red, green, blue and white.
+PRIMARIES: dict[int, tuple[float, ...]] = {
+    1: (0.64, 0.33, 0.3, 0.6, 0.15, 0.06, *D65),
+    4: (0.67, 0.33, 0.21, 0.71, 0.14, 0.08, *C_WHITE),
+    5: (0.64, 0.33, 0.29, 0.6, 0.15, 0.06, *D65),
+    6: (0.63, 0.34, 0.31, 0.595, 0.155, 0.07, *D65),
+    7: (0.63, 0.34, 0.31, 0.595, 0.155, 0.07, *D65),
+    8: (0.681, 0.319, 0.243, 0.692, 0.145, 0.049, *C_WHITE),
+    9: (0.708, 0.292, 0.17, 0.797, 0.131, 0.046, *D65),
+    11: (0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.314, 0.351),
+    12: (0.68, 0.32, 0.265, 0.69, 0.15, 0.06, *D65),
+    22: (0.63, 0.34, 0.295, 0.605, 0.155, 0.077, *D65),
+}
+SRGB_PRIMARIES = PRIMARIES[1]
+BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+D50 = np.array([0.9642, 1.0, 0.8249])
+SAME_GAMMA, SAME_PRIMARY = 0.02, 0.002  # nearer than this to sRGB, no profile is needed: by eye
+BLOCK_ROWS = 512  # of a photo are converted at a time, which bounds memory
+
+
+def profile_of_code_points(primaries: int, transfer: int, grey: bool = False) -> bytes | None:
+    """An ICC profile for these code points, or None for sRGB. Raises UnreadableError for HDR."""
+    if transfer in HDR:
+        raise UnreadableError(
+            f"it is an HDR photo (transfer curve {HDR[transfer]}), which is not edited: save it in standard range first"
+        )
+    known = PRIMARIES.get(primaries, SRGB_PRIMARIES), CURVES.get(transfer, SRGB_CURVE)
+    return None if known == (SRGB_PRIMARIES, SRGB_CURVE) else built_profile(*known, grey)
+
+
+def profile_of_gamma(gamma: float | None, chromaticity: tuple[float, ...] | None, grey: bool = False) -> bytes | None:
+    """An ICC profile for what a PNG's gAMA (as a fraction) and cHRM (white, red, green, blue) say; None for sRGB."""
+    curve: Curve = SRGB_CURVE
+    if gamma and 0.05 < gamma < 20 and abs(1 / gamma - 2.2) > SAME_GAMMA:
+        curve = (1 / gamma,)
+    primaries = SRGB_PRIMARIES
+    if chromaticity and len(chromaticity) == 8 and min(chromaticity[1::2]) > 0:
+        given = (*chromaticity[2:], *chromaticity[:2])
+        if max(abs(a - b) for a, b in zip(given, primaries, strict=True)) > SAME_PRIMARY:
+            primaries = given
+    if (curve, primaries) == (SRGB_CURVE, SRGB_PRIMARIES):
+        return None
+    try:
+        return built_profile(primaries, curve, grey)
+    except (np.linalg.LinAlgError, struct.error, ValueError, OverflowError):  # colours that span nothing
+        return None
+
+
+def built_profile(primaries: tuple[float, ...], curve: Curve, grey: bool = False) -> bytes:
+    """An ICC profile (version 4.3) of a display with these primaries (x, y of red, green, blue, white) and curve."""
+    xy = np.array(primaries, float).reshape(4, 2)
+    xyz = np.column_stack([xy[:, 0] / xy[:, 1], np.ones(4), (1 - xy.sum(1)) / xy[:, 1]])
+    adapt = np.linalg.inv(BRADFORD) @ np.diag(BRADFORD @ D50 / (BRADFORD @ xyz[3])) @ BRADFORD
+    columns = adapt @ (xyz[:3].T * np.linalg.solve(xyz[:3].T, xyz[3]))
+    kind = {1: 0, 5: 3}[len(curve)]
+    trc = b"para" + struct.pack(">IHH", 0, kind, 0) + _fixed(curve)
+    tags = {
+        b"desc": _text("faceedit: " + ("grey" if grey else "RGB") + " as the photo's file says"),
+        b"cprt": _text("Public domain"),
+        b"wtpt": b"XYZ \0\0\0\0" + _fixed(D50),
+        b"chad": b"sf32\0\0\0\0" + _fixed(adapt.ravel()),
+    }
+    if grey:
+        tags[b"kTRC"] = trc
+    else:
+        for letter, column in zip(b"rgb", columns.T, strict=True):
+            tags[bytes([letter]) + b"XYZ"] = b"XYZ \0\0\0\0" + _fixed(column)
+            tags[bytes([letter]) + b"TRC"] = trc
+    return _profile(tags, b"GRAY" if grey else b"RGB ")
+
+
+def space(icc: bytes | None) -> str:
+    """The colour space of the values that a profile is for, such as "RGB" or "GRAY"; "" where it cannot be used."""
+    try:
+        return ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space.strip() if icc else ""
+    except (OSError, TypeError, ValueError):
+        return ""
+
+
+def to_srgb(pixels: np.ndarray, icc: bytes | None, grey: bool = False) -> np.ndarray:
+    """Pixels (H, W, 3) uint8 of this profile, in sRGB; as they are where it cannot be used for them."""
+    if space(icc) != ("GRAY" if grey else "RGB"):
+        return pixels
+    mode = "L" if grey else "RGB"
+    try:
+        transform = _transform(icc, mode)
+    except ImageCms.PyCMSError:
+        return pixels
+    converted = np.empty_like(pixels)
+    for start in range(0, len(pixels), BLOCK_ROWS):
+        rows = pixels[start : start + BLOCK_ROWS]
+        image = Image.fromarray(np.ascontiguousarray(rows[..., 0] if grey else rows))
+        converted[start : start + BLOCK_ROWS] = np.asarray(transform.apply(image))
+    return converted
+
+
+def plain_rgb(image: Image.Image, icc: bytes | None, name: str) -> Image.Image:
+    """A picture in CMYK or Lab, in sRGB: by its own profile, without one as Pillow inverts it."""
+    if image.mode == "LAB":
+        lab = ImageCms.createProfile("LAB")
+        return ImageCms.buildTransform(lab, ImageCms.createProfile("sRGB"), "LAB", "RGB").apply(image)
+    if icc and space(icc) == image.mode:
+        try:
+            return _transform(icc, image.mode).apply(image)
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            pass
+    if icc:
+        logger.warning("%s: its colour profile cannot be used: its colours are converted without it", name)
+    return image.convert("RGB")
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """A grey picture of 16 bits, whole numbers or floating point, in 8 bits."""
+    samples = np.nan_to_num(np.array(image, np.float32), copy=False)
+    if image.mode == "F":  # by custom floating-point samples lie in [0, 1]; some files hold 0 to 255
+        samples *= 255.0 if samples.max(initial=0) <= 1 else 1.0
+    else:
+        samples /= 257
+    return Image.fromarray(np.rint(samples, out=samples).clip(0, 255, out=samples).astype(np.uint8))
+
+
+def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform:
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(icc or b""))
+    return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
+
+
+def _fixed(values: "np.ndarray | Curve") -> bytes:
+    """Numbers as ICC's s15Fixed16."""
+    return b"".join(struct.pack(">i", round(float(value) * 65536)) for value in values)
+
+
+def _text(words: str) -> bytes:
+    encoded = words.encode("utf-16-be")
+    return b"mluc" + struct.pack(">III4sII", 0, 1, 12, b"enUS", len(encoded), 28) + encoded
+
+
+def _profile(tags: dict[bytes, bytes], colours: bytes) -> bytes:
+    """An ICC profile of a display (ICC.1:2022, 7) with these tags."""
+    body, table, place = bytearray(), bytearray(struct.pack(">I", len(tags))), 132 + 12 * len(tags)
+    for name, value in tags.items():
+        table += struct.pack(">4sII", name, place + len(body), len(value))
+        body += value + bytes(-len(value) % 4)
+    size = place + len(body)
+    head = struct.pack(">I4sI4s4s4s", size, b"\0" * 4, 0x04300000, b"mntr", colours, b"XYZ ")
+    head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + _fixed(D50)
+    return head.ljust(128, b"\0") + bytes(table) + bytes(body)

@@ -1,0 +1,222 @@
+"""From an open image file to a photo: its pixels upright, what their values mean, and what the file says beside."""
+
+import re
+import struct
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps, JpegImagePlugin
+
+from faceedit.media import boxes, colour, deep, exif, jpeg, metadata
+from faceedit.media.encoding import check_exif
+from faceedit.media.photo import Photo
+
+PNG_XMP = metadata.PNG_XMP.decode()
+RAW_PROFILE = "Raw profile type exif"  # a text of a PNG in which ImageMagick puts EXIF
+GREY_PNG = (b"\0", b"\4")  # colour types
+LAYERS = "its Photoshop layers"
+UNREADABLE = b"unreadable: " + bytes(exif.EMPTY)  # EXIF that is there
+# Every repetition is bounded: what a file says would otherwise choose how long this takes.
+ORIENTATION = re.compile(
+    rb"""\s?tiff:Orientation\s{0,9}=\s{0,9}("[^"<]{0,99}"|'[^'<]{0,99}')|<tiff:Orientation>[^<]{0,99}</tiff:Orientation>"""
+)
+
+
+def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
+    """The photo in a file that Pillow opened, of these bytes and this name.
+
+    Raises UnreadableError for an HDR photo, and whatever Pillow raises for pixels that cannot be decoded.
+    """
+    # Also of an MPO, which has further pictures behind.
+    jpeg_file = file if isinstance(file, JpegImagePlugin.JpegImageFile) else None
+    is_deep = deep.is_deep(file, data)
+    _drop_unusable(file)
+    code_points = _code_points(file, data)
+    if code_points and not file.info.get("icc_profile"):
+        colour.profile_of_code_points(*code_points)  # which refuses HDR before it is decoded
+    # What Pillow turns comes without what it said: a TIFF while it loads. A PNG may say it behind its pixels.
+    orientation, xmp = file.getexif().get(exif.ORIENTATION, 1), file.info.get("xmp")
+    file.load()
+    block, xmp = _exif_block(file, data), xmp or file.info.get("xmp") or file.info.get(PNG_XMP)
+    image: Image.Image = file
+    ImageOps.exif_transpose(image, in_place=True)  # a copy of the largest photo would take half a gigabyte
+    grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
+    grey = grey or (file.format == "PNG" and data[25:26] in GREY_PNG)
+    icc = _profile(file, code_points, grey)
+    samples = deep.read(data, orientation if isinstance(orientation, int) else 1) if is_deep else None
+    is_plain = image.mode not in ("CMYK", "LAB")
+    pixels, alpha = _pixels(image if is_plain else colour.plain_rgb(image, icc, name))
+    if file.format in ("AVIF", "WEBP") and (icc or b"")[16:20] == b"GRAY":  # which come in colour
+        grey = bool((pixels == pixels[..., :1]).all())
+    if samples is not None and deep.agrees(samples, pixels):
+        pixels, alpha = deep.eight_bits_of(samples)
+    else:
+        samples = None
+    xmp, lost = _true_xmp(xmp)
+    block, gone = _true_exif(block, (pixels.shape[1], pixels.shape[0]))
+    lost += gone + ([] if samples is not None else _lost_bits(file, data, is_deep))
+    lost += [name for name in _gone(file, data) if name != jpeg.PICTURES or metadata.GAIN_MAP not in lost]
+    return Photo(
+        pixels=pixels,
+        alpha=alpha,
+        grey=grey,
+        icc=icc if is_plain else None,
+        exif=block,
+        xmp=xmp,
+        photoshop=_photoshop(file, data),
+        comments=jpeg.comments(data) if jpeg_file else (),
+        texts=metadata.texts(data) if file.format == "PNG" else (),
+        dpi=_resolution(file),
+        deep=samples,
+        jpeg_options=(jpeg.options(jpeg_file) or None) if jpeg_file and is_plain else None,
+        format="JPEG" if jpeg_file else file.format or "PNG",
+        animated=file.format in ("PNG", "WEBP", "AVIF") and getattr(file, "is_animated", False),
+        lost=tuple(dict.fromkeys(lost)),
+        name=name,
+    )
+
+
+def _pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """(H, W, 3) uint8 RGB, and the transparency (H, W) uint8 or None."""
+    if image.mode.startswith("I") or image.mode == "F":
+        image = colour.eight_bits(image)
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode))  # read-only: a copy takes time
+    alpha = np.ascontiguousarray(pixels[..., 3]) if mode == "RGBA" else None
+    return np.ascontiguousarray(pixels[..., :3]), alpha
+
+
+def _code_points(file: ImageFile.ImageFile, data: bytes) -> tuple[int, int] | None:
+    """Primaries and transfer (H.273) that a file says, before which an ICC profile goes, but in a PNG."""
+    if file.format in ("AVIF", "HEIF"):
+        return boxes.code_points(data)
+    if file.format == "PNG":
+        for kind, text in metadata.chunks(data):
+            if kind == b"cICP" and len(text) == 4:
+                file.info.pop("icc_profile", None)
+                return text[0], text[1]
+            if kind == b"IDAT":
+                break
+    return None
+
+
+def _profile(file: ImageFile.ImageFile, code_points: tuple[int, int] | None, grey: bool) -> bytes | None:
+    """The file's ICC profile, or one made of what it says of its colours in another way."""
+    if icc := file.info.get("icc_profile"):
+        return icc
+    if code_points:
+        return colour.profile_of_code_points(*code_points, grey)
+    if file.format == "PNG" and "srgb" not in file.info:
+        return colour.profile_of_gamma(file.info.get("gamma"), file.info.get("chromaticity"), grey)
+    return None
+
+
+def _resolution(file: ImageFile.ImageFile) -> tuple[float, float] | None:
+    """Pixels an inch; None also where it is no pair of numbers that other formats can hold."""
+    if file.format == "TIFF" and exif.RESOLUTION[0] not in getattr(file, "tag_v2", {}):
+        return None  # where Pillow says 1
+    dpi = file.info.get("dpi")
+    try:
+        return dpi if dpi and all(0 < float(value) < 1e6 for value in dpi) else None
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _drop_unusable(file: ImageFile.ImageFile) -> None:
+    """Take out of an open file the metadata that would keep Pillow from its pixels: a photo is worth more."""
+    for key, kinds in (("icc_profile", bytes), ("xmp", bytes), (PNG_XMP, str)):
+        value = file.info.get(key)
+        if isinstance(value, str) and kinds is bytes:  # a TIFF's tag may have the type of a text
+            file.info[key] = value.encode("utf-8", "replace")
+        elif not isinstance(value, kinds):
+            file.info.pop(key, None)
+    try:
+        found = file.getexif()
+    except Exception:  # the parser raises whatever it meets
+        found = file.getexif()  # as far as it came
+    for folder in exif.FOLDERS:
+        try:
+            if folder in found:
+                found.get_ifd(folder)
+        except Exception:
+            del found[folder]
+
+
+def _true_xmp(packet: bytes | str | None) -> tuple[bytes | None, list[str]]:
+    """The packet upright and true of an edited file, and the names of what had to go."""
+    if not packet:
+        return None, []
+    packet = packet.encode("utf-8", "replace") if isinstance(packet, str) else packet
+    return metadata.true_xmp(ORIENTATION.sub(b"", packet))
+
+
+def _exif_block(file: ImageFile.ImageFile, data: bytes) -> bytes | None:
+    """The block of EXIF as the file has it; a TIFF's tags, as one."""
+    block = file.info.get("exif")
+    try:
+        if file.format == "TIFF":
+            block = exif.from_tiff(data)
+        elif file.format == "AVIF":  # which Pillow makes anew where it says to turn the picture
+            block = file._decoder.get_info()[4]  # type: ignore[attr-defined]
+        elif file.format == "PNG" and not block and RAW_PROFILE in file.info:
+            block = bytes.fromhex("".join(file.info[RAW_PROFILE].split("\n")[3:]))
+    except (struct.error, ValueError):
+        return UNREADABLE
+    return block if block and isinstance(block, bytes) else None
+
+
+def _true_exif(block: bytes | None, size: tuple[int, int]) -> tuple[bytes | None, list[str]]:
+    """The block with what is true of an edited file of this size, and its name where it cannot be read."""
+    if block is None:
+        return None, []
+    try:
+        found = exif.corrected(block.removeprefix(exif.PREFIX), size)
+        if found is not None:
+            again = Image.Exif()
+            again.load(found)
+            check_exif(again)
+            return found, []
+    except MemoryError:
+        raise
+    except Exception:  # the parser raises whatever it meets; a photo is worth more than its EXIF
+        pass
+    return None, ["its EXIF, which cannot be read"] if len(block) > exif.EMPTY else []
+
+
+def _photoshop(file: ImageFile.ImageFile, data: bytes) -> bytes | None:
+    """Photoshop's resources, with the IPTC of a TIFF, which may stand by itself."""
+    if isinstance(file, JpegImagePlugin.JpegImageFile):
+        return metadata.true_resources(jpeg.photoshop(data))
+    if file.format != "TIFF":
+        return None
+    try:
+        block, iptc = (exif.tiff_value(data, number) for number in (exif.PHOTOSHOP, exif.IPTC))
+    except (struct.error, ValueError):
+        return None
+    return metadata.true_resources(block or b"", iptc)
+
+
+def _gone(file: ImageFile.ImageFile, data: bytes) -> list[str]:
+    """The names of further parts of a file that an edited one does not have."""
+    if isinstance(file, JpegImagePlugin.JpegImageFile):
+        return jpeg.gone(data)
+    if file.format == "TIFF":
+        return [LAYERS] if exif.LAYERS in getattr(file, "tag_v2", {}) else []
+    if file.format == "PNG":
+        return [jpeg.CREDENTIALS] if any(kind == b"caBX" for kind, _ in metadata.chunks(data)) else []
+    found = []
+    if file.format == "HEIF":
+        found += [jpeg.PICTURES] if getattr(file, "n_frames", 1) > 1 else []
+        found += ["its depth map"] if file.info.get("depth_images") else []
+        kinds = [str(kind).lower() for kind in file.info.get("aux", ())]
+        found += [metadata.GAIN_MAP] if any("gainmap" in kind for kind in kinds) else []
+        found += ["its further layers"] if any("gainmap" not in kind for kind in kinds) else []
+    if file.format in ("HEIF", "AVIF") and boxes.has_item(data, b"tmap"):
+        found.append(metadata.GAIN_MAP)
+    return found
+
+
+def _lost_bits(file: ImageFile.ImageFile, data: bytes, is_deep: bool) -> list[str]:
+    bits = boxes.bits_a_sample(data) if file.format in ("AVIF", "HEIF") else 16 if is_deep else 8
+    if file.format == "TIFF":
+        bits = max((bit for bit in getattr(file, "tag_v2", {}).get(deep.BITS, ()) if isinstance(bit, int)), default=8)
+    return [f"its {bits} bits a sample, of which 8 are kept"] if bits > 8 else []

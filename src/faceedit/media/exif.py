@@ -1,0 +1,278 @@
+"""EXIF as bytes: what a camera wrote stays as it was written, but for what an edit makes untrue.
+
+A block of EXIF is laid out as a TIFF file without a picture: a header, and folders of tags (IFDs), of which a tag holds
+its value or says where it stands. Here a block has no `Exif\\0\\0` in front. The layout is that of TIFF 6.0, section 2.
+"""
+
+import struct
+from typing import NamedTuple
+
+import numpy as np
+
+PREFIX = b"Exif\0\0"
+EMPTY = 20  # bytes of a block without a tag, and its prefix
+ORIENTATION, EXIF_FOLDER, GPS_FOLDER, INTEROP_FOLDER = 274, 34665, 34853, 40965
+FOLDERS = (EXIF_FOLDER, GPS_FOLDER, INTEROP_FOLDER)
+SIZE_TAGS = ((256, 0), (257, 1), (40962, 0), (40963, 1))  # tag, and which of width and height it holds
+THUMBNAIL_PLACE, THUMBNAIL_LENGTH, SUB_FOLDERS = 513, 514, 330
+XMP, IPTC, PHOTOSHOP, ICC, LAYERS = 700, 33723, 34377, 34675, 37724
+# Tags that describe how the pixels of a TIFF lie in it, and would be wrong in another file.
+LAYOUT_TAGS = {*range(254, 260), 262, 266, 273, *range(277, 280), 284, 317, *range(320, 326), *range(330, 348)}
+BLOCK_TAGS = {XMP, IPTC, PHOTOSHOP, ICC, LAYERS, 50255}  # what else is carried by itself, or not at all
+RESOLUTION, RESOLUTION_UNIT = (282, 283), 296
+BYTE, SHORT, LONG, RATIONAL, UNDEFINED = 1, 3, 4, 5, 7
+# Bytes of a value of each type, and of what of it has an order.
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+ORDERED = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}
+MAX_FOLDERS = 64  # of a TIFF that are looked at
+MAX_LENGTH = 16 << 20  # bytes of EXIF: tags may claim the same bytes many times
+NAMES = {37500: "its maker notes", 37510: "its EXIF comment", 270: "its EXIF description"}
+
+
+class Tag(NamedTuple):
+    """A tag of a folder. entry, start: where its entry and its value stand in the block; values: how many."""
+
+    number: int
+    kind: int
+    values: int
+    entry: int
+    start: int
+    length: int
+
+
+Value = tuple[int, int, bytes | dict[int, "Value"]]  # type, count, and the bytes or the tags of an inner folder
+Tags = dict[int, Value]
+
+
+def corrected(exif: bytes, size: tuple[int, int]) -> bytes | None:
+    """The block with orientation 1, these sizes in pixels and no thumbnail, each changed in its place; the rest as is.
+
+    None where there is nothing in it, or it cannot be read.
+    """
+    data = bytearray(exif)
+    try:
+        order, _, first = _header(data)
+        tags, following = _folder(data, first)
+        if not tags:
+            return None
+        inner = [tag for tag in tags if tag.number == EXIF_FOLDER and tag.length == 4]
+        inner_tags = _folder(data, _number(data, inner[0]))[0] if inner else []
+        if following:
+            _blank_thumbnail(data, following)
+            struct.pack_into(order + "I", data, first + 2 + 12 * len(tags), 0)
+    except (struct.error, ValueError):
+        return None
+    for tag in tags:
+        if tag.number == ORIENTATION and _number(data, tag) != 1:
+            struct.pack_into(order + "HHIHH", data, tag.entry, ORIENTATION, SHORT, 1, 1, 0)
+    for tag in (*tags, *inner_tags):
+        for number, axis in SIZE_TAGS:
+            if tag.number == number and _number(data, tag) != size[axis]:
+                struct.pack_into(order + "HHII", data, tag.entry, number, LONG, 1, size[axis])
+    return bytes(data)
+
+
+def orientation(exif: bytes) -> int:
+    """1 to 8, as EXIF defines them; 1 also where the block does not say."""
+    try:
+        tags, _ = _folder(exif, _header(exif)[2])
+        found = next((_number(exif, tag) for tag in tags if tag.number == ORIENTATION), 1)
+    except (struct.error, ValueError):
+        return 1
+    return found if 1 <= found <= 8 else 1
+
+
+def without_orientation(exif: bytes) -> bytes | None:
+    """The block without the tag, every value still in its place; None where nothing is left."""
+    order, _, first = _header(exif)
+    tags, following = _folder(exif, first)
+    kept = [exif[tag.entry : tag.entry + 12] for tag in tags if tag.number != ORIENTATION]
+    if len(kept) == len(tags):
+        return exif
+    table = struct.pack(order + "H", len(kept)) + b"".join(kept) + struct.pack(order + "I", following)
+    return exif[:first] + table + exif[first + len(table) :] if kept else None
+
+
+def from_tiff(data: bytes) -> bytes | None:
+    """What a TIFF file's own tags say beside how its pixels lie, as a block in the file's order of bytes.
+
+    None where that is nothing. Raises ValueError or struct.error where it cannot be read.
+    """
+    order, _, first = _header(data)
+    tags = _tags(data, first)
+    kept = {number: value for number, value in tags.items() if number not in LAYOUT_TAGS | BLOCK_TAGS}
+    return _block(order, kept) if kept else None
+
+
+def tiff_value(data: bytes, number: int) -> bytes | None:
+    """The bytes of a tag of a TIFF file's first folder, or None. Raises ValueError or struct.error."""
+    tags, _ = _folder(data, _header(data)[2])
+    return next((data[tag.start : tag.start + tag.length] for tag in tags if tag.number == number), None)
+
+
+def tiff_folders(data: bytes) -> tuple[list[dict[int, int]], list[dict[int, int]]]:
+    """The folders of a TIFF file, a page each, and those inside the first (SubIFDs): of each tag its first number.
+
+    Raises ValueError or struct.error.
+    """
+    order, _, place = _header(data)
+    folders: list[dict[int, int]] = []
+    inner: list[dict[int, int]] = []
+    seen: set[int] = set()
+    while place and place not in seen and len(seen) < MAX_FOLDERS:
+        seen.add(place)
+        tags, following = _folder(data, place)
+        folders.append({tag.number: _number(data, tag) for tag in tags})
+        for tag in tags:
+            if tag.number == SUB_FOLDERS and tag.kind in (LONG, 13) and len(folders) == 1:
+                places = struct.unpack_from(f"{order}{min(tag.values, MAX_FOLDERS)}I", data, tag.start)
+                inner = [{tag.number: _number(data, tag) for tag in _folder(data, start)[0]} for start in places]
+        place = following
+    return folders, inner
+
+
+def within(exif: bytes, limit: int) -> tuple[bytes | None, list[str]]:
+    """The block in at most `limit` bytes, and the names of what had to go: maker notes first, then the longest."""
+    if len(exif) <= limit:
+        return exif, []
+    order, _, first = _header(exif)
+    tags, gone = _tags(exif, first), []
+    inner = tags.get(EXIF_FOLDER, (0, 0, {}))[2]
+    folders = [folder for folder in (inner, tags) if isinstance(folder, dict)]
+    while len(block := _block(order, tags)) > limit:
+        lengths = [
+            (number == 37500, len(value[2]), number, folder)
+            for folder in folders
+            for number, value in folder.items()
+            if isinstance(value[2], bytes)
+        ]
+        if not lengths:
+            return None, ["its EXIF"]
+        _, _, number, folder = max(lengths, key=lambda item: item[:3])
+        del folder[number]
+        gone.append(NAMES.get(number, f"its EXIF tag {number}"))
+    return block, gone
+
+
+def with_tags(tiff: bytes, exif: bytes | None, more: Tags) -> bytes:
+    """A TIFF file with a block of EXIF and further tags beside those that describe its pixels.
+
+    Its folder is written anew behind its pixels. Raises ValueError or struct.error where a part cannot be read.
+    """
+    order, _, first = _header(tiff)
+    own = _tags(tiff, first)
+    others: Tags = {}
+    if exif:
+        other_order, _, other_first = _header(exif)
+        others = _tags(exif, other_first)
+        if other_order != order:
+            others = _swapped(others)
+    others = {number: value for number, value in others.items() if number not in LAYOUT_TAGS | BLOCK_TAGS}
+    place = len(tiff) + len(tiff) % 2
+    folder = assembled(order, own | others | more, place)
+    return tiff[:4] + struct.pack(order + "I", place) + tiff[8:].ljust(place - 8, b"\0") + folder
+
+
+def assembled(order: str, tags: Tags, place: int) -> bytes:
+    """The bytes of a folder that will stand at a place, with its long values and inner folders behind it."""
+    table, behind = bytearray(struct.pack(order + "H", len(tags))), bytearray()
+    for number, (kind, count, value) in sorted(tags.items(), key=lambda item: item[0]):
+        at = place + 6 + 12 * len(tags) + len(behind)
+        field = struct.pack(order + "I", at)
+        if isinstance(value, dict):
+            behind += assembled(order, value, at)
+        elif len(value) > 4:
+            behind += value
+        else:
+            field = value.ljust(4, b"\0")
+        behind += bytes(len(behind) % 2)
+        table += struct.pack(order + "HHI", number, kind, count) + field
+    return bytes(table) + bytes(4) + bytes(behind)
+
+
+def _header(data: bytes | bytearray) -> tuple[str, bool, int]:
+    """The order of bytes for `struct`, whether it is a BigTIFF, and where the first folder stands."""
+    order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]))
+    if order is None:
+        raise ValueError("no TIFF header")
+    version = struct.unpack_from(order + "H", data, 2)[0]
+    if version not in (42, 43):
+        raise ValueError("no TIFF header")
+    big = version == 43
+    return order, big, struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)[0]
+
+
+def _folder(data: bytes | bytearray, place: int) -> tuple[list[Tag], int]:
+    """The tags of the folder at a place, and where the next folder stands, 0 for none."""
+    order, big, _ = _header(data)
+    step, inline, head = (20, 8, 8) if big else (12, 4, 2)
+    count = struct.unpack_from(order + ("Q" if big else "H"), data, place)[0]
+    if count * step > len(data) - place:
+        raise ValueError("a folder longer than the block")
+    tags = []
+    for entry in range(place + head, place + head + count * step, step):
+        number, kind, values = struct.unpack_from(order + ("HHQ" if big else "HHI"), data, entry)
+        length = SIZES.get(kind, 0) * values
+        start = entry + step - inline
+        if length > inline:
+            start = struct.unpack_from(order + ("Q" if big else "I"), data, start)[0]
+        if big and kind in (16, 18):  # a LONG8, as offsets may be
+            kind, length = LONG, 4 if values == 1 else 0
+            start += 4 if order == ">" else 0
+        tags.append(Tag(number, kind, values, entry, start, length))
+    return tags, struct.unpack_from(order + ("Q" if big else "I"), data, place + head + count * step)[0]
+
+
+def _number(data: bytes | bytearray, tag: Tag) -> int:
+    """The first of a tag's whole numbers; 0 where it has none."""
+    order = _header(data)[0]
+    letter = {1: "B", 3: "H", 4: "I", 13: "I"}.get(tag.kind)
+    if letter is None or not tag.length or tag.start + tag.length > len(data):
+        return 0
+    return struct.unpack_from(order + letter, data, tag.start)[0]
+
+
+def _tags(data: bytes, place: int, depth: int = 0) -> Tags:
+    """The tags of a folder with their bytes, inner folders with theirs; a tag whose value is not there is left out."""
+    found: Tags = {}
+    total = 0
+    for tag in _folder(data, place)[0]:
+        if tag.number in FOLDERS:
+            if depth < 2 and tag.length == 4:
+                found[tag.number] = (LONG, 1, _tags(data, _number(data, tag), depth + 1))
+        elif tag.length and tag.start + tag.length <= len(data):
+            total += tag.length
+            if total > MAX_LENGTH:
+                raise ValueError("tags longer than any camera's")
+            found[tag.number] = (tag.kind, tag.values, bytes(data[tag.start : tag.start + tag.length]))
+    return found
+
+
+def _blank_thumbnail(data: bytearray, place: int) -> None:
+    """Put zeros for the thumbnail that the folder at a place tells of, or cut it off where it stands last."""
+    tags = {tag.number: tag for tag in _folder(data, place)[0]}
+    for start_tag, length_tag in ((THUMBNAIL_PLACE, THUMBNAIL_LENGTH), (273, 279)):
+        if start_tag in tags and length_tag in tags:
+            start, length = _number(data, tags[start_tag]), _number(data, tags[length_tag])
+            if start <= place < start + length or start < 8:
+                continue
+            if start + length >= len(data):
+                del data[start:]
+            else:
+                data[start : start + length] = bytes(length)
+
+
+def _block(order: str, tags: Tags) -> bytes:
+    return (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8) + assembled(order, tags, 8)
+
+
+def _swapped(tags: Tags) -> Tags:
+    """The same values in the other order of bytes."""
+    found: Tags = {}
+    for number, (kind, count, value) in tags.items():
+        if isinstance(value, dict):
+            found[number] = (kind, count, _swapped(value))
+        else:
+            numbers = np.frombuffer(value, f"u{ORDERED.get(kind, 1)}")
+            found[number] = (kind, count, numbers.byteswap().tobytes())
+    return found

@@ -1,0 +1,149 @@
+"""What a photo's file says beside its pixels and EXIF: kept, unless it tells of parts that an edited file lacks.
+
+XMP is changed only where it does; Photoshop's resources hold IPTC; PNG's texts are kept as chunks.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+from faceedit.media.provenance import packet_of, parsed_packet
+
+Chunk = tuple[bytes, bytes]  # type and payload
+PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_XMP = b"XML:com.adobe.xmp"
+TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+# Texts in which ImageMagick puts what is carried by itself.
+CARRIED_TEXTS = tuple(b"Raw profile type " + name for name in (b"exif", b"APP1", b"xmp", b"icc", b"icm"))
+IPTC_RESOURCE = 0x0404
+# Photoshop's resources that an edit makes untrue or that are carried by themselves: layers, thumbnails, slices, ICC,
+# EXIF, XMP.
+STALE_RESOURCES = {1024, 1026, 1033, 1036, 1039, 1050, 1058, 1059, 1060, 1069, 1072}
+
+VIDEO, GAIN_MAP, EXTENDED = "its video", "its HDR gain map", "its extended XMP"
+GOOGLE = "http://ns.google.com/photos/1.0/"
+# Names in XMP, by how they begin, that tell of parts which are gone, and what these are; None: not worth a word.
+GONE_XMP: dict[str, str | None] = {
+    f"{{{GOOGLE}camera/}}Motion": VIDEO,
+    f"{{{GOOGLE}camera/}}MicroVideo": VIDEO,
+    f"{{{GOOGLE}container/}}": None,
+    f"{{{GOOGLE}container/item/}}": None,
+    f"{{{GOOGLE}image/}}": "its original picture",
+    f"{{{GOOGLE}depthmap/}}": "its depth map",
+    f"{{{GOOGLE}audio/}}": "its sound",
+    "{http://ns.google.com/photos/dd/1.0/": "its depth map",
+    "{http://ns.adobe.com/hdr-gain-map/1.0/}": GAIN_MAP,
+    "{http://ns.apple.com/HDRGainMap/1.0/}": GAIN_MAP,
+    "{http://ns.adobe.com/xmp/note/}HasExtendedXMP": EXTENDED,
+    "{http://ns.adobe.com/xap/1.0/}Thumbnails": None,
+    "{http://ns.adobe.com/photoshop/1.0/}TextLayers": None,
+    "{http://purl.org/dc/terms/}provenance": None,
+}
+GONE_MARKS = tuple({name[1:].partition("}")[0].encode() for name in GONE_XMP})
+MAX_CHUNKS = 100_000
+
+
+def true_xmp(packet: bytes) -> tuple[bytes | None, list[str]]:
+    """The packet without what it says of parts that are gone, and their names; None where nothing can be kept."""
+    if not any(mark in packet for mark in GONE_MARKS):
+        return packet, []
+    root = parsed_packet(packet)
+    if root is None:
+        return None, ["its XMP, which cannot be read"]
+    found: list[str] = []
+
+    def is_gone(name: str) -> bool:
+        start = next((start for start in GONE_XMP if name.startswith(start)), None)
+        if start is not None and (what := GONE_XMP[start]):
+            found.append(what)
+        return start is not None
+
+    changed = False
+    for element in list(root.iter()):
+        attributes = [name for name in element.attrib if is_gone(name)]
+        children = {child for child in element if is_gone(str(child.tag))}
+        for name in attributes:
+            del element.attrib[name]
+        if children:
+            element[:] = [child for child in element if child not in children]
+        changed = changed or bool(attributes or children)
+    return (packet_of(root) if changed else packet), list(dict.fromkeys(found))
+
+
+def resources(block: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (number, whole bytes) of each of Photoshop's resources in a block; what cannot be read ends it."""
+    place = 0
+    while block[place : place + 4] == b"8BIM" and len(block) >= place + 12:
+        number, name = struct.unpack_from(">HB", block, place + 4)
+        start = place + 6 + (name + 2) // 2 * 2
+        if len(block) < start + 4:
+            return
+        length = struct.unpack_from(">I", block, start)[0]
+        end = start + 4 + length + length % 2
+        if length > len(block) - start - 4:
+            return
+        yield number, block[place:end]
+        place = end
+
+
+def true_resources(block: bytes, iptc: bytes | None = None) -> bytes | None:
+    """The block without what an edit makes untrue; with this IPTC where it has none."""
+    found = [(number, whole) for number, whole in resources(block) if number not in STALE_RESOURCES]
+    if iptc and IPTC_RESOURCE not in {number for number, _ in found}:
+        whole = struct.pack(">4sHHI", b"8BIM", IPTC_RESOURCE, 0, len(iptc)) + iptc + bytes(len(iptc) % 2)
+        found.insert(0, (IPTC_RESOURCE, whole))
+    return b"".join(whole for _, whole in found) or None
+
+
+def iptc_of(block: bytes) -> bytes | None:
+    """The IPTC records in a block of Photoshop's resources."""
+    for number, whole in resources(block):
+        if number == IPTC_RESOURCE:
+            start = 6 + (whole[6] + 2) // 2 * 2
+            return whole[start + 4 : start + 4 + struct.unpack_from(">I", whole, start)[0]]
+    return None
+
+
+def chunks(data: bytes) -> Iterator[Chunk]:
+    """Yield the chunks of a PNG."""
+    place = len(PNG_START)
+    for _ in range(MAX_CHUNKS):
+        if len(data) < place + 12:
+            return
+        length, kind = struct.unpack_from(">I4s", data, place)
+        yield kind, data[place + 8 : place + 8 + length]
+        place += 12 + length
+
+
+def png(parts: list[Chunk]) -> bytes:
+    """The bytes of a PNG of these chunks."""
+    made = [
+        struct.pack(">I4s", len(text), kind) + text + struct.pack(">I", zlib.crc32(kind + text)) for kind, text in parts
+    ]
+    return PNG_START + b"".join(made)
+
+
+def texts(data: bytes) -> tuple[Chunk, ...]:
+    """A PNG's chunks of text, but those whose content is carried by itself."""
+    return tuple(
+        (kind, text)
+        for kind, text in chunks(data)
+        if kind in TEXT_CHUNKS and text.partition(b"\0")[0] not in (PNG_XMP, *CARRIED_TEXTS)
+    )
+
+
+def comment(chunk: Chunk) -> bytes | None:
+    """The text of a PNG's chunk in UTF-8 if it is a comment and not compressed, else None."""
+    kind, text = chunk
+    key, _, value = text.partition(b"\0")
+    if key.lower() != b"comment" or kind == b"zTXt":
+        return None
+    if kind == b"tEXt":
+        return value.decode("latin-1").encode()
+    return None if value[:1] != b"\0" else value[2:].split(b"\0", 2)[-1]
+
+
+def comment_chunk(text: bytes) -> Chunk:
+    """A comment of another file, as a PNG's chunk."""
+    words = text.decode("utf-8", "replace").replace("\0", "").encode()
+    return b"iTXt", b"Comment\0\0\0\0\0" + words

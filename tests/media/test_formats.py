@@ -1,0 +1,243 @@
+"""Files as cameras, phones and programs write them: each is read as what it shows, or refused with a sentence."""
+
+import io
+import struct
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceedit.errors import UnreadableError
+from faceedit.media import deep, exif, jpeg
+from faceedit.media.formats import KEEPS, READ_FORMATS, WRITE_FORMATS
+from faceedit.media.image import encode_photo, read_photo, write_photo
+from tests.conftest import ASTRONAUT, draw_face
+
+
+@pytest.fixture
+def pixels():
+    return draw_face(64)
+
+
+def saved(pixels, name, **options) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, name, **options)
+    return buffer.getvalue()
+
+
+def test_every_format_that_is_written_is_read_and_says_what_it_keeps():
+    assert set(WRITE_FORMATS.values()) == set(READ_FORMATS) == set(KEEPS)
+
+
+def test_the_documentation_says_what_each_format_keeps():
+    fields = {
+        "EXIF": "exif", "XMP": "xmp", "colour profile": "icc", "IPTC and Photoshop's resources": "photoshop",
+        "comments": "comments", "further texts": "texts", "resolution": "dpi", "transparency": "alpha",
+        "16 bits a sample": "deep",
+    }  # fmt: skip
+    page = (ASTRONAUT.parents[1] / "docs" / "edit.md").read_text()
+    head, _, *rows = [line for line in page.partition("## What of a file")[2].splitlines() if line.startswith("|")]
+    columns = [name.strip().upper().replace("HEIC", "HEIF") for name in head.split("|")[2:-1]]
+    said = {name: set() for name in columns}
+    for row in rows[: len(fields)]:
+        what, *cells = [cell.strip() for cell in row.split("|")[1:-1]]
+        for name, cell in zip(columns, cells, strict=True):
+            said[name] |= {fields[what]} if cell == "yes" else set()
+    assert said == KEEPS
+
+
+@pytest.mark.parametrize("suffix", ["heic", "HEIF", "hif"])
+def test_heic_is_read_and_written(tmp_path, pixels, suffix):
+    photo = read_photo(saved(pixels, "HEIF", quality=95))
+    assert photo.format == "HEIF"
+    assert np.abs(photo.pixels.astype(int) - pixels).mean() < 3
+    write_photo(tmp_path / f"a.{suffix}", photo)
+    assert (tmp_path / f"a.{suffix}").read_bytes()[4:8] == b"ftyp"
+    assert np.abs(read_photo(tmp_path / f"a.{suffix}").pixels.astype(int) - photo.pixels).mean() < 2
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_heic_keeps_transparency_and_grey_values(pixels, channels):
+    grey = pixels[..., :1]
+    samples = np.dstack([grey if channels < 3 else pixels, grey])[..., : channels if channels != 1 else 1].squeeze()
+    photo = read_photo(saved(samples, "PNG"))
+    again = read_photo(encode_photo(photo, "HEIF"))
+    assert np.abs(again.pixels.astype(int) - photo.pixels).mean() < 2
+    assert (again.alpha is None) == (channels in (1, 3))
+    if again.alpha is not None:
+        assert np.abs(again.alpha.astype(int) - photo.alpha).mean() < 2
+
+
+def test_of_a_heic_of_several_pictures_the_primary_is_read_and_the_others_are_named(pixels):
+    first, second = Image.fromarray(pixels), Image.new("RGB", (64, 64))
+    buffer = io.BytesIO()
+    first.save(buffer, "HEIF", save_all=True, append_images=[second], primary_index=0, quality=95)
+    photo = read_photo(buffer.getvalue())
+    assert np.abs(photo.pixels.astype(int) - pixels).mean() < 3
+    assert photo.lost == (jpeg.PICTURES,)
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 5, 6, 8])
+def test_a_turned_heic_is_read_upright_once(pixels, orientation):
+    block = Image.Exif()
+    block[274] = orientation
+    photo = read_photo(saved(pixels[:, :40], "HEIF", exif=block.tobytes(), quality=95))
+    plain = read_photo(saved(pixels[:, :40], "PNG", exif=block.tobytes()))
+    assert photo.pixels.shape == plain.pixels.shape
+    assert np.abs(photo.pixels.astype(int) - plain.pixels).mean() < 3
+    assert read_photo(encode_photo(photo, "HEIF")).pixels.shape == photo.pixels.shape
+
+
+def test_of_an_mpo_the_first_picture_is_edited(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "MPO", save_all=True, append_images=[Image.new("RGB", (64, 64))], quality=95)
+    photo = read_photo(buffer.getvalue())
+    assert np.abs(photo.pixels.astype(int) - pixels).mean() < 4
+    assert (photo.format, photo.lost) == ("JPEG", (jpeg.PICTURES,))
+    assert read_photo(encode_photo(photo, "JPEG")).lost == ()
+
+
+def renumbered(data: bytes, new=(2, 3)) -> bytes:
+    """A JPEG whose quantisation tables have other ids."""
+    made = bytearray(data)
+    place = 2
+    table = 0
+    while made[place + 1] != jpeg.SCAN:
+        length = int.from_bytes(made[place + 2 : place + 4], "big")
+        if made[place + 1] == 0xDB:
+            for at in range(place + 4, place + 2 + length, 65):
+                made[at], table = new[table], table + 1
+        elif made[place + 1] in (0xC0, 0xC2):
+            for component in range(made[place + 9]):
+                at = place + 12 + 3 * component
+                made[at] = new[made[at]]
+        place += 2 + length
+    return bytes(made)
+
+
+@pytest.mark.parametrize("new", [(2, 3), (3, 0), (1, 0), (1, 2)])
+def test_a_jpeg_with_tables_of_any_ids_is_written_with_their_values(pixels, new, caplog):
+    plain = saved(pixels, "JPEG", quality=61)
+    photo = read_photo(renumbered(plain, new))
+    assert np.array_equal(photo.pixels, read_photo(plain).pixels)
+    with Image.open(io.BytesIO(plain)) as a, Image.open(io.BytesIO(encode_photo(photo, "JPEG"))) as b:
+        assert a.quantization == b.quantization
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_is_read_without_its_end_marker_but_not_without_its_data(pixels, progressive, mode):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(buffer, "JPEG", quality=90, progressive=progressive)
+    whole = buffer.getvalue()
+    assert np.array_equal(read_photo(whole[:-2]).pixels, read_photo(whole).pixels)
+    assert np.array_equal(read_photo(whole[:-1]).pixels, read_photo(whole).pixels)
+    for cut in (12, 40, len(whole) // 3):
+        with pytest.raises(UnreadableError, match="truncated"):
+            read_photo(whole[:-cut])
+
+
+def test_a_progressive_jpeg_without_its_last_scans_is_refused(pixels):
+    whole = saved(pixels, "JPEG", quality=90, progressive=True)
+    scans = [match.start() for match in jpeg.MARKER.finditer(whole) if match[0] in (b"\xff\xda", b"\xff\xc4")]
+    for place in scans[-3:]:
+        with pytest.raises(UnreadableError, match="truncated"):
+            read_photo(whole[:place])
+
+
+@pytest.mark.parametrize(
+    "options", [{"progressive": True}, {"subsampling": 2}, {"restart_marker_rows": 1}, {"optimize": True}]
+)
+def test_a_jpeg_is_written_as_it_was(pixels, options):
+    plain = saved(pixels, "JPEG", quality=75, **options)
+    with (
+        Image.open(io.BytesIO(encode_photo(read_photo(plain), "JPEG"))) as again,
+        Image.open(io.BytesIO(plain)) as file,
+    ):
+        assert bool(again.info.get("progressive")) == bool(file.info.get("progressive"))
+        assert again.layer == file.layer
+    assert (
+        np.abs(read_photo(encode_photo(read_photo(plain), "JPEG")).pixels.astype(int) - read_photo(plain).pixels).mean()
+        < 1
+    )
+
+
+def tiff_of(tags: exif.Tags, pixels) -> bytes:
+    return exif.with_tags(deep.tiff(pixels), None, tags)
+
+
+def short(value: int) -> tuple[int, int, bytes]:
+    return 3, 1, struct.pack("<H", value)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {50706: (1, 4, b"\1\4\0\0")},  # DNG
+        {254: (4, 1, struct.pack("<I", 1))},  # a thumbnail first, as NEF, ARW, SRW and DNG have it
+        {262: short(32803)},  # a mosaic
+        {259: short(34713)},  # Nikon's compression
+    ],
+)
+@pytest.mark.parametrize("name", ["a.dng", "a.nef", "a.tif"])
+def test_a_cameras_raw_file_is_refused_whatever_its_name(tmp_path, pixels, tags, name):
+    data = deep.tiff(pixels)
+    place = len(data) + len(data) % 2
+    own = exif._tags(data, exif._header(data)[2])
+    (tmp_path / name).write_bytes(
+        data[:4] + struct.pack("<I", place) + data[8:].ljust(place - 8, b"\0") + exif.assembled("<", own | tags, place)
+    )
+    with pytest.raises(UnreadableError, match="raw file"):
+        read_photo(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"II*\0\x10\0\0\0CR\2\0" + bytes(8),
+        b"FUJIFILMCCD-RAW 0201",
+        b"IIRO\x08\0\0\0",
+        b"IIU\0\x18\0\0\0",
+        b"\0\0\0\x18ftypcrx ",
+        b"FOVb",
+    ],
+)
+def test_raw_files_that_are_no_tiff_are_refused_too(start):
+    with pytest.raises(UnreadableError, match="raw file"):
+        read_photo(start + bytes(200))
+
+
+def test_a_raw_file_whose_sensor_lies_in_an_inner_folder_is_refused(pixels):
+    data = deep.tiff(pixels)
+    place = len(data) + len(data) % 2
+    inner = exif.assembled("<", {256: short(64), 262: short(32803)}, place)
+    data = data.ljust(place, b"\0") + inner
+    place = len(data)
+    own = exif._tags(data, exif._header(data)[2])
+    own[330] = (4, 1, struct.pack("<I", len(deep.tiff(pixels)) + len(deep.tiff(pixels)) % 2))
+    with pytest.raises(UnreadableError, match="raw file"):
+        read_photo(data[:4] + struct.pack("<I", place) + data[8:] + exif.assembled("<", own, place))
+
+
+def test_a_tiff_of_pages_is_refused_and_one_with_a_smaller_copy_is_not(pixels):
+    buffer = io.BytesIO()
+    first, second = Image.fromarray(pixels), Image.new("RGB", (64, 64))
+    first.save(buffer, "TIFF", save_all=True, append_images=[second, second])
+    with pytest.raises(UnreadableError, match="TIFF of 3 pages"):
+        read_photo(buffer.getvalue())
+    small = Image.new("RGB", (16, 16))
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    buffer = io.BytesIO()
+    first.save(buffer, "TIFF", save_all=True, append_images=[small])
+    assert np.array_equal(read_photo(buffer.getvalue()).pixels, pixels)
+
+
+def test_ten_bits_are_named_where_eight_are_kept(pixels, caplog):
+    samples = pixels.astype(np.uint16) * 257
+    _, png = cv2.imencode(".png", samples)
+    for name in ("JPEG", "WEBP", "HEIF", "AVIF"):
+        caplog.clear()
+        encode_photo(read_photo(png.tobytes()), name)
+        assert "16 bits a sample" in caplog.text

@@ -1,0 +1,280 @@
+"""What a file says beside its pixels is kept as it was, but for what an edit makes untrue, which is named."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image, IptcImagePlugin, PngImagePlugin
+
+from faceedit.media import exif, jpeg, metadata
+from faceedit.media.image import READ_FORMATS, encode_photo, read_photo
+from tests.conftest import draw_face
+
+WITH_EXIF = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF")
+THUMBNAIL = b"\xff\xd8" + b"thumbnail" * 20 + b"\xff\xd9"
+IPTC = b"\x1c\x02\x78\x00\x06\xc3\xbcnder"
+MAKER = b"Maker\0\1\2" + bytes(range(200))
+
+
+def block(order="<", orientation=6, thumbnail=True, maker=MAKER) -> bytes:
+    """EXIF as cameras write it and no library does: UTF-8 as ASCII, odd types, an order of its own, a thumbnail."""
+    inner: exif.Tags = {
+        36867: (2, 20, b"2020:01:02 03:04:05\0"),
+        37121: (7, 4, b"\1\2\3\0"),
+        37500: (7, len(maker), maker),
+        37510: (7, 16, b"UNICODE\0" + "Hej!".encode("utf-16-le")),
+        40962: (3, 1, struct.pack(order + "H", 4000)),
+        40963: (4, 1, struct.pack(order + "I", 3000)),
+        41729: (7, 1, b"\1"),
+        59932: (7, 12, bytes(12)),
+    }
+    tags: exif.Tags = {
+        271: (2, 6, b"Maker\0"),
+        274: (3, 1, struct.pack(order + "H", orientation)),
+        315: (2, 9, "Åsa Ö\0".encode().ljust(9, b"\0")),
+        700: (1, 4, b"<x/>"),
+        exif.EXIF_FOLDER: (4, 1, inner),
+        exif.GPS_FOLDER: (4, 1, {0: (1, 4, b"\2\3\0\0"), 2: (5, 3, struct.pack(order + "6I", 52, 1, 31, 1, 0, 1))}),
+        65000: (2, 5, b"mine\0"),
+    }
+    if order == ">":  # nothing says that numbers come in order
+        tags = dict(reversed(tags.items()))
+    made = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8) + exif.assembled(order, tags, 8)
+    if not thumbnail:
+        return made
+    place = len(made)
+    small: exif.Tags = {
+        513: (4, 1, struct.pack(order + "I", place + 30)),
+        514: (4, 1, struct.pack(order + "I", len(THUMBNAIL))),
+    }
+    folder = exif.assembled(order, small, place)
+    link = 8 + 2 + 12 * len(tags)
+    made = made[:link] + struct.pack(order + "I", place) + made[link + 4 :]
+    return made + folder.ljust(30, b"\0") + THUMBNAIL + b"end"
+
+
+def saved(name="JPEG", **options) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(draw_face(48)[:32]).save(buffer, name, **options)
+    return buffer.getvalue()
+
+
+def block_of(data: bytes) -> bytes:
+    with Image.open(io.BytesIO(data)) as file:
+        file.load()
+        return file.info["exif"].removeprefix(b"Exif\0\0")
+
+
+def values(made: bytes) -> dict:
+    """All that a block says, but what an edit changes, as bytes in the lower order."""
+    order, _, first = exif._header(made)
+    tags = exif._tags(made, first)
+    tags = exif._swapped(tags) if order == ">" else tags
+    for number in (274, 700):
+        tags.pop(number, None)
+    for number in (40962, 40963):
+        tags[exif.EXIF_FOLDER][2].pop(number, None)
+    return tags
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP"])
+def test_exif_is_kept_byte_for_byte_but_for_what_an_edit_makes_untrue(name, order):
+    given = block(order)
+    photo = read_photo(saved(name, exif=b"Exif\0\0" + given))
+    assert photo.pixels.shape == (48, 32, 3)  # turned
+    written = block_of(encode_photo(photo, name))
+    assert len(written) == len(given)
+    changed = [place for place in range(len(given)) if given[place] != written[place]]
+    thumbnail = range(given.find(THUMBNAIL), given.find(THUMBNAIL) + len(THUMBNAIL))
+    others = [place for place in changed if place not in thumbnail]
+    assert len(others) < 20  # of a number each: orientation, width, height, and where the thumbnail's folder is
+    assert values(written) == values(given)
+    assert THUMBNAIL not in written
+    tags = Image.Exif()
+    tags.load(written)
+    assert (tags[274], tags.get_ifd(34665)[40962], tags.get_ifd(34665)[40963]) == (1, 32, 48)
+    assert tags.get_ifd(1) == {}
+
+
+def test_exif_that_is_true_already_is_not_touched():
+    given = block(orientation=1, thumbnail=False).replace(
+        struct.pack("<HHIHH", 40962, 3, 1, 4000, 0), struct.pack("<HHIHH", 40962, 3, 1, 48, 0)
+    )
+    given = given.replace(struct.pack("<HHII", 40963, 4, 1, 3000), struct.pack("<HHII", 40963, 4, 1, 32))
+    for name in ("JPEG", "PNG", "WEBP"):
+        assert block_of(encode_photo(read_photo(saved(name, exif=b"Exif\0\0" + given)), name)) == given
+
+
+@pytest.mark.parametrize("source", WITH_EXIF)
+@pytest.mark.parametrize("name", WITH_EXIF)
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_exif_says_the_same_in_every_format(source, name, order):
+    given = encode_photo(read_photo(saved("JPEG", exif=b"Exif\0\0" + block(order))), source)
+    photo = read_photo(given)
+    again = read_photo(encode_photo(photo, name))
+    found = values(again.exif)
+    for number in exif.LAYOUT_TAGS | {282, 283, 296}:
+        found.pop(number, None)
+    assert found == values(block(order))
+    assert exif.orientation(again.exif) == 1
+
+
+@pytest.mark.parametrize("length", [70_000, 60_000])
+def test_what_of_exif_does_not_fit_is_left_out_and_named(length, caplog):
+    maker = b"M" * length
+    photo = read_photo(saved("WEBP", exif=b"Exif\0\0" + block(maker=maker)))
+    written = values(read_photo(encode_photo(photo, "JPEG")).exif)
+    wanted = values(block(maker=maker))
+    if length > 65_000:
+        assert wanted[exif.EXIF_FOLDER][2].pop(37500)
+        assert "its maker notes" in caplog.text
+    else:
+        assert caplog.messages == []
+    assert written == wanted
+
+
+def photoshop(*parts) -> bytes:
+    return b"".join(
+        struct.pack(">4sHHI", b"8BIM", number, 0, len(text)) + text + bytes(len(text) % 2) for number, text in parts
+    )
+
+
+@pytest.mark.parametrize("source", ["JPEG", "TIFF"])
+def test_iptc_and_comments_are_kept_and_thumbnails_are_not(source, caplog):
+    given = photoshop((0x0404, IPTC), (0x040C, b"thumbnail"), (0x03ED, bytes(16)))
+    extra = jpeg.extra_segments(given, (b"first", "zweite ü".encode()))
+    photo = read_photo(encode_photo(read_photo(saved(extra=extra)), source))
+    for name in ("JPEG", "TIFF"):
+        again = read_photo(encode_photo(photo, name))
+        assert again.photoshop == photoshop((0x0404, IPTC), (0x03ED, bytes(16)))
+        with Image.open(io.BytesIO(encode_photo(photo, name))) as file:
+            assert IptcImagePlugin.getiptcinfo(file) == {(2, 120): "ünder".encode()}
+    caplog.clear()
+    written = encode_photo(photo, "PNG")
+    assert "its IPTC" in caplog.text
+    if source == "JPEG":
+        assert read_photo(encode_photo(photo, "JPEG")).comments == (b"first", "zweite ü".encode())
+        assert [metadata.comment(chunk) for chunk in metadata.texts(written)] == [b"first", "zweite ü".encode()]
+    assert b"thumbnail" not in encode_photo(photo, source)
+
+
+def test_iptc_of_a_tiff_that_stands_by_itself_is_kept():
+    data = exif.with_tags(encode_photo(read_photo(saved()), "TIFF"), None, {exif.IPTC: (7, len(IPTC), IPTC)})
+    assert metadata.iptc_of(read_photo(encode_photo(read_photo(data), "JPEG")).photoshop) == IPTC
+
+
+def test_texts_of_a_png_are_kept_byte_for_byte(caplog):
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Title", "Mädchen")
+    texts.add_text("Description", "x" * 500, zip=True)
+    texts.add_itxt("Comment", "眉", lang="zh")
+    texts.add_text("parameters", "a prompt")
+    given = saved("PNG", pnginfo=texts)
+    photo = read_photo(given)
+    assert metadata.texts(encode_photo(photo, "PNG")) == metadata.texts(given)
+    assert len(metadata.texts(given)) == 4
+    assert caplog.messages == []
+    assert read_photo(encode_photo(photo, "JPEG")).comments == ("眉".encode(),)
+    assert "its texts (Title, Description, parameters)" in caplog.text
+
+
+@pytest.mark.parametrize("name", [*READ_FORMATS])
+def test_without_metadata_nothing_of_it_is_written(name):
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Title", "secret")
+    for given in (
+        saved("PNG", pnginfo=texts, exif=b"Exif\0\0" + block()),
+        saved(exif=b"Exif\0\0" + block(), comment=b"secret", extra=jpeg.extra_segments(photoshop((0x0404, IPTC)), ())),
+    ):
+        written = encode_photo(read_photo(given).without_metadata(), name)
+        assert not any(word in written for word in (b"secret", b"Maker", b"\xc3\xbcnder"))
+
+
+def packet(attributes="", inner="") -> bytes:
+    return (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
+        'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:G="http://ns.google.com/photos/1.0/camera/" '
+        'xmlns:C="http://ns.google.com/photos/1.0/container/" '
+        'xmlns:I="http://ns.google.com/photos/1.0/container/item/" '
+        'xmlns:h="http://ns.adobe.com/hdr-gain-map/1.0/" xmlns:n="http://ns.adobe.com/xmp/note/" '
+        'xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:g="http://ns.adobe.com/xap/1.0/g/img/">'
+        f'<rdf:Description rdf:about="" {attributes}><dc:title>kept</dc:title>{inner}</rdf:Description></rdf:RDF>'
+        "</x:xmpmeta>"
+    ).encode()
+
+
+DIRECTORY = (
+    '<C:Directory><rdf:Seq><rdf:li rdf:parseType="Resource"><C:Item I:Semantic="MotionPhoto" I:Mime="video/mp4"/>'
+    "</rdf:li></rdf:Seq></C:Directory>"
+)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "inner", "told"),
+    [
+        ('G:MotionPhoto="1" G:MotionPhotoVersion="1"', DIRECTORY, "its video"),
+        ('G:MicroVideo="1" G:MicroVideoOffset="99"', "", "its video"),
+        ("", "<G:MotionPhoto>1</G:MotionPhoto>", "its video"),
+        ('h:Version="1.0"', DIRECTORY, "its HDR gain map"),
+        ("", "<h:GainMapMax><rdf:Seq><rdf:li>1</rdf:li></rdf:Seq></h:GainMapMax>", "its HDR gain map"),
+        ('n:HasExtendedXMP="ABC"', "", "its extended XMP"),
+        ("", "<xmp:Thumbnails><rdf:Alt><rdf:li><g:image>AAA</g:image></rdf:li></rdf:Alt></xmp:Thumbnails>", None),
+    ],
+)
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
+def test_xmp_says_nothing_of_parts_that_are_gone(attributes, inner, told, name, caplog):
+    photo = read_photo(with_xmp(packet(attributes, inner), name))
+    for mark in (b"Motion", b"Micro", b"Directory", b"GainMap", b"Version", b"HasExtendedXMP", b"Thumbnails"):
+        assert mark not in photo.xmp
+    assert b"kept" in photo.xmp
+    again = read_photo(encode_photo(photo, name))
+    assert (again.xmp, again.lost) == (photo.xmp, ())
+    assert [told in text for text in caplog.messages] == [True] * (told is not None)
+
+
+def with_xmp(xmp: bytes, name: str) -> bytes:
+    if name == "TIFF":
+        return exif.with_tags(saved("TIFF"), None, {exif.XMP: (exif.BYTE, len(xmp), xmp)})
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    return saved(name, **{"pnginfo": texts} if name == "PNG" else {"xmp": xmp})
+
+
+def test_xmp_that_tells_of_nothing_that_is_gone_is_not_touched():
+    given = packet('G:PortraitVersion="1"') + b" " * 50
+    assert read_photo(saved(xmp=packet())).xmp == packet()
+    assert b"PortraitVersion" in read_photo(saved(xmp=given)).xmp
+
+
+def test_what_stands_behind_a_jpegs_picture_is_named(caplog):
+    whole = saved()
+    behind = {
+        "its video": b"\0\0\0\x18ftypmp42" + bytes(300),
+        "the pictures behind its first": saved(),
+        "the data behind its picture": b"SEFT" * 30,
+    }
+    for told, more in behind.items():
+        photo = read_photo(whole + more)
+        assert photo.lost == (told,)
+        assert len(encode_photo(photo, "JPEG")) < len(whole) + 200
+    assert read_photo(whole + bytes(4)).lost == ()
+    extended = jpeg.segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + bytes(40))
+    assert read_photo(whole[:2] + extended + whole[2:]).lost == ("its extended XMP",)
+
+
+def test_layers_of_photoshop_are_left_out_and_named(caplog):
+    layers = b"Adobe Photoshop Document Data Block\0" + bytes(500)
+    data = exif.with_tags(encode_photo(read_photo(saved()), "TIFF"), None, {exif.LAYERS: (7, len(layers), layers)})
+    for name in ("TIFF", "PNG"):
+        assert layers not in encode_photo(read_photo(data), name)
+    assert all("its Photoshop layers" in text for text in caplog.messages)
+    assert len(caplog.messages) == 2
+
+
+def test_a_resolution_is_kept_and_none_is_made_up():
+    for name in ("JPEG", "PNG", "TIFF"):
+        given = saved("PNG", dpi=(300, 300))
+        assert np.allclose(read_photo(encode_photo(read_photo(given), name)).dpi, 300, atol=0.1)
+    assert read_photo(encode_photo(read_photo(saved("PNG")), "TIFF")).dpi is None
