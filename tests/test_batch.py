@@ -6,6 +6,7 @@ from PIL import Image
 
 from faceedit.batch import Job, find_photos, plan, run
 from faceedit.errors import NoFaceError, UnreadableError, UnwritableError, UsageError
+from faceedit.media.image import read_photo
 
 
 @pytest.fixture
@@ -128,3 +129,78 @@ def test_failures_hold_no_more_photos_than_successes(monkeypatch):
 
 def _job(jobs, path):
     return next(job for job in jobs if job.photo == path)
+
+
+def test_what_a_folder_holds_beside_photos_is_counted_and_told(folder, caplog):
+    for name in ("clip.mov", "second.MOV", "shot.nef", "readme", "._a.jpg", ".hidden"):
+        (folder / name).write_bytes(b"none")
+    assert names(find_photos([str(folder)])) == ["a.jpg", "a.png"]
+    (told,) = caplog.messages
+    assert f"{folder}: 6 files are passed over" in told
+    assert "2 .mov" in told
+    caplog.clear()
+    assert names(find_photos([str(folder / "*")])) == ["a.jpg", "a.png"]
+    assert "files are passed over" in caplog.text
+    caplog.clear()
+    find_photos([str(folder / "*.png")])
+    assert caplog.messages == []
+
+
+def test_brackets_of_folders_that_are_there_are_no_pattern(folder):
+    for name in ("set [2020]", "set 2", "a*b"):
+        (folder / name).mkdir()
+        Image.new("RGB", (8, 8)).save(folder / name / "img [1].jpg")
+    found = find_photos([str(folder / "set [2020]" / "*.jpg")])
+    assert [photo.path.parent.name for photo in found] == ["set [2020]"]
+    assert [photo.path.parent.name for photo in find_photos([str(folder / "set [0-9]" / "*.jpg")])] == ["set 2"]
+    assert names(find_photos([str(folder / "set 2" / "img [1]*.jpg")])) == ["img [1].jpg"]
+    assert [photo.path.parent.name for photo in find_photos([str(folder / "a*b" / "*")])] == ["a*b"]
+
+
+def test_links_that_loop_are_no_further_photos(folder, monkeypatch):
+    for name in ("again", "twice"):
+        (folder / name).symlink_to(folder)
+    (folder / "self.jpg").symlink_to("self.jpg")
+    for pattern in (folder / "**" / "*.jpg", folder / "**.jpg", folder / "*" / "*" / "a.jpg", folder / "*" / "a.jpg"):
+        found = [photo for photo in find_photos([str(pattern)]) if photo.path.name == "a.jpg"]
+        assert len(found) == 1
+    assert names(find_photos([str(folder)], recursive=True)) == ["a.jpg", "a.png", "b.jpg"]
+    assert names(find_photos([str(folder), str(folder / "again")])) == ["a.jpg", "a.png"]
+    monkeypatch.chdir(folder)
+    assert names(find_photos(["**/*.jpg", "*.png"])) == ["a.jpg", "b.jpg", "a.png"]
+
+
+@pytest.mark.parametrize("letter", ["a", "ü", "眉"])
+def test_names_as_long_as_names_may_be_have_results(folder, letter):
+    end = ".png"
+    long = [letter * ((250 - len(str(i))) // len(letter.encode())) + f"{i}{end}" for i in range(3)]
+    for name in long:
+        Image.new("RGB", (8, 8)).save(folder / name)
+    found = [photo for photo in find_photos([str(folder)]) if photo.path.name in long]
+    jobs = plan(found, "edited")
+    assert len({job.output for job in jobs}) == 3
+    for job in jobs:
+        assert job.output.name.endswith(end)
+        assert "-edited" in job.output.name
+        job.output.touch()
+    assert all(job.done for job in plan(found, "edited", skip_existing=True))
+    assert len(plan(find_photos([str(folder)]), "edited", output=folder / "out")) == 5  # its results are no photos
+
+
+@pytest.mark.parametrize("name", ["https://a.org/b.jpg", "HTTP://a.org/b.jpg?w=1", "file:///tmp/a.jpg", "s3://b/*.jpg"])
+def test_a_url_is_refused_as_such(name, folder):
+    with pytest.raises(UsageError, match="is a URL"):
+        find_photos([name])
+    with pytest.raises(UsageError, match="is a URL"):
+        plan(find_photos([str(folder)]), "edited", output=Path(name))
+    with pytest.raises(UnreadableError, match="is a URL"):
+        read_photo(Path(name.split("?")[0].replace("*", "a")))
+
+
+def test_a_missing_folder_of_an_output_is_made_before_the_work(folder):
+    found = find_photos([str(folder / "a.jpg")])
+    (job,) = plan(found, "edited", output=folder / "new" / "inner" / "a.jpg")
+    assert job.output.parent.is_dir()
+    (folder / "file").touch()
+    with pytest.raises(UnwritableError, match="cannot make the folder"):
+        plan(found, "edited", output=folder / "file" / "a.jpg")

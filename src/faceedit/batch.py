@@ -1,18 +1,23 @@
 """Many photos: finding them, naming their outputs, and working on some at a time."""
 
+import logging
+import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from glob import glob
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from faceedit.errors import ExistsError, FaceEditError, UnreadableError, UnwritableError, UsageError, unexpected
-from faceedit.files import VIDEO_SUFFIXES, remove_leftovers
+from faceedit.errors import ExistsError, FaceEditError, UnreadableError, UsageError, unexpected
+from faceedit.files import VIDEO_SUFFIXES, is_url, make_folder, remove_leftovers
 from faceedit.media.image import WRITE_FORMATS, Photo, encode_photo, format_of, read_photo, write_photo
 from faceedit.pool import MAX_AT_A_TIME, in_turn
 
+logger = logging.getLogger(__name__)
+MAX_NAME = 255  # bytes, of a file
+MAC_NOTES = "._"  # how files begin in which a Mac keeps what it knows of others
 TAGS = ("edited", "crop", "grid", "animated")  # what results are named with
 RESULT_NAME = re.compile(rf"(.+)-({'|'.join(TAGS)})(-\d+)?")
 Facts = TypeVar("Facts")
@@ -44,16 +49,21 @@ class Job:
 def find_photos(names: list[str], recursive: bool = False) -> list[Found]:
     """The photos that names stand for: files as they are, the photos of a folder, the matches of a pattern with * or ?.
 
-    recursive: also of the folders in a folder. Raises UnreadableError for a folder or pattern that holds none. A file
-    that does not exist is left to its reader.
+    recursive: also of the folders in a folder; a link to a folder is not followed. What lies there and is no photo that
+    can be read is counted, which is logged as a warning. Raises UnreadableError for a folder or pattern that holds
+    none, UsageError for a URL. A file that does not exist is left to its reader.
     """
     found = []
     for name in names:
+        if is_url(name):
+            raise UsageError(f"{name} is a URL: download the photo and name the file")
         matches = _inside(name, recursive, tuple(WRITE_FORMATS))
         if matches == []:
             raise UnreadableError(f"{name} holds no photos")
+        if matches is not None:
+            _tell_of_others(name, _files(name, recursive) or [], {photo.path for photo in matches})
         found += [Found(Path(name), Path(Path(name).name))] if matches is None else matches
-    return list({photo.path: photo for photo in found}.values())
+    return _once(found)
 
 
 def find_videos(names: list[str], recursive: bool = False) -> list[Found]:
@@ -71,20 +81,61 @@ def find_videos(names: list[str], recursive: bool = False) -> list[Found]:
         found += matches or []
     if photos and any(video.named for video in found):
         raise UsageError("videos and photos are edited by separate commands")
-    return [] if photos else list({video.path: video for video in found}.values())
+    return [] if photos else _once(found)
+
+
+def _once(found: list[Found]) -> list[Found]:
+    """Each file once, by whichever links it is reached."""
+    return list({(os.path.realpath(file.path.parent), file.path.name): file for file in found}.values())
 
 
 def _inside(name: str, recursive: bool, suffixes: tuple[str, ...]) -> list[Found] | None:
     """The files with such endings that a folder holds or a pattern matches; None for the name of a file."""
+    files = _files(name, recursive)
+    return files and [
+        file
+        for file in files
+        if file.path.suffix.lower() in suffixes and not file.path.name.startswith(MAC_NOTES) and file.path.is_file()
+    ]
+
+
+def _files(name: str, recursive: bool) -> list[Found] | None:
+    """What lies in a folder or matches a pattern and is no folder, in order; None for the name of a file."""
     path = Path(name)
-    if path.is_dir():
+    if os.path.isdir(path):
         children = path.rglob("*") if recursive else path.iterdir()
-        files = sorted(child for child in children if child.suffix.lower() in suffixes and child.is_file())
-        return [Found(child, child.relative_to(path), named=False) for child in files]
-    if path.exists() or not any(mark in name for mark in "*?["):
+        found = [Found(child, child.relative_to(path), named=False) for child in children if not os.path.isdir(child)]
+    elif os.path.exists(path) or not any(mark in name for mark in "*?["):
         return None
-    matches = [Path(match) for match in sorted(glob(name, recursive=True))]
-    return [Found(match, Path(match.name), False) for match in matches if match.suffix.lower() in suffixes]
+    else:
+        found = [Found(match, Path(match.name), named=False) for match in _matches(path) if not os.path.isdir(match)]
+    return sorted(found, key=lambda file: file.path)
+
+
+def _matches(pattern: Path) -> list[Path]:
+    """What a pattern stands for. The folders that are there stand for themselves, whatever marks their names hold."""
+    base, rest = Path(pattern.anchor), list(pattern.parts[1 if pattern.anchor else 0 :])
+    while rest and os.path.isdir(base / rest[0]):
+        base /= rest.pop(0)
+    parts = [part if part == "**" else part.replace("**", "*") for part in rest]
+    found = list(base.glob("/".join(parts))) or list(base.glob("/".join(parts).replace("[", "[[]")))
+    if not any(part.startswith(".") for part in parts):  # as a shell does
+        found = [path for path in found if not any(part.startswith(".") for part in path.relative_to(base).parts)]
+    return found
+
+
+def _tell_of_others(name: str, files: list[Found], photos: set[Path]) -> None:
+    """Count, by their endings, the files that are no photos; what is hidden is but a Mac's notes of photos."""
+    names = [file.path.name for file in files if file.path not in photos]
+    kinds = Counter(
+        Path(name).suffix.lower() or "without an ending"
+        for name in names
+        if not name.startswith(".") or name.startswith(MAC_NOTES)
+    )
+    if kinds:
+        said = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        verb = "file is" if kinds.total() == 1 else "files are"
+        logger.warning("%s: %d %s passed over, no photos in a format that is read: %s", name, kinds.total(), verb, said)
 
 
 def plan(
@@ -104,6 +155,8 @@ def plan(
     holds are no photos of this one. check: raises UsageError for an output whose ending says no format. Raises
     UsageError, UnwritableError.
     """
+    if output is not None and is_url(str(output)):
+        raise UsageError(f"{output} is a URL: name a file or folder to write")
     single = len(photos) == 1
     photos = _without_outputs(photos, output)
     if output is not None and not output.is_dir() and (output.suffix or not single):
@@ -119,10 +172,7 @@ def plan(
         jobs.append(_numbered(photo.path, folder, tag, suffix, overwrite, skip_existing, taken))
         taken.add(jobs[-1].output)
     for folder in {job.output.parent for job in jobs}:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UnwritableError(f"cannot make the folder {folder}: {error.strerror}") from error
+        make_folder(folder)
     return jobs
 
 
@@ -161,7 +211,7 @@ def _written(job: Job, result: Photo, again: bool) -> Job:
             if job.if_taken != "number":
                 raise
             stem = job.output.stem.removesuffix("" if job.number == 1 else f"-{job.number}")
-            output = job.output.with_name(f"{stem}-{job.number + 1}{job.output.suffix}")
+            output = job.output.with_name(_named(stem, f"-{job.number + 1}{job.output.suffix}"))
             job = replace(job, output=output, number=job.number + 1)
 
 
@@ -181,19 +231,31 @@ def _without_outputs(photos: list[Found], output: Path | None) -> list[Found]:
     def is_output(photo: Found) -> bool:
         if photo.named:
             return False
-        if output is not None and photo.path.resolve().is_relative_to(output.resolve()):
+        if output is not None and Path(os.path.realpath(photo.path)).is_relative_to(os.path.realpath(output)):
             return True
         match = RESULT_NAME.fullmatch(photo.path.stem)
-        return match is not None and photo.path.with_name(match[1]) in stems
+        if match is None:
+            return False
+        if len(os.fsencode(photo.path.name)) > MAX_NAME - 4:  # its name may have been cut
+            return any(stem.parent == photo.path.parent and stem.name.startswith(match[1]) for stem in stems)
+        return photo.path.with_name(match[1]) in stems
 
     return [photo for photo in photos if not is_output(photo)]
 
 
 def _single(photo: Found, output: Path, overwrite: bool, skip_existing: bool) -> Job:
+    make_folder(output.parent)
     if output.exists() and not (overwrite or skip_existing):
         raise ExistsError(output)
     if_taken: Literal["replace", "skip", "fail"] = "replace" if overwrite else "skip" if skip_existing else "fail"
     return Job(photo.path, output, output.exists() and skip_existing, if_taken=if_taken)
+
+
+def _named(stem: str, end: str) -> str:
+    """A file's name, its stem cut where the whole would be longer than a name may be."""
+    while len(os.fsencode(stem + end)) > MAX_NAME:
+        stem = stem[:-1]
+    return stem + end
 
 
 def _numbered(
@@ -205,7 +267,7 @@ def _numbered(
         suffix = path.suffix if path.suffix.lower() in WRITE_FORMATS else ".png"
     while True:
         count = "" if number == 1 else f"-{number}"
-        output = folder / f"{path.stem}-{tag}{count}{suffix}"
+        output = folder / _named(path.stem, f"-{tag}{count}{suffix}")
         if output not in taken:
             if skip_existing and output.exists():
                 return Job(path, output, done=True)

@@ -34,11 +34,11 @@ def is_url(name: str) -> bool:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, where there is none. Raises UnreadableError."""
+    """Make a folder, and those above it, where there is none. Raises UnwritableError."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UnreadableError(f"cannot make the folder {path}: {error.strerror}") from error
+        raise UnwritableError(f"cannot make the folder {path}: {error.strerror}") from error
 
 
 def write_atomically(

@@ -3,6 +3,7 @@
 Results go to stdout, everything for a person to watch to stderr. Heavy imports happen inside the commands.
 """
 
+import codecs
 import io
 import os
 import signal
@@ -14,6 +15,18 @@ from faceedit.cli import edit, grid, animate, info, measure, train, web  # noqa:
 from faceedit.cli.app import app, say_error
 from faceedit.errors import FaceEditError, FileError, MemoryExhaustedError, UnwritableError, is_out_of_memory
 
+# For terminals that have no Unicode.
+IN_ASCII = {
+    "→": "->",
+    "…": "...",
+    "\N{EN DASH}": "-",
+    "\N{MULTIPLICATION SIGN}": "x",
+    "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+    **dict.fromkeys("━─╸╺", "-"),
+    **dict.fromkeys("│┃", "|"),
+    **dict.fromkeys("╭╮╰╯", "+"),
+}
+
 
 def main() -> None:
     """Run the command line; errors meant for a user become one line on stderr and their exit code."""
@@ -24,9 +37,10 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper) and isinstance(sys.stdout.buffer, io.RawIOBase):
         # Unbuffered, as by python -u: what a full disk does not take would be lost without a word.
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(sys.stdout.buffer), sys.stdout.encoding, line_buffering=True)
-    for stream in (sys.stdout, sys.stderr):  # names of files may be no UTF-8
+    codecs.register_error("faceedit", _say_otherwise)
+    for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="surrogateescape")
+            stream.reconfigure(errors="faceedit")
     try:
         try:
             app(prog_name="faceedit")
@@ -41,6 +55,19 @@ def main() -> None:
             where = f"{error.filename}: " if error.filename else "reading or writing failed: "
             _fail(FileError(f"{where}{error.strerror or error}"))
         raise
+
+
+def _say_otherwise(error: UnicodeError) -> tuple[bytes, int]:
+    """What a stream's encoding cannot say: the bytes of a file's name as they are, the rest in ASCII."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    said = b""
+    for character in error.object[error.start : error.end]:
+        if "\udc80" <= character <= "\udcff":
+            said += bytes([ord(character) - 0xDC00])
+        else:
+            said += IN_ASCII.get(character, character).encode("ascii", "backslashreplace")
+    return said, error.end
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 from faceedit import __version__
-from faceedit.errors import ExistsError, FaceEditError, RunExistsError, UnexpectedError, unexpected
-from faceedit.files import remove_leftovers
+from faceedit.errors import ExistsError, FaceEditError, RunExistsError, UnexpectedError, UsageError, unexpected
+from faceedit.files import is_url, make_folder, remove_leftovers
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -79,7 +79,12 @@ def failing_as(subject: str) -> Iterator[None]:
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raise ExistsError for an output that is there; and remove what killed runs left beside it."""
+    """Raise before the work where a file cannot be put or is there already; make its folder, and remove what killed
+    runs left in it.
+    """
+    if is_url(str(path)):
+        raise UsageError(f"{path} is a URL: name a file to write")
+    make_folder(path.parent)
     remove_leftovers([path.parent])
     if path.exists() and not overwrite:
         raise ExistsError(path)

@@ -36,7 +36,12 @@ def to_pil(photo: Photo) -> Image.Image:
         image = image.convert("L")
     if photo.alpha is not None:
         image.putalpha(Image.fromarray(photo.alpha))
-    carried = {"icc_profile": photo.icc, "exif": photo.exif and PREFIX + photo.exif.removeprefix(PREFIX), "xmp": photo.xmp, "dpi": photo.dpi}
+    carried = {
+        "icc_profile": photo.icc,
+        "exif": photo.exif and PREFIX + photo.exif.removeprefix(PREFIX),
+        "xmp": photo.xmp,
+        "dpi": photo.dpi,
+    }
     image.info |= {name: value for name, value in carried.items() if value}
     return image
 
