@@ -14,4 +14,4 @@ def test_the_examples_of_the_page_on_python_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     failed, tried = doctest.testfile(str(PAGE), module_relative=False, encoding="utf-8")
     assert (failed, tried > 15) == (0, True)
-    assert {path.name for path in tmp_path.iterdir()} == {"photo.jpg", "angry.jpg", "grid.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.jpg", "angry.jpg", "grid.png", "animation.webp"}

@@ -1,9 +1,8 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from faceedit.circumplex import Affect, grid_axis
+from faceedit.editing.paths import timed_path
 from faceedit.editing.photo import animate, choose_face, draw_grid, edit_chosen, edit_photo
 from faceedit.editing.request import Request
 from faceedit.errors import NoFaceError, UsageError
@@ -74,13 +73,14 @@ def test_what_the_networks_draw_alone_is_declared_as_drawn(editor, photo):
 
 
 def test_an_animation_has_a_frame_for_each_target_and_says_what_it_is(editor, photo):
-    targets = np.array([(0.5, 0.1), (0.2, 0.0)])
+    timed = timed_path("0.5,0.1 0.2,0.0", 0.2, 10, loop=False)
     chosen = choose_face(editor, photo.pixels, "largest")
     for crop, kind in ((False, COMPOSITE), (True, DRAWN)):
-        frames, like = animate(editor, photo, chosen, targets, "a path", crop)
-        assert len(list(frames)) == 2
-        assert from_xmp(like.xmp) == replace(from_xmp(like.xmp), source_type=kind, edits="path a path")
-        assert like.exif is None
+        animation = animate(editor, photo, chosen, timed, crop)
+        assert len(list(animation.frames)) == len(animation) == 2
+        told = from_xmp(animation.like.xmp)
+        assert (told.source_type, told.edits) == (kind, "path 0.5,0.1 0.2,0.0")
+        assert animation.like.exif is None
 
 
 def test_one_face_is_chosen(editor, photo):

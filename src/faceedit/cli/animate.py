@@ -1,5 +1,6 @@
 """The command that lets a face go along a path."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -30,12 +31,10 @@ def animate(
     weights: Weights = DEFAULT_WEIGHTS,
 ) -> None:
     """Let a face go along a path over the circumplex."""
-    from faceedit.editing.paths import parse_path, path_targets
-    from faceedit.media.animation import check_output, write_animation
+    from faceedit.editing.paths import timed_path
+    from faceedit.media.animation import check_output
 
-    if not 0 < seconds <= 600:
-        raise UsageError(f"seconds must lie above 0 and up to 600, not {seconds:g}")
-    targets = path_targets(parse_path(path), round(seconds * fps), loop)
+    timed = timed_path(path, seconds, fps, loop)
     if output is None or output.is_dir():
         output = (output or photo.parent) / f"{photo.stem}-animated.webp"
     check_output(output, fps)
@@ -51,9 +50,9 @@ def animate(
         source = read_photo(photo).drawable()
         editor = FaceEditor.from_pretrained(weights, device)
         chosen = choose_face(editor, source.pixels, face)
-        say(f"{chosen}, {len(targets)} frames")
-        frames, like = animate_photo(editor, source, chosen, targets, path, crop)
+        animation = animate_photo(editor, source, chosen, timed, crop)
+        say(f"{animation.face}, {len(animation)} frames")
         with progress_bar("frames") as progress:
-            shown = progress.track(frames, len(targets), description="animating")
-            write_animation(output, shown, fps, loop, like, overwrite)
+            shown = progress.track(animation.frames, len(animation), description="animating")
+            replace(animation, frames=shown).save(output, overwrite)
     print(output)

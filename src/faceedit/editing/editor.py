@@ -12,7 +12,8 @@ from faceedit.config import DEFAULT_WEIGHTS, KINDS, class_at
 from faceedit.device import resolve_device
 from faceedit.editing.backends import Engine
 from faceedit.editing.compositing import FINER, apply_edit, rows_below
-from faceedit.editing.photo import EditResult, Layout, choose_face, draw_grid, edit_photo
+from faceedit.editing.paths import timed_path
+from faceedit.editing.photo import Animation, EditResult, Layout, animate, choose_face, draw_grid, edit_photo
 from faceedit.editing.request import Request, is_largest
 from faceedit.errors import FaceEditError, UsageError
 from faceedit.faces.alignment import alignment, crop_face, scaled
@@ -52,8 +53,8 @@ class EncodedFace:
 class FaceEditor:
     """Edits the expression of faces in photos.
 
-    `edit`, `edit_many`, `estimate` and `grid` take paths, PIL images and arrays; what they consist of takes images as
-    (H, W, 3) uint8 RGB. Several threads may use one editor. Raises UsageError for values out of their range,
+    `edit`, `edit_many`, `estimate`, `grid` and `animate` take paths, PIL images and arrays; what they consist of takes
+    images as (H, W, 3) uint8 RGB. Several threads may use one editor. Raises UsageError for values out of their range,
     NoFaceError where there is no face.
     """
 
@@ -138,6 +139,25 @@ class FaceEditor:
         """
         axis, photo = grid_axis(steps, extent), as_photo(image).drawable()
         return draw_grid(self, photo, choose_face(self, photo.pixels, face), axis, layout)
+
+    def animate(
+        self,
+        image: ImageLike,
+        path: str = "circle",
+        seconds: float = 4.0,
+        fps: float = 20.0,
+        *,
+        loop: bool = True,
+        face: str | int = "largest",
+        crop: bool = False,
+    ) -> Animation:
+        """One face of an image on its way along a path, whose frames are drawn as they are asked for.
+
+        path: "circle", emotions as in "happy,surprised,neutral", or points as in "0,0 0.8,0.2". loop: lead back to the
+        start, and repeat. crop: show the face alone.
+        """
+        timed, photo = timed_path(path, seconds, fps, loop), as_photo(image)
+        return animate(self, photo, choose_face(self, photo.pixels, face), timed, crop)
 
     def encode(self, image: np.ndarray, face: Face, source: Affect | None = None) -> EncodedFace:
         """Align a face, see what affect it shows, and bring it to where targets can be decoded.

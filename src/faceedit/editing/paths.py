@@ -1,6 +1,7 @@
 """Paths over the circumplex that animations follow."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +12,29 @@ from faceedit.faces.alignment import smoothstep
 CIRCLE = "circle"
 CIRCLE_RADIUS = 0.6
 MAX_FRAMES = 2000
+
+
+@dataclass(frozen=True)
+class TimedPath:
+    """A path over the circumplex, and when an animation is where on it.
+
+    path: see `parse_path`. targets: (frames, 2), each frame's valence and arousal. fps: frames a second. loop: the last
+    way leads back, and the animation repeats.
+    """
+
+    path: str
+    targets: np.ndarray
+    fps: float
+    loop: bool
+
+
+def timed_path(path: str, seconds: float, fps: float, loop: bool) -> TimedPath:
+    """A path that takes so many seconds, up to 600, at 1 to 60 frames a second. Raises UsageError."""
+    if not 0 < seconds <= 600:
+        raise UsageError(f"seconds must lie above 0 and up to 600, not {seconds:g}")
+    if not 1 <= fps <= 60:
+        raise UsageError(f"frames a second must lie between 1 and 60, not {fps:g}")
+    return TimedPath(path, path_targets(parse_path(path), round(seconds * fps), loop), fps, loop)
 
 
 def parse_path(text: str) -> list[Affect]:

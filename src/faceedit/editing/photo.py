@@ -1,6 +1,6 @@
 """Editing one photo, from a request to a photo that says what was done: for commands, the page and clusters."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,9 +9,11 @@ import numpy as np
 from PIL import Image
 
 from faceedit.circumplex import Affect, Support
+from faceedit.editing.paths import TimedPath
 from faceedit.editing.request import Request, choose_faces, is_largest, select_faces
 from faceedit.errors import UsageError
 from faceedit.faces.detector import Face, box_text
+from faceedit.media.animation import write_animation
 from faceedit.media.conversion import to_pil
 from faceedit.media.image import Photo, write_photo
 from faceedit.media.provenance import COMPOSITE, DRAWN, declared
@@ -79,15 +81,35 @@ class EditResult:
 
 
 @dataclass(frozen=True)
+class Animation:
+    """A face of a photo on its way along a path.
+
+    frames: (H, W, 3) uint8 each, drawn as they are asked for, once. like: a photo with what the files shall carry.
+    """
+
+    frames: Iterable[np.ndarray]
+    timed: TimedPath
+    face: EditedFace
+    like: Photo
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        return len(self.timed.targets)
+
+    def save(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write the frames as .webp, .gif or .mp4, or as PNG files in a new folder, with what says that they were
+        edited; whole or not at all. Raises UsageError, ExistsError, UnwritableError.
+        """
+        write_animation(Path(path), self.frames, self.timed.fps, self.timed.loop, self.like, overwrite)
+
+
+@dataclass(frozen=True)
 class ChosenFace:
     """A face of a photo that is ready to be edited. number: from 1, the largest."""
 
     number: int
     face: Face
     encoded: "EncodedFace"
-
-    def __str__(self) -> str:
-        return str(self.edited())
 
     def edited(self, target: Affect | None = None, support: Support | None = None) -> EditedFace:
         """What is done with the face where it goes to a target, under the support of an editor's training labels."""
@@ -116,8 +138,8 @@ def edit_photo(
     """The photo with the chosen faces, each moved to where its request says, and metadata that declare it.
 
     choices: (which face, request), see `request.parse_choices`. crop: the networks' own drawing of the one chosen face
-    instead, (S, S, 3). source_metadata: keep the photo's own EXIF and XMP. measure_reached: let
-    the judge look at the edited faces, which takes time. Raises NoFaceError, UsageError.
+    instead, (S, S, 3). source_metadata: keep the photo's own EXIF and XMP. measure_reached: let the judge look at the
+    edited faces, which takes time. Raises NoFaceError, UsageError.
     """
     photo = photo.drawable() if crop else photo
     faces = editor.detect(photo.pixels, all(is_largest(which) for which, _ in choices))
@@ -157,16 +179,13 @@ def draw_grid(
     return EditResult(drawn, (chosen.edited(),), _notes(photo))
 
 
-def animate(
-    editor: "FaceEditor", photo: Photo, chosen: ChosenFace, targets: np.ndarray, path: str, crop: bool = False
-) -> tuple[Iterator[np.ndarray], Photo]:
-    """Frames of the photo, or of the face's crop alone, with a face at each target (N, 2), and a photo whose metadata
-    they shall carry. path: what is said of the targets.
-    """
+def animate(editor: "FaceEditor", photo: Photo, chosen: ChosenFace, timed: TimedPath, crop: bool = False) -> Animation:
+    """A face of a photo on its way along a path, in the whole photo or, with crop, alone."""
     photo = photo.drawable()
     edits = editor.crop_edits if crop else editor.edits
-    like = declared(photo.without_metadata(), DRAWN if crop else COMPOSITE, editor.weights, f"path {path}")
-    return edits(photo.pixels, chosen.encoded, targets), like
+    kind = DRAWN if crop else COMPOSITE
+    like = declared(photo.without_metadata(), kind, editor.weights, f"path {timed.path}")
+    return Animation(edits(photo.pixels, chosen.encoded, timed.targets), timed, chosen.edited(), like)
 
 
 def _moved(

@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypedDict, TypeVar
@@ -12,11 +13,10 @@ import numpy as np
 
 from faceedit.circumplex import Affect, grid_axis
 from faceedit.editing.editor import FaceEditor
-from faceedit.editing.paths import parse_path, path_targets
+from faceedit.editing.paths import timed_path
 from faceedit.editing.photo import animate, draw_grid, edit_chosen
 from faceedit.errors import FaceEditError, is_out_of_memory
 from faceedit.faces.estimate import FaceEstimate
-from faceedit.media.animation import write_animation
 from faceedit.media.image import Photo, write_photo
 from faceedit.media.sheet import estimates_sheet
 from faceedit.web.session import Session, Sessions
@@ -151,13 +151,14 @@ class Handlers:
     ) -> str:
         """The path of an animation as WebP."""
         session = opened(session)
-        targets = path_targets(parse_path(path.strip()), round(seconds * ANIMATION_FPS), loop=True)
+        timed = timed_path(path.strip(), seconds, ANIMATION_FPS, loop=True)
         photo, chosen = session.photo, session.chosen
         if whole:
             photo, chosen = photo.with_pixels(session.preview), session.chosen_in_preview
-        frames, like = animate(self.editor, photo, chosen, targets, path, crop=not whole)
+        animation = animate(self.editor, photo, chosen, timed, crop=not whole)
         output = self._output(session, "animated.webp")
-        write_animation(output, progress.tqdm(frames, total=len(targets), desc="frames"), ANIMATION_FPS, True, like)
+        shown = progress.tqdm(animation.frames, total=len(animation), desc="frames")
+        replace(animation, frames=shown).save(output)
         return str(output)
 
     def _written(self, session: Session, name: str, picture: Photo) -> str:
