@@ -11,16 +11,18 @@ import faceedit
 from faceedit.circumplex import EMOTIONS, Affect
 from faceedit.editing.editor import FaceEditor
 from faceedit.editing.request import Request
-from faceedit.errors import ExistsError, NoFaceError, UnreadableError, UsageError
+from faceedit.errors import ExistsError, NoFaceError, UnexpectedError, UnreadableError, UsageError
 from faceedit.media.image import read_photo
 from faceedit.media.provenance import COMPOSITE, from_xmp
 from tests.conftest import FakeDetector, draw_face, face_at
 
 
 class SeenDetector(FakeDetector):
-    """Finds the faces that it was told of where an image is not black."""
+    """Finds the faces that it was told of where an image is not black, and fails where it is white."""
 
     def detect(self, image, largest=False):
+        if image.all():
+            raise KeyError("white")
         return super().detect(image, largest) if image.any() else []
 
 
@@ -171,10 +173,13 @@ def test_many_are_edited_as_each_alone_and_errors_stand_in_their_places(editor, 
     image, faces = photo
     editor.detector = SeenDetector(faces)
     request = Request(0.3, 0.1)
-    given = [image, tmp_path / "none.jpg", np.zeros((64, 64, 3), np.uint8), image[:, ::-1], *[image] * 6]
+    image[0, 0] = 0
+    black, white = (np.full((64, 64, 3), value, np.uint8) for value in (0, 255))
+    given = [image, tmp_path / "none.jpg", black, white, image[:, ::-1], *[image] * 5]
     results = list(editor.edit_many(iter(given), request))
-    assert [type(result) for result in results[1:3]] == [UnreadableError, NoFaceError]
-    for index in (0, 3, 9):
+    assert [type(result) for result in results[1:4]] == [UnreadableError, NoFaceError, UnexpectedError]
+    assert "image 4 could not be edited: KeyError" in str(results[3])
+    for index in (0, 4, 9):
         assert (results[index].image == editor.edit(given[index], 0.3, 0.1).image).all()
 
 

@@ -15,7 +15,7 @@ from faceedit.editing.compositing import FINER, apply_edit, rows_below
 from faceedit.editing.paths import timed_path
 from faceedit.editing.photo import Animation, EditResult, Layout, animate, choose_face, draw_grid, edit_photo
 from faceedit.editing.request import Request, is_largest
-from faceedit.errors import FaceEditError, UsageError
+from faceedit.errors import FaceEditError, UsageError, unexpected
 from faceedit.faces.alignment import alignment, crop_face, scaled
 from faceedit.faces.blur import blur
 from faceedit.faces.detector import Face, FaceDetector
@@ -110,11 +110,14 @@ class FaceEditor:
         for a face that makes no sense.
         """
         is_largest(face)
-        for _, done in in_turn(lambda image: self._edited(image, request, face, source_metadata), images):
+        turns = in_turn(lambda image: self._edited(image, request, face, source_metadata), images)
+        for number, (_, done) in enumerate(turns, 1):
             try:
                 result: EditResult | FaceEditError = done.result()
             except FaceEditError as error:
                 result = error
+            except Exception as error:  # whatever a library raises for one image must not end the others
+                result = unexpected(f"image {number} could not be edited", error)
             del done  # and with it the photo
             yield result
             del result
