@@ -4,7 +4,9 @@ import pytest
 from PIL import Image
 
 from faceedit.errors import UnwritableError, UsageError
+from faceedit.media import colour
 from faceedit.media.animation import write_animation
+from faceedit.media.image import Photo
 from tests.conftest import draw_face
 
 
@@ -56,3 +58,16 @@ def test_a_folder_holds_every_frame_or_is_not_there(tmp_path, frames):
     with pytest.raises(UnwritableError, match="cannot write"):
         write_animation(tmp_path / "none" / "a.gif", iter(frames), fps=25, loop=False)
     assert [path.name for path in tmp_path.iterdir()] == ["frames"]
+
+
+def test_formats_without_a_profile_get_their_colours_converted(tmp_path):
+    wide = colour.built_profile(colour.PRIMARIES[12], colour.SRGB_CURVE)
+    frame = np.full((32, 32, 3), (200, 60, 60), np.uint8)
+    wanted = colour.to_srgb(frame, wide)[0, 0].astype(int)
+    assert np.abs(wanted - frame[0, 0]).max() > 5
+    for name in ("a.gif", "a.webp"):
+        write_animation(tmp_path / name, [frame, frame], 20, True, Photo(frame, icc=wide))
+        with Image.open(tmp_path / name) as image:
+            shown = np.asarray(image.convert("RGB"))[16, 16].astype(int)
+            assert (image.info.get("icc_profile") == wide) == (name == "a.webp")
+        assert np.abs(shown - (wanted if name == "a.gif" else frame[0, 0])).max() < 4
