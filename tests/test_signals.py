@@ -78,7 +78,7 @@ def small(place, tiny_editor, judge, tiny_weights, monkeypatch):
     monkeypatch.setattr(prepare, "FaceDetector", Detector)
     monkeypatch.setattr(prepare, "get_context", lambda kind: fork)
     monkeypatch.setattr(prepare, "CHUNK", 2)
-    monkeypatch.setitem(config.MODELS, "caae", (TINY, CONFIG))
+    monkeypatch.setitem(config.MODELS, "caae", config.Preset(TINY, CONFIG))
 
 
 def start(name: str, out: Path, room: int | None = None):
