@@ -15,10 +15,13 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.container import InputContainer
 
 from faceedit.errors import UnreadableError, UsageError
-from faceedit.media.video_writer import Encoder, Format, readable, write_whole
+from faceedit.media.video_writer import Encoder, Format, write_whole
 
+# Demuxers and protocols that open no other file: a playlist could name addresses of the network.
+READ_OPTIONS = {"format_whitelist": "mov,matroska,avi,mpegts,mpeg,asf,flv,ogg", "protocol_whitelist": "file"}
 SUFFIXES = (".mp4", ".mov")  # of what is written
 AHEAD = 4  # frames between reading, editing and writing, each in a thread of its own
 
@@ -91,7 +94,7 @@ def check_output(path: Path) -> None:
 
 def open_video(path: Path) -> Video:
     """Raises UnreadableError for a file that is missing, is no video, or has a codec that is not known."""
-    with readable(path) as file:
+    with _readable(path) as file:
         stream = file.streams.video[0]
         first = next(_pictures(path), None)
         if first is None:
@@ -139,8 +142,8 @@ def edit_video(
     def write(part: Path) -> None:
         first = next(_pictures(video.path))
         with (
-            readable(video.path) as source,
-            Encoder(part, Format.of(first.frame), source, metadata, first.aspect) as encoder,
+            _readable(video.path) as source,
+            Encoder(part, path, Format.of(first.frame), source, metadata, first.aspect) as encoder,
             ThreadPoolExecutor(1) as pool,
             contextlib.closing(shown()) as frames,
         ):
@@ -164,16 +167,31 @@ def write_video(
     """
 
     def write(part: Path) -> None:
-        with Encoder(part, Format(), fps=fps) as encoder:
+        with Encoder(part, path, Format(), fps=fps) as encoder:
             for frame in frames:
                 encoder.put(frame)
 
     write_whole(path, write, xmp, overwrite)
 
 
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[InputContainer]:
+    """An open video file with a video in it. Raises UnreadableError."""
+    if not path.is_file():
+        raise UnreadableError(f"there is no file {path}")
+    try:
+        file = av.open(f"file:{path}", options=READ_OPTIONS)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise UnreadableError(f"cannot read {path}: it is no video in a format that is read") from error
+    with file:
+        if not file.streams.video or file.streams.video[0].codec_context is None:
+            raise UnreadableError(f"cannot read {path}: it holds no video whose codec is known")
+        yield file
+
+
 def _pictures(path: Path) -> Iterator[Picture]:
     """The frames that can be read, in the order of their times."""
-    with readable(path) as file:
+    with _readable(path) as file:
         stream = file.streams.video[0]
         stream.thread_type = "AUTO"
         for packet in file.demux(stream):

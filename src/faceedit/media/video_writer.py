@@ -19,12 +19,10 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
-from faceedit.errors import UnreadableError, UnwritableError
+from faceedit.errors import UnwritableError
 from faceedit.files import temporary_folder, write_atomically
 from faceedit.media.provenance import embedded
 
-# Demuxers and protocols that open no other file: a playlist could name addresses of the network.
-READ_OPTIONS = {"format_whitelist": "mov,matroska,avi,mpegts,mpeg,asf,flv,ogg", "protocol_whitelist": "file"}
 UNSAID = 2  # a colour tag, in all of ITU-T H.273
 MATRICES = {1: Colorspace.ITU709, 7: Colorspace.SMPTE240M, 9: Colorspace.BT2020, 10: Colorspace.BT2020}
 # By eye as good as the source, and fast enough for two cores.
@@ -113,12 +111,13 @@ def is_rgb(name: str) -> bool:
 class Encoder:
     """Writes frames into a new file, which is complete when its `with` ends without an error.
 
-    source: the file whose times, sound and, if asked, metadata are kept; without one, frames come at `fps`. aspect: the
-    width of a pixel by its height.
+    path: what errors call the file `part`. source: the file whose times, sound and, if asked, metadata are kept;
+    without one, frames come at `fps`. aspect: the width of a pixel by its height. Raises UnwritableError.
     """
 
     def __init__(
         self,
+        part: Path,
         path: Path,
         pixels: Format,
         source: InputContainer | None = None,
@@ -126,9 +125,10 @@ class Encoder:
         aspect: float = 1.0,
         fps: float = 25.0,
     ):
-        self._format, self._count = pixels, 0
+        self._path, self._format, self._count = path, pixels, 0
         self._last: int | None = None
-        self._file: OutputContainer = av.open(f"file:{path}", "w", options={"movflags": "+faststart"})
+        with _writing(path):
+            self._file: OutputContainer = av.open(f"file:{part}", "w", options={"movflags": "+faststart"})
         alpha = pixels.alpha and path.suffix.lower() == ".mov"
         name, options, self._stored = pixels.encoder(alpha)
         stream = source.streams.video[0] if source else None
@@ -167,7 +167,8 @@ class Encoder:
         self._set_time(frame, like)
         frame.pict_type = PictureType.NONE  # the encoder chooses where a picture begins anew
         self._count += 1
-        self._mux(self._stream.encode(frame))
+        with _writing(self._path):
+            self._mux(self._stream.encode(frame))
 
     def _set_time(self, frame: av.VideoFrame, like: av.VideoFrame | None) -> None:
         """The source's time, or the next, where it says none; two frames of one time cannot be written."""
@@ -196,9 +197,11 @@ class Encoder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.closing(self._file):
-            if kind is not None:
-                return
+        if kind is not None:
+            with contextlib.suppress(av.FFmpegError, OSError):
+                self._file.close()
+            return
+        with _writing(self._path), contextlib.closing(self._file):
             if not self._count:
                 raise UnwritableError("there is no frame to write")
             self._mux(self._stream.encode(None))
@@ -250,18 +253,11 @@ def _begin(packet: "av.Packet[Any]") -> float:
 
 
 @contextlib.contextmanager
-def readable(path: Path) -> Iterator[InputContainer]:
-    """An open video file with a video in it. Raises UnreadableError."""
-    if not path.is_file():
-        raise UnreadableError(f"there is no file {path}")
+def _writing(path: Path) -> Iterator[None]:
     try:
-        file = av.open(f"file:{path}", options=READ_OPTIONS)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise UnreadableError(f"cannot read {path}: it is no video in a format that is read") from error
-    with file:
-        if not file.streams.video or file.streams.video[0].codec_context is None:
-            raise UnreadableError(f"cannot read {path}: it holds no video whose codec is known")
-        yield file
+        yield
+    except (av.FFmpegError, OSError) as error:
+        raise UnwritableError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def write_whole(path: Path, write: Callable[[Path], None], xmp: bytes | None, overwrite: bool) -> None:
@@ -271,10 +267,7 @@ def write_whole(path: Path, write: Callable[[Path], None], xmp: bytes | None, ov
     """
     with temporary_folder("film") as folder:
         part = folder / f"video{path.suffix.lower()}"
-        try:
-            write(part)
-        except (av.FFmpegError, OSError) as error:
-            raise UnwritableError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+        write(part)
 
         def copy(file: IO[bytes]) -> None:
             with part.open("rb") as made:
