@@ -15,7 +15,7 @@ from faceedit.errors import BatchError, UsageError
 
 if TYPE_CHECKING:
     from faceedit.config import NetworkConfig, TrainConfig
-    from faceedit.training.loop import Report
+    from faceedit.training.records import Report
 
 
 @app.command()

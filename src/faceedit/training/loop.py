@@ -4,7 +4,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,7 @@ from faceedit.config import KINDS, MODELS, NetworkConfig, TrainConfig, WarpTrain
 from faceedit.data.crops import Crops, load_crops
 from faceedit.data.labels import TRAIN, VALIDATION
 from faceedit.errors import FaceEditError, RunExistsError, UsageError, WeightsError
-from faceedit.files import remove_leftovers, write_atomically
-from faceedit.media.image import Photo, encode_photo
+from faceedit.files import remove_leftovers
 from faceedit.models.estimator import CROP_SIZE
 from faceedit.training.checkpoint import (
     State,
@@ -30,29 +29,16 @@ from faceedit.training.checkpoint import (
     save_state,
 )
 from faceedit.training.distributed import Processes, processes
+from faceedit.training.records import SHEETS_FOLDER, Report, add_scalars, tensorboard, validate
 from faceedit.training.trainer import AnyTrainer
 
 if TYPE_CHECKING:  # it need not be installed
     from torch.utils.tensorboard import SummaryWriter
 
-SHEETS_FOLDER = "sheets"
 GUIDE_FOLDER = "guide"  # in the run of an editor that was given none
 GUIDE_SHARE = 0.15  # of the time
 REPORT_EVERY = 10  # steps; reading a loss makes the processor wait for the device
 REPORT_SECONDS = 2.0  # where steps are slow, that wait is nothing
-
-
-@dataclass(frozen=True)
-class Report:
-    """Where a run stands. losses: means since the last report. seconds: trained so far, resumed runs included."""
-
-    step: int
-    steps: int | None
-    epoch: int
-    seconds: float
-    seconds_left: float
-    images_per_second: float
-    losses: dict[str, float]
 
 
 def train(
@@ -135,7 +121,7 @@ def _train(
         except (LookupError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(f"the state in {run} was not made by this version: {error}") from error
     trainer.join(team)
-    writes = _tensorboard(run) if team.index == 0 else contextlib.nullcontext()
+    writes = tensorboard(run) if team.index == 0 else contextlib.nullcontext()
     with writes as writer, _interruption(team) as interrupted:
         _run(trainer, run, validation, writer, report, interrupted)
 
@@ -172,7 +158,7 @@ def _run(
 ) -> None:
     def keep() -> None:
         _save(trainer, run)
-        _validate(trainer, run, validation, writer)
+        validate(trainer, run, validation, writer)
 
     config, team, steps_per_epoch = trainer.training, trainer.team, trainer.sampler.steps_per_epoch
     steps = None if config.minutes is not None else config.epochs * steps_per_epoch
@@ -195,7 +181,7 @@ def _run(
                 left = limit - trainer.seconds if steps is None else (steps - trainer.step) * config.batch / rate
                 if team.index == 0:
                     report(Report(trainer.step, steps, epoch + (place > 0), trainer.seconds, left, rate, losses))
-                _add_scalars(writer, "train", losses, trainer.step)
+                add_scalars(writer, "train", losses, trainer.step)
                 recent, last_report = [], now
             if trainer.step != steps and (place == 0 or now - last_save > config.save_minutes * 60):
                 team.first_does(keep)
@@ -259,31 +245,3 @@ def _save(trainer: AnyTrainer, run: Path) -> None:
 
 def _not_a_number(step: int, what: str) -> FaceEditError:
     return FaceEditError(f"training stopped at step {step}: {what} is not a number; the last good state is kept")
-
-
-def _validate(trainer: AnyTrainer, run: Path, validation: Crops | None, writer: "SummaryWriter | None") -> None:
-    if validation is None:
-        return
-    figures, sheets = trainer.validate(validation)
-    _add_scalars(writer, "validation", figures, trainer.step)
-    for name, sheet in sheets.items():
-        folder = run / SHEETS_FOLDER
-        folder.mkdir(exist_ok=True)
-        write_atomically(folder / f"{name}-{trainer.step:07d}.png", encode_photo(Photo(sheet), "PNG"))
-        if writer is not None:
-            writer.add_image(f"validation/{name}", sheet, trainer.step, dataformats="HWC")
-
-
-def _add_scalars(writer: "SummaryWriter | None", group: str, values: dict[str, float], step: int) -> None:
-    if writer is not None:
-        for name, value in values.items():
-            writer.add_scalar(f"{group}/{name}", value, step)
-
-
-def _tensorboard(run: Path) -> contextlib.AbstractContextManager["SummaryWriter | None"]:
-    """A writer of TensorBoard files, or None where TensorBoard is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return contextlib.nullcontext()
-    return SummaryWriter(run)
