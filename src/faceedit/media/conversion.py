@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from faceedit.errors import UsageError
-from faceedit.media.deep import eight_bits_of
+from faceedit.media import deep
 from faceedit.media.exif import PREFIX
 from faceedit.media.image import Photo, read_photo
 
@@ -52,12 +52,13 @@ def _from_array(image: np.ndarray) -> Photo:
         raise UsageError(f"an image must be (H, W) or (H, W, 1 to 4), uint8 or uint16, not {image.shape} {image.dtype}")
     if 0 in samples.shape:
         raise UsageError(f"an image must have pixels, not {image.shape}")
+    grey = samples.shape[2] < 3
     if samples.dtype == np.uint16:
-        return Photo(*eight_bits_of(samples), grey=samples.shape[2] < 3, deep=samples)
-    channels = samples.shape[2]
-    grey = channels < 3
+        samples = np.ascontiguousarray(samples)
+        pixels, alpha = deep.eight_bits_of(samples)
+        return Photo(pixels, alpha, grey, deep=samples)
     pixels = samples[..., :1].repeat(3, 2) if grey else samples[..., :3]
-    alpha = np.ascontiguousarray(samples[..., -1]) if channels in (2, 4) else None
+    alpha = np.ascontiguousarray(samples[..., -1]) if samples.shape[2] in (2, 4) else None
     return Photo(np.ascontiguousarray(pixels), alpha, grey)
 
 
