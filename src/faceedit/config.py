@@ -68,6 +68,15 @@ class MouthConfig:
 
 
 @dataclass(frozen=True)
+class FoldConfig:
+    """Sizes of the network of folds."""
+
+    image_size: int = 128  # pixels; a multiple of 8
+    channels: tuple[int, ...] = (32, 64, 96)  # at a half, a quarter and an eighth of the size
+    condition_dim: int = 128
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """What every training run has."""
 
@@ -154,7 +163,20 @@ class MouthTraining(TrainConfig):
     flatness_weight: float = 2.0
 
 
-NetworkConfig = CaaeConfig | WarpConfig | EstimatorConfig | LandmarkConfig | MouthConfig
+@dataclass(frozen=True)
+class FoldTraining(TrainConfig):
+    """How to train the network of folds. landmarks, balance: as in WarpTraining; groups are the bins of the affect
+    plane, each divided by expression and into sharp and soft photos."""
+
+    epochs: int = 8
+    batch: int = 16
+    learning_rate: float = 1e-3
+    ema_decay: float = 0.998
+    landmarks: str = "landmarks"
+    balance: float = 0.6
+
+
+NetworkConfig = CaaeConfig | WarpConfig | EstimatorConfig | LandmarkConfig | MouthConfig | FoldConfig
 Network = TypeVar("Network", bound=NetworkConfig)
 
 
@@ -201,6 +223,7 @@ KINDS = {
         "faceedit.models.mouth.painter:MouthPainter",
         "faceedit.training.mouth:MouthTrainer",
     ),
+    "folds": Kind(FoldConfig, FoldTraining, "faceedit.models.folds:FoldNetwork", "faceedit.training.folds:FoldTrainer"),
 }
 
 
@@ -221,6 +244,12 @@ class Preset:
 # What `faceedit train --model` takes. The judge and the guide differ in architecture, input size, photos and seed.
 MODELS = {
     "editor": Preset(WarpConfig(), WarpTraining(), "the default one", {"batch": 256, "learning_rate": 1.5e-3}),
+    "folds": Preset(
+        FoldConfig(),
+        FoldTraining(),
+        "the network that folds the skin of its faces",
+        {"batch": 128, "learning_rate": 2e-3},
+    ),
     "mouth": Preset(
         MouthConfig(),
         MouthTraining(),

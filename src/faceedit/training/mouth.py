@@ -15,7 +15,6 @@ from torch.nn import functional
 from faceedit.config import MouthConfig, MouthTraining
 from faceedit.data.crops import BalancedSampler, Crops, to_pixels
 from faceedit.errors import UsageError
-from faceedit.faces.blur import blur
 from faceedit.media.sheet import tile
 from faceedit.models.face_mesh import mirrored
 from faceedit.models.landmarker import Landmarker
@@ -24,6 +23,7 @@ from faceedit.models.mouth.painter import MouthDiscriminator, MouthEncoder, Mout
 from faceedit.training.augment import affinities, recolour, replaced, resampled
 from faceedit.training.distributed import BatchGenerator
 from faceedit.training.losses import total
+from faceedit.training.measured import measured
 from faceedit.training.trainer import Trainer
 from faceedit.weights import load_weights
 
@@ -55,7 +55,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
             name: torch.optim.Adam(net.parameters(), betas=(0.0, 0.99), fused=device != "mps")
             for name, net in nets.items()
         }
-        landmarks, softness = _measured(landmarker, crops, device)
+        landmarks, softness = measured(landmarker, crops, device)
         groups = torch.bucketize(lip_opening(landmarks), torch.tensor(OPENINGS)) * (len(BLURS) + 1)
         groups += torch.bucketize(softness, torch.tensor(BLURS))
         sampler = BalancedSampler(groups, training.batch, training.seed, power=training.balance, max_repeats=8)
@@ -172,7 +172,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
     def validate(self, validation: Crops) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """The distance of mouths with random latents from the photos, their detail and variety, and a sheet of them."""
         order = torch.linspace(0, len(validation) - 1, min(8 * VALIDATION_FACES, len(validation))).long()
-        landmarks, softness = _measured(self.landmarker, validation.subset(order), self.device)
+        landmarks, softness = measured(self.landmarker, validation.subset(order), self.device)
         order, landmarks, softness = (
             x[lip_opening(landmarks) > CLOSED][:VALIDATION_FACES] for x in (order, landmarks, softness)
         )
@@ -208,15 +208,3 @@ def _detail(images: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The mean absolute difference between neighbouring pixels inside the mask."""
     across, down = images.diff(dim=3).abs(), images.diff(dim=2).abs()
     return ((across * mask[..., 1:]).sum() + (down * mask[..., 1:, :]).sum()) / mask.sum()
-
-
-@torch.inference_mode()
-def _measured(landmarker: Landmarker, crops: Crops, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """The landmarks (M, K, 2) and the blur (M,) in pixels, see `blur`, of all crops."""
-    landmarks, softness = [], []
-    for chosen in torch.arange(len(crops)).split(256):
-        images, _ = crops.batch(chosen, device)
-        landmarks.append(landmarker(images).cpu())
-        pixels = crops.images[chosen.to(crops.images.device)].permute(0, 2, 3, 1).cpu().numpy()
-        softness += [blur(np.ascontiguousarray(face)) for face in pixels]
-    return torch.cat(landmarks).clone(), torch.tensor(softness)

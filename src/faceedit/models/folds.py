@@ -1,0 +1,146 @@
+"""The network of folds: which detail of light and shade the skin of a face shows with an expression, on average.
+
+Throughout: `images` (N, 3, S, S) in [-1, 1], aligned crops; `landmarks` (N, K, 2) as `landmarker.Landmarker` finds
+them; `affect` (N, 2) = valence, arousal; `condition` (N, CONDITION), see `describe`. Light is the logarithm of a
+luminance from 0 to 1, a little above 0: folds shade dark and light skin by the same shares (ratio images: Liu, Shan and
+Zhang, SIGGRAPH 2001).
+"""
+
+from functools import cache
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from faceedit.config import FoldConfig
+from faceedit.models.face_mesh import (
+    BROWS,
+    CHEEKS,
+    EYE_CORNERS,
+    IRISES,
+    LIPS,
+    LOWER_LIDS,
+    LOWER_LIP,
+    NOSE,
+    OUTLINE,
+    POINTS,
+    UPPER_LIDS,
+    UPPER_LIP,
+    places,
+)
+from faceedit.models.mouth.painter import EXPRESSIONS, ModulatedBlock
+from faceedit.models.sampling import coordinate_grid, enlarged, pixel_centres
+
+CONDITION = 2 + EXPRESSIONS + 2
+TYPICAL_BLUR = 0.8  # pixels at a side of 128: between the sharpest photos and the softest
+COARSE = 5 / 128  # standard deviation of a Gaussian, of the side: what is finer is detail, folds and all
+LUMINANCE = (0.299, 0.587, 0.114)
+LEAST_LIGHT = 0.05  # keeps the logarithm of black within bounds
+SPREAD = 0.02  # standard deviation of a landmark's blob, of the side
+MOST = 1.5  # of blobs that overlap
+BLOBS = tuple(
+    tuple(places(numbers))
+    for numbers in (
+        BROWS,
+        UPPER_LIDS + LOWER_LIDS + EYE_CORNERS,
+        IRISES,
+        NOSE,
+        LIPS,
+        UPPER_LIP + LOWER_LIP,
+        OUTLINE,
+        CHEEKS,
+    )
+)
+EYES, INNER_LIPS = places(UPPER_LIDS + LOWER_LIDS + EYE_CORNERS + IRISES), places(UPPER_LIP + LOWER_LIP)
+BESIDE = 0.03  # of the side: so far around eyes and the inside of lips, which are no skin, nothing is folded
+
+
+def describe(affect: torch.Tensor, expressions: torch.Tensor, blur: torch.Tensor) -> torch.Tensor:
+    """The condition (N, CONDITION) under which skin folds.
+
+    expressions: (N, 8) probabilities; all zeros where any expression will do. blur: (N,), how soft the photo is, the
+    standard deviation of a Gaussian in pixels of a crop of 128.
+    """
+    unknown = (expressions.sum(1, keepdim=True) == 0).to(affect)
+    return torch.cat([affect, expressions, unknown, (blur[:, None] - TYPICAL_BLUR).to(affect)], dim=1)
+
+
+def coarse(images: torch.Tensor) -> torch.Tensor:
+    """The images without their detail, of the same shape."""
+    size = images.shape[-1]
+    kernel = _gaussian(size, images.device)
+    reach, count = len(kernel) // 2, images.shape[1]
+    images = functional.pad(images, (reach, reach, reach, reach), mode="reflect")
+    for shape in ((1, 1, 1, -1), (1, 1, -1, 1)):
+        images = functional.conv2d(images, kernel.view(shape).repeat(count, 1, 1, 1), groups=count)
+    return images
+
+
+def detail(images: torch.Tensor) -> torch.Tensor:
+    """The light of images less the same without detail, (N, 1, S, S)."""
+    weights = torch.tensor(LUMINANCE, device=images.device).view(1, 3, 1, 1)
+    light = (((images + 1) / 2 * weights).sum(1, keepdim=True).clamp(min=0) + LEAST_LIGHT).log()
+    return light - coarse(light)
+
+
+def skin(landmarks: torch.Tensor, size: int) -> torch.Tensor:
+    """From 0 in eyes and mouths to 1 away from them, (N, 1, S, S)."""
+    eyes, mouth = (_blobs(landmarks[:, points], size, BESIDE).clamp(max=1) for points in (EYES, INNER_LIPS))
+    return ((1 - eyes) * (1 - mouth))[:, None]
+
+
+class FoldNetwork(nn.Module):
+    """images without detail, landmarks, condition → the detail that such skin shows on average, (N, 1, S, S).
+
+    A U-Net at a half, a quarter and an eighth of the side S.
+    """
+
+    def __init__(self, config: FoldConfig):
+        super().__init__()
+        self.config = config
+        (first, second, third), hidden = config.channels, config.condition_dim
+        self.condition = nn.Sequential(
+            nn.Linear(CONDITION + 2 * len(POINTS), hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
+        )
+        self.from_landmarks = nn.Conv2d(len(BLOBS), first, 3, padding=1)
+        self.to_quarter = nn.Conv2d(first, second, 2, 2)
+        self.from_images = nn.Conv2d(3 + 2, second, 3, padding=1)
+        self.quarter = ModulatedBlock(second, hidden)
+        self.to_eighth = nn.Conv2d(second, third, 2, 2)
+        self.bottom = nn.ModuleList(ModulatedBlock(third, hidden) for _ in range(2))
+        self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in ((third, second), (second, first)))
+        self.decode = nn.ModuleList(ModulatedBlock(channels, hidden) for channels in (second, first))
+        self.to_detail = nn.Conv2d(first, 4, 3, padding=1)
+        nn.init.normal_(self.to_detail.weight, std=1e-3)  # training starts from nearly no detail
+
+    def forward(self, images: torch.Tensor, landmarks: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        condition = self.condition(torch.cat([condition, 2 * landmarks.flatten(1) - 1], dim=1))
+        half, quarter = images.shape[-1] // 2, images.shape[-1] // 4
+        blobs = [_blobs(landmarks[:, list(points)], half, SPREAD).clamp(max=MOST) for points in BLOBS]
+        fine = self.from_landmarks(torch.stack(blobs, dim=1).to(images))
+        small = functional.interpolate(images, (quarter, quarter), mode="area")
+        where = coordinate_grid(quarter, quarter, images.device).to(images).permute(2, 0, 1)
+        where = where.expand(len(images), -1, -1, -1)
+        x = self.quarter(self.from_images(torch.cat([small, where], dim=1)) + self.to_quarter(fine), condition)
+        deep = self.to_eighth(x)
+        for block in self.bottom:
+            deep = block(deep, condition)
+        for skip, narrow, decode in zip((x, fine), self.narrow, self.decode, strict=True):
+            deep = decode(skip + enlarged(narrow(deep)), condition)
+        return functional.pixel_shuffle(self.to_detail(functional.silu(deep)), 2).float()
+
+
+def _blobs(landmarks: torch.Tensor, size: int, spread: float) -> torch.Tensor:
+    """The sum of a Gaussian at each landmark, (N, H, W); spread: of the side."""
+    centres = pixel_centres(size, landmarks.device)
+    x, y = (torch.exp(-(((points[..., None] - centres) / spread) ** 2) / 2) for points in landmarks.unbind(2))
+    return torch.einsum("nky,nkx->nyx", y, x)
+
+
+@cache
+@torch.inference_mode(False)  # what is kept serves training too
+def _gaussian(size: int, device: torch.device) -> torch.Tensor:
+    sigma = COARSE * size
+    steps = torch.arange(-int(3 * sigma + 1), int(3 * sigma + 1) + 1, dtype=torch.float32, device=device)
+    kernel = torch.exp(-((steps / sigma) ** 2) / 2)
+    return kernel / kernel.sum()

@@ -1,0 +1,110 @@
+"""How the network of folds learns: it shows the detail of a photo's skin, of which it sees none.
+
+As it is not told a person's own, it learns what faces of an affect, an expression, an age and a light show on average.
+No regressor of affect teaches it, and no critic.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from faceedit.config import FoldConfig, FoldTraining
+from faceedit.data.crops import BalancedSampler, Crops, plane_bins, to_pixels
+from faceedit.errors import UsageError
+from faceedit.media.sheet import tile
+from faceedit.models.face_mesh import mirrored
+from faceedit.models.folds import TYPICAL_BLUR, FoldNetwork, coarse, describe, detail, skin
+from faceedit.models.landmarker import Landmarker
+from faceedit.training.augment import affinities, recolour, replaced, resampled
+from faceedit.training.measured import measured
+from faceedit.training.trainer import Trainer
+from faceedit.weights import load_weights
+
+WARM_UP = 100  # steps
+ROTATION, LOG_SCALE, SHIFT = 0.05, 0.05, 0.015  # radians, natural logarithm, of the side: each at most
+RELIT, ANY = 0.5, 0.3  # shares of a batch: in other light, without a class
+ELSEWHERE = 0.2  # what eyes and mouths count for beside skin
+OUTLIER = 0.3  # of light: beyond, a difference is hair or glasses
+CLIPPED = 1.0  # the largest norm of a step's gradient
+SHEET_FACES, VALIDATION_FACES = 16, 256
+
+
+class FoldTrainer(Trainer[FoldTraining, FoldConfig, FoldNetwork]):
+    """The network by the distance to the photos' own detail."""
+
+    def __init__(self, training: FoldTraining, network: FoldConfig, crops: Crops, device: str):
+        if network.image_size % 8:
+            raise UsageError(f"the image size of a network of folds must be a multiple of 8, not {network.image_size}")
+        landmarker = load_weights(training.landmarks, device, ("landmarks",)).model
+        assert isinstance(landmarker, Landmarker)
+        torch.manual_seed(training.seed)
+        folds, nets = self.networks_for(network)
+        folds.to(device)
+        optimizers: dict[str, torch.optim.Optimizer] = {
+            "folds": torch.optim.AdamW(folds.parameters(), weight_decay=1e-3, fused=device != "mps")
+        }
+        landmarks, softness = measured(landmarker, crops, device)
+        groups = plane_bins(crops.affect) * crops.probabilities.shape[1] + crops.probabilities.argmax(1)
+        groups = 2 * groups + (softness < TYPICAL_BLUR)
+        sampler = BalancedSampler(groups, training.batch, training.seed, power=training.balance, max_repeats=20)
+        super().__init__(training, network, folds, nets, optimizers, crops, sampler, device)
+        self.landmarker = landmarker
+        self.landmarks, self.softness = landmarks.to(device), softness.to(device)
+        self.expressions = crops.probabilities.to(device)
+
+    @staticmethod
+    def networks_for(network: FoldConfig) -> tuple[FoldNetwork, dict[str, nn.Module]]:
+        folds = FoldNetwork(network)
+        return folds, {"folds": folds}
+
+    def train_step(self, progress: float) -> dict[str, torch.Tensor]:
+        rate = self.training.learning_rate * min((self.step + 1) / WARM_UP, 1)
+        for group in self.optimizers["folds"].param_groups:
+            group["lr"] = rate * (0.5 + 0.5 * math.cos(math.pi * min(progress, 1)))
+        chosen = self.sampler.indices(self.step)[self.share.here]
+        images, affect = self.crops.batch(chosen, self.device)
+        chosen = chosen.to(self.device)
+        generator = self.generator(0)
+        mirror = (generator.rand() < 0.5).to(self.device)
+        theta = affinities(generator, ROTATION, LOG_SCALE, SHIFT)
+        landmarks = self.landmarks[chosen]
+        landmarks = replaced(torch.where(mirror[:, None, None], mirrored(landmarks), landmarks), theta)
+        images = resampled(torch.where(mirror[:, None, None, None], images.flip(3), images), theta, images.shape[-1])
+        relit = (generator.rand() < RELIT).to(self.device)[:, None, None, None]
+        images = torch.where(relit, recolour(images, generator), images)
+        expressions = self.expressions[chosen] * (generator.rand() >= ANY).to(self.device)[:, None]
+        with self.autocast():
+            shown = self.published(coarse(images), landmarks, describe(affect, expressions, self.softness[chosen]))
+        worth = ELSEWHERE + (1 - ELSEWHERE) * skin(landmarks, images.shape[-1])
+        wanted = detail(images)
+        losses = {"detail": _distance(shown, wanted, worth)}
+        losses["of none"] = _distance(torch.zeros_like(wanted), wanted, worth).detach()
+        self.update("folds", losses["detail"])
+        self.update_ema()
+        self.step += 1
+        return {name: loss.detach().float() for name, loss in losses.items()}
+
+    @torch.no_grad()
+    def validate(self, validation: Crops) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Which share of the variance of skin's detail the network explains, and what it shows."""
+        order = torch.linspace(0, len(validation) - 1, min(VALIDATION_FACES, len(validation))).long()
+        images, affect = validation.batch(order, self.device)
+        landmarks, softness = (
+            x.to(self.device) for x in measured(self.landmarker, validation.subset(order), self.device)
+        )
+        expressions = validation.probabilities[order].to(self.device)
+        shown = self.ema(coarse(images), landmarks, describe(affect, expressions, softness))
+        wanted, seen = detail(images), skin(landmarks, images.shape[-1])
+        explained = 1 - ((shown - wanted).square() * seen).sum() / (wanted.square() * seen).sum()
+        columns = [images, *((2 * x).expand(-1, 3, -1, -1) for x in (wanted, shown))]
+        sheet = tile(np.stack([to_pixels(x[:SHEET_FACES].clamp(-1, 1)) for x in columns], axis=1))
+        return {"explained": explained.item()}, {"folds": sheet}
+
+
+def _distance(shown: torch.Tensor, wanted: torch.Tensor, worth: torch.Tensor) -> torch.Tensor:
+    """The mean squared difference, of outliers the absolute one, weighed."""
+    cost = functional.smooth_l1_loss(shown, wanted, beta=OUTLIER, reduction="none")
+    return (worth * cost).mean() / OUTLIER
