@@ -25,7 +25,7 @@ def engine(request):
 
 
 def test_decoding_in_batches_is_decoding_one_by_one(engine):
-    code = engine.encode(draw_face(32), Affect(0.1, 0.2), LANDMARKS)
+    code = engine.encode(draw_face(32), draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
     together = list(engine.edits(code, TARGETS))
     assert len(together) == 20
     for target, (flow, residual) in zip(TARGETS, together, strict=True):
@@ -39,7 +39,7 @@ def test_decoding_in_batches_is_decoding_one_by_one(engine):
 
 
 def test_where_memory_is_full_batches_are_halved_down_to_one(engine):
-    code = engine.encode(draw_face(32), Affect(0.1, 0.2), LANDMARKS)
+    code = engine.encode(draw_face(32), draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
     whole = list(engine.edits(code, TARGETS))
     tried, room = [], 0
 
@@ -62,14 +62,14 @@ def test_where_memory_is_full_batches_are_halved_down_to_one(engine):
 
 def test_an_edit_to_the_source_is_nothing(engine):
     source = Affect(0.1, 0.2)
-    code = engine.encode(draw_face(32), source, LANDMARKS)
+    code = engine.encode(draw_face(32), draw_face(32 * FINER), source, LANDMARKS)
     ((flow, residual),) = engine.edits(code, np.array([(source.valence, source.arousal)]))
     assert not flow.any()
     assert not residual.any()
 
 
 def test_drawings_are_crops(engine):
-    code = engine.encode(draw_face(32), Affect(0.1, 0.2), LANDMARKS)
+    code = engine.encode(draw_face(32), draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
     drawings = engine.drawings(code, TARGETS)
     assert drawings.shape == (20, 32, 32, 3)
     assert drawings.dtype == np.uint8
@@ -91,7 +91,7 @@ def test_a_photo_edited_at_the_networks_own_size_is_their_drawing():
     engine = WarpEngine(WarpEditor(WarpConfig()).eval(), "cpu")
     torch.nn.init.normal_(engine.model.decoder.to_edit.weight)
     crop = draw_face(96)
-    code = engine.encode(crop, Affect(0, 0), LANDMARKS)
+    code = engine.encode(crop, draw_face(96 * FINER), Affect(0, 0), LANDMARKS)
     ((flow, residual),) = engine.edits(code, TARGETS[:1])
     assert residual[..., 3].max() == 1
     assert 0 < (residual[..., 3] > 0).mean() < 0.9

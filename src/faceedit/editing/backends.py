@@ -17,6 +17,7 @@ import torch
 from faceedit.circumplex import Affect, Point
 from faceedit.device import as_images, in_batches
 from faceedit.editing.compositing import FINER, edit_masks
+from faceedit.editing.folds import Folding, Skin
 from faceedit.models.caae import Caae
 from faceedit.models.editor import Edit, FaceFeatures, WarpEditor, rendered, residual
 
@@ -34,10 +35,10 @@ class Engine(Protocol):
 
     size: int
 
-    def encode(self, crop: np.ndarray, source: Affect, landmarks: np.ndarray) -> Any:
+    def encode(self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray) -> Any:
         """The features of a face that shows the source affect, to decode targets from; opaque to the caller.
 
-        landmarks: (K, 2), in shares of the crop's side.
+        fine: the same crop, FINER times as large. landmarks: (K, 2), in shares of the crop's side.
         """
 
     def edits(self, code: Any, targets: np.ndarray) -> Iterator[Fields]:
@@ -65,7 +66,7 @@ class CaaeEngine:
         self.model, self.device = model.to(memory_format=FASTEST), device
         self.size = model.config.image_size
 
-    def encode(self, crop: np.ndarray, source: Affect, landmarks: np.ndarray) -> CaaeCode:
+    def encode(self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray) -> CaaeCode:
         with torch.inference_mode():
             z = self.model.encoder(_tensor(crop, self.device))
         return CaaeCode(z, next(self._decoded(z, np.array([source.pair]))))
@@ -93,10 +94,11 @@ class CaaeEngine:
 
 @dataclass(frozen=True)
 class WarpCode:
-    """features: of one face. source: (1, 2), its affect."""
+    """features: of one face. source: (1, 2), its affect. skin: its folds."""
 
     features: FaceFeatures
     source: torch.Tensor
+    skin: Skin
 
 
 class WarpEngine:
@@ -105,18 +107,19 @@ class WarpEngine:
     def __init__(self, model: WarpEditor, device: str):
         self.model, self.device = model.to(memory_format=FASTEST), device
         self.size = model.config.image_size
+        self.folding = Folding(device)
 
-    def encode(self, crop: np.ndarray, source: Affect, landmarks: np.ndarray) -> WarpCode:
+    def encode(self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray) -> WarpCode:
         images = _tensor(crop, self.device)
         with torch.inference_mode():
             features = self.model.encoder(images, _floats(landmarks[None]).to(self.device))
-        return WarpCode(features, _floats([source.pair]).to(self.device))
+        return WarpCode(features, _floats([source.pair]).to(self.device), self.folding.encode(fine, landmarks, source))
 
     def edits(self, code: WarpCode, targets: np.ndarray) -> Iterator[Fields]:
         def draw(affect: torch.Tensor) -> Iterator[Fields]:
-            _, edit = self._decoded(code, affect)
+            _, edit, folds = self._decoded(code, affect)
             # The networks saw the face at their own resolution. The photo's finer detail stays, but in a drawn mouth.
-            colour, occlusion = residual(edit, FINER).split([3, 1], dim=1)
+            colour, occlusion = residual(edit, FINER, folds).split([3, 1], dim=1)
             fields = edit.flow * (self.size / 2), torch.cat([(colour + occlusion) / 2, occlusion], dim=1)
             return zip(*(field.permute(0, 2, 3, 1).float().cpu().numpy() for field in fields), strict=True)
 
@@ -127,23 +130,28 @@ class WarpEngine:
         masks = torch.from_numpy(edit_masks(self.size)).to(self.device)
 
         def draw(affect: torch.Tensor) -> np.ndarray:
-            drawn = rendered(*self._decoded(code, affect), masks)
+            images, edit, folds = self._decoded(code, affect)
+            drawn = rendered(images, edit, masks, folds)
             return _to_uint8(((drawn + 1) / 2).permute(0, 2, 3, 1).cpu().numpy())
 
         return np.concatenate(list(in_batches(draw, _floats(targets), BATCH)))
 
     def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
+        landmarks = self.model.decoder.motion.mean.cpu().numpy()  # any take as long
+        code = self.encode(crop, crop, source, landmarks)
         with torch.inference_mode():
-            affects = (_floats([affect.pair]).to(self.device) for affect in (source, target))
-            landmarks = self.model.decoder.motion.mean[None]  # any take as long
-            for field in self.model(_tensor(crop, self.device), landmarks, *affects, correct_lips=True):
+            _, edit, folds = self._decoded(code, _floats([target.pair]))
+            for field in (*edit, folds):
                 field.cpu()
 
-    def _decoded(self, code: WarpCode, affect: torch.Tensor) -> tuple[torch.Tensor, Edit]:
-        """The face's crop, once for each affect (N, 2), and what the decoder draws there."""
-        features = code.features.expand(len(affect))
-        source, target = code.source.expand(len(affect), -1), affect.to(self.device)
-        return features.images, self.model.decoder(features, source, target, correct_lips=True)
+    def _decoded(self, code: WarpCode, targets: torch.Tensor) -> tuple[torch.Tensor, Edit, torch.Tensor]:
+        """The face's crop, once for each target (N, 2), what the decoder draws there, and what folds the skin: see
+        `Folding.shading`."""
+        features, source = code.features.expand(len(targets)), code.source.expand(len(targets), -1)
+        targets = targets.to(self.device)
+        edit = self.model.decoder(features, source, targets, correct_lips=True)
+        landmarks = self.model.decoder.motion(features.landmarks, source, targets)
+        return features.images, edit, self.folding.shading(code.skin, edit.flow, edit.colour, landmarks, targets)
 
 
 def difference(source: np.ndarray, target: np.ndarray) -> Fields:

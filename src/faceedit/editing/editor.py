@@ -176,7 +176,7 @@ class FaceEditor:
         fine = crop_face(image, scaled(matrix, FINER), self.engine.size * FINER)
         more = max((blur(fine) / FINER) ** 2 - SHARPEST**2, 0) ** 0.5
         landmarks = self.landmark_finder.find(crop)
-        code = self.engine.encode(crop, source, landmarks)
+        code = self.engine.encode(crop, fine, source, landmarks)
         return EncodedFace(matrix, crop, source, code, more, find_eyes(landmarks, fine))
 
     def fields(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -26,7 +26,7 @@ from faceedit.models.face_mesh import (
     POINTS,
     UPPER_LIDS,
     UPPER_LIP,
-    places,
+    point_indices,
 )
 from faceedit.models.mouth.painter import EXPRESSIONS, ModulatedBlock
 from faceedit.models.sampling import coordinate_grid, enlarged, pixel_centres
@@ -39,7 +39,7 @@ LEAST_LIGHT = 0.05  # keeps the logarithm of black within bounds
 SPREAD = 0.02  # standard deviation of a landmark's blob, of the side
 MOST = 1.5  # of blobs that overlap
 BLOBS = tuple(
-    tuple(places(numbers))
+    tuple(point_indices(numbers))
     for numbers in (
         BROWS,
         UPPER_LIDS + LOWER_LIDS + EYE_CORNERS,
@@ -51,7 +51,7 @@ BLOBS = tuple(
         CHEEKS,
     )
 )
-EYES, INNER_LIPS = places(UPPER_LIDS + LOWER_LIDS + EYE_CORNERS + IRISES), places(UPPER_LIP + LOWER_LIP)
+EYES, INNER_LIPS = point_indices(UPPER_LIDS + LOWER_LIDS + EYE_CORNERS + IRISES), point_indices(UPPER_LIP + LOWER_LIP)
 BESIDE = 0.03  # of the side: so far around eyes and the inside of lips, which are no skin, nothing is folded
 
 
@@ -65,10 +65,9 @@ def describe(affect: torch.Tensor, expressions: torch.Tensor, blur: torch.Tensor
     return torch.cat([affect, expressions, unknown, (blur[:, None] - TYPICAL_BLUR).to(affect)], dim=1)
 
 
-def coarse(images: torch.Tensor) -> torch.Tensor:
-    """The images without their detail, of the same shape."""
-    size = images.shape[-1]
-    kernel = _gaussian(size, images.device)
+def coarse(images: torch.Tensor, spread: float = COARSE) -> torch.Tensor:
+    """The images without their detail, of the same shape; spread: of a Gaussian, of the side."""
+    kernel = _gaussian(spread * images.shape[-1], images.device)
     reach, count = len(kernel) // 2, images.shape[1]
     images = functional.pad(images, (reach, reach, reach, reach), mode="reflect")
     for shape in ((1, 1, 1, -1), (1, 1, -1, 1)):
@@ -139,8 +138,7 @@ def _blobs(landmarks: torch.Tensor, size: int, spread: float) -> torch.Tensor:
 
 @cache
 @torch.inference_mode(False)  # what is kept serves training too
-def _gaussian(size: int, device: torch.device) -> torch.Tensor:
-    sigma = COARSE * size
+def _gaussian(sigma: float, device: torch.device) -> torch.Tensor:
     steps = torch.arange(-int(3 * sigma + 1), int(3 * sigma + 1) + 1, dtype=torch.float32, device=device)
     kernel = torch.exp(-((steps / sigma) ** 2) / 2)
     return kernel / kernel.sum()

@@ -1,0 +1,93 @@
+"""Folding the skin of a face as its expression changes: the shading that an edit adds beside what it moves."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch.nn import functional
+
+from faceedit.circumplex import Affect
+from faceedit.device import as_images
+from faceedit.faces.blur import blur
+from faceedit.models.estimator import EXPRESSIONS
+from faceedit.models.folds import LEAST_LIGHT, FoldNetwork, coarse, describe, detail, skin
+from faceedit.models.sampling import warped
+from faceedit.weights import load_weights
+
+FOLD_WEIGHTS = "folds"
+
+
+@dataclass(frozen=True)
+class FoldSettings:
+    """Numbers set by hand, all by eye."""
+
+    plainer: float = 1.3  # times what photos show on average, as not all fold alike at one place
+    near: float = 8 / 128  # standard deviation of a Gaussian, of the side, within which a face's own folds are compared
+    sure: float = 4e-4  # of squared light: where skin shows less on average, it is taken to fold as others do
+    most_own: float = 2.0  # times the average: what shows more is no fold
+    free_length: float = 0.3  # of the way on the plane, up to which folds grow with it, as all of an edit does
+
+
+FOLDS = FoldSettings()
+
+
+@dataclass(frozen=True)
+class Skin:
+    """A face as its folds are known: images (1, 3, S, S) in [-1, 1], the crop; landmarks (1, K, 2); source (1, 2);
+    softness, of the photo; and folds (1, 1, S, S), which it shows, in units of light (see `models.folds`)."""
+
+    images: torch.Tensor
+    landmarks: torch.Tensor
+    source: torch.Tensor
+    softness: float
+    folds: torch.Tensor
+
+
+class Folding:
+    """Folds skin by the network that ships. Raises WeightsError."""
+
+    def __init__(self, device: str = "cpu"):
+        model = load_weights(FOLD_WEIGHTS, device, ("folds",)).model
+        assert isinstance(model, FoldNetwork)
+        self._model, self._device = model, device
+
+    @torch.inference_mode()
+    def encode(self, crop: np.ndarray, landmarks: np.ndarray, source: Affect) -> Skin:
+        """The skin of an aligned crop (C, C, 3) uint8 with landmarks (K, 2)."""
+        size = self._model.config.image_size
+        crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
+        softness = blur(crop)
+        images = as_images(crop[None], self._device)
+        points = torch.from_numpy(landmarks[None]).float().to(self._device)
+        affect = torch.tensor([source.pair], dtype=torch.float32, device=self._device)
+        average = self._shown(images, points, affect, softness)
+        # How far this face shows, around each place, what others do there: folds that go were its own.
+        own = coarse(detail(images) * average, FOLDS.near) + FOLDS.sure
+        own = (own / (coarse(average.square(), FOLDS.near) + FOLDS.sure)).clamp(0, FOLDS.most_own)
+        return Skin(images, points, affect, softness, own * average)
+
+    @torch.inference_mode()
+    def shading(
+        self, skin_: Skin, flow: torch.Tensor, colour: torch.Tensor, landmarks: torch.Tensor, target: torch.Tensor
+    ) -> torch.Tensor:
+        """What is to be added to a face that an edit has moved, for its skin to fold, (N, 3, S, S), in units of images.
+
+        flow, colour: of the edit, see `models.editor.Edit`. landmarks: (N, K, 2), where it moves them. target: (N, 2).
+        """
+        size, count = skin_.images.shape[-1], len(target)
+        flow, colour = (functional.interpolate(x.float(), (size, size), mode="bicubic") for x in (flow, colour))
+        moved = warped(skin_.images.expand(count, -1, -1, -1), flow) + colour
+        there = FOLDS.plainer * self._shown(moved, landmarks, target, skin_.softness)
+        change = (there - warped(skin_.folds.expand(count, -1, -1, -1), flow)) * skin(landmarks, size)
+        length = (target - skin_.source).norm(dim=1)[:, None, None, None]
+        change = change * (length / FOLDS.free_length).clamp(max=1)
+        return (coarse(moved) + 1 + 2 * LEAST_LIGHT) * change.expm1()
+
+    def _shown(
+        self, images: torch.Tensor, landmarks: torch.Tensor, affect: torch.Tensor, softness: float
+    ) -> torch.Tensor:
+        """The detail that such skin shows on average, whatever the expression is called."""
+        anything = torch.zeros(len(affect), len(EXPRESSIONS), device=self._device)
+        soft = torch.full((len(affect),), softness, device=self._device)
+        return self._model(coarse(images), landmarks, describe(affect, anything, soft))
