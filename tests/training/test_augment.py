@@ -28,6 +28,13 @@ def test_augmented_crops_keep_shape_range_and_face(images):
     assert not torch.equal(changed, augment(images, 48, Share(8).generator(1)))
 
 
+def test_every_crop_of_a_batch_teaches(images):
+    images.requires_grad_()
+    augment(images, 48, Share(8).draws(0)).square().mean().backward()
+    taught = images.grad.abs().mean((1, 2, 3))
+    assert taught.min() > 0.05 * taught.max()
+
+
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_a_crop_is_augmented_alike_on_any_process(images, count):
     whole = augment(images, 48, Share(8).generator(0))

@@ -87,7 +87,10 @@ def recolour(images: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
 
 
 def jpeg(images: torch.Tensor, quality: float) -> torch.Tensor:
-    """The crops as JPEG of a quality (1-95) would leave them, each channel by the luminance table; sides in eights."""
+    """The crops as JPEG of a quality (1-95) would leave them, each channel by the luminance table; sides in eights.
+
+    To gradients, rounding is nothing (a straight-through estimator: Bengio et al. 2013): its own are none.
+    """
     scale = 50 / quality if quality < 50 else 2 - quality / 50
     table = (constant(QUANTISATION, images.device).to(images) * scale).round().clamp(1, 255)
     waves = torch.arange(8.0)
@@ -96,7 +99,8 @@ def jpeg(images: torch.Tensor, quality: float) -> torch.Tensor:
     basis = basis.to(images)
     count, channels, height, width = images.shape
     blocks = (images * 127.5 - 0.5).view(count, channels, height // 8, 8, width // 8, 8).transpose(3, 4)
-    coefficients = torch.round(basis @ blocks @ basis.T / table) * table
+    coefficients = basis @ blocks @ basis.T / table
+    coefficients = (coefficients + (coefficients.round() - coefficients).detach()) * table
     return ((basis.T @ coefficients @ basis).transpose(3, 4).reshape(images.shape) + 0.5) / 127.5
 
 
