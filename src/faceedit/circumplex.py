@@ -1,5 +1,6 @@
 """The valence-arousal plane (Russell 1980): points, grids, and where the training labels support them."""
 
+import difflib
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,40 +60,76 @@ CLASS_MEANS = {
     "angry": (-0.43, 0.55),
     "contemptuous": (-0.51, 0.58),
 }
-# Directions of feelings in degrees, counter-clockwise from pleasant (Russell 1980), for those that are no class.
-DIRECTIONS = {
-    "delighted": 25,
-    "excited": 49,
-    "tense": 93,
-    "alarmed": 97,
-    "annoyed": 123,
-    "distressed": 138,
-    "miserable": 189,
-    "gloomy": 209,
-    "bored": 242,
-    "tired": 268,
-    "sleepy": 272,
-    "calm": 316,
-    "relaxed": 318,
-    "content": 323,
-    "serene": 329,
-    "pleased": 353,
-}
+# Directions of feelings in degrees, counter-clockwise from pleasant (Russell 1980): those of no class.
+# Calm and tired lie beyond the faces that the editor has seen.
+DIRECTIONS = {"excited": 49, "calm": 316, "tired": 268}
 DIRECTION_LENGTH = 0.65  # about how far from the middle the classes lie
 EMOTIONS = {name: Affect(*point) for name, point in CLASS_MEANS.items()} | {
     name: Affect(DIRECTION_LENGTH * math.cos(math.radians(a)), DIRECTION_LENGTH * math.sin(math.radians(a)))
     for name, a in DIRECTIONS.items()
 }
+# Nouns, and names whose faces nobody tells from one another, as their directions in Russell's plane differ by little.
+SYNONYMS = {
+    "happy": ("happiness", "joy", "joyful", "delighted", "delight", "pleased", "pleasure"),
+    "sad": ("sadness", "miserable", "misery", "gloomy", "gloom", "grief"),
+    "surprised": ("surprise", "astonished", "astonishment"),
+    "afraid": ("fear", "fearful", "scared", "alarmed", "alarm", "tense", "tension"),
+    "disgusted": ("disgust",),
+    "angry": ("anger", "annoyed", "annoyance", "distressed", "distress"),
+    "contemptuous": ("contempt",),
+    "neutral": ("neutrality",),
+    "excited": ("excitement",),
+    "calm": ("calmness", "relaxed", "content", "serene", "serenity"),
+    "tired": ("tiredness", "bored", "boredom", "sleepy", "sleepiness"),
+}
+MEANT = {other: name for name, others in SYNONYMS.items() for other in (name, *others)}
+# A little more of an emotion than the face shows.
+MORE = {
+    "happier": "happy",
+    "sadder": "sad",
+    "angrier": "angry",
+    "calmer": "calm",
+    "sleepier": "tired",
+} | {f"more {name}": name for name in EMOTIONS if name != "neutral"}
+STEP = 0.35  # how far a little more is, about half the way from neutral
+
+
+def emotion_name(name: str) -> str:
+    """The name in EMOTIONS of what is meant: an adjective or a noun, in any case. Raises UsageError, which suggests
+    the nearest for one that is mistyped."""
+    meant = MEANT.get(" ".join(name.lower().split()))
+    if meant is None:
+        near = difflib.get_close_matches(name.lower(), (*MEANT, *MORE), 1)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(EMOTIONS)}"
+        raise UsageError(f"there is no emotion {name}: {hint}")
+    return meant
 
 
 def named_emotion(name: str, intensity: float = 1.0) -> Affect:
     """Where a named emotion lies: the neutral face at intensity 0, the emotion at 1. Raises UsageError."""
-    if name not in EMOTIONS:
-        raise UsageError(f"there is no emotion {name}: choose one of {', '.join(EMOTIONS)}")
     if not 0 <= intensity <= 1:
         raise UsageError(f"intensity must be a number between 0 and 1, not {intensity:g}")
-    start, end = EMOTIONS["neutral"], EMOTIONS[name]
+    start, end = EMOTIONS["neutral"], EMOTIONS[emotion_name(name)]
     return start.moved(intensity * (end.valence - start.valence), intensity * (end.arousal - start.arousal))
+
+
+def emotion_from(source: Affect, name: str, intensity: float = 1.0) -> Affect:
+    """Where a face goes that shows the source affect and is asked for an emotion, or for more of one ("happier").
+
+    A face that shows more of the whole emotion than its name asks for keeps it: `happy` makes none less happy. Raises
+    UsageError.
+    """
+    more = MORE.get(" ".join(name.lower().split()))
+    goal = named_emotion(more or name, intensity)
+    start, end = EMOTIONS["neutral"], EMOTIONS[more or emotion_name(name)]
+    way = (end.valence - start.valence, end.arousal - start.arousal)
+    length = math.hypot(*way)
+    if more:
+        return source.moved(*(STEP * intensity * step / length for step in way))
+    if length == 0 or intensity < 1:
+        return goal
+    beyond = sum((a - b) * step / length for a, b, step in zip(source.pair, goal.pair, way, strict=True))
+    return goal.moved(*(max(beyond, 0) * step / length for step in way))
 
 
 def grid_axis(steps: int = 7, extent: float = 0.75) -> np.ndarray:

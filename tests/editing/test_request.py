@@ -1,6 +1,10 @@
+import itertools
+import math
+import re
+
 import pytest
 
-from faceedit.circumplex import EMOTIONS, Affect, named_emotion
+from faceedit.circumplex import EMOTIONS, SYNONYMS, Affect, emotion_name, named_emotion
 from faceedit.editing.request import Request, choose_faces, parse_choices, select_faces
 from faceedit.errors import NoFaceError, UsageError
 
@@ -26,6 +30,44 @@ def test_intensity_goes_from_neutral_to_the_emotion():
     assert named_emotion("angry", 1).valence == pytest.approx(angry.valence)
     half = named_emotion("angry", 0.5)
     assert half.arousal == pytest.approx((neutral.arousal + angry.arousal) / 2)
+
+
+@pytest.mark.parametrize("name", ["Anger", "ANGRY", " angry ", "annoyance"])
+def test_a_name_may_be_a_noun_and_in_any_case(name):
+    assert Request(emotion=name).target(SOURCE) == Request(emotion="angry").target(SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"), [("hapy", "did you mean happy?"), ("hapier", "happier"), ("xyz", "choose one of neutral, happy")]
+)
+def test_a_mistyped_name_suggests_the_nearest(typed, hint):
+    with pytest.raises(UsageError, match=re.escape(hint)):
+        Request(emotion=typed)
+
+
+@pytest.mark.parametrize("source", [Affect(0.2, -0.1), Affect(0.9, 0.3), Affect(-0.8, 0.5)])
+def test_more_of_an_emotion_starts_where_the_face_is(source):
+    goal, less = (Request(emotion="happier", intensity=share).target(source) for share in (1, 0.5))
+    assert source.valence < less.valence < goal.valence or goal.valence == 1
+    assert Request(emotion="more sad").target(source) == Request(emotion="sadder").target(source)
+    assert Request(emotion="sadder").target(source).valence < source.valence
+    assert abs(Request(emotion="calmer").target(Affect(0, 0)).arousal + 0.25) < 0.05
+
+
+def test_happy_makes_no_face_less_happy():
+    beaming = Affect(0.95, 0.3)
+    assert Request(emotion="happy").target(beaming).valence == pytest.approx(beaming.valence, abs=0.05)
+    assert Request(emotion="happy").target(Affect(0.5, 0)) == EMOTIONS["happy"]
+    assert Request(emotion="happy", intensity=0.5).target(beaming).valence < 0.5  # who asks for less gets less
+    assert Request(emotion="neutral").target(beaming) == EMOTIONS["neutral"]
+
+
+def test_no_two_names_lie_where_faces_look_alike():
+    places = [place.pair for place in EMOTIONS.values()]
+    apart = min(math.dist(a, b) for a, b in itertools.combinations(places, 2))
+    assert apart > 0.08  # contempt and anger, fear and surprise are the nearest
+    assert all(emotion_name(other) == name for name, others in SYNONYMS.items() for other in (name, *others))
+    assert SYNONYMS.keys() == EMOTIONS.keys()
 
 
 def test_emotions_lie_where_their_names_say():

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from faceedit.circumplex import Affect, named_emotion
+from faceedit.circumplex import Affect, emotion_from
 from faceedit.errors import NoFaceError, UsageError
 
 if TYPE_CHECKING:  # what was asked can be refused before OpenCV is loaded
@@ -14,7 +14,8 @@ LARGEST, ALL = "largest", "all"
 
 @dataclass(frozen=True)
 class Request:
-    """Where a face shall go: to a valence and arousal, by them when relative, or to a named emotion.
+    """Where a face shall go: to a valence and arousal, by them when relative, to a named emotion, or by a step towards
+    one ("happier").
 
     intensity: of the emotion, 0 (neutral) to 1. strength: how much of the way from the face's own affect is gone; 0
     leaves it, 1 arrives, more goes beyond, up to 2. Raises UsageError for what makes no sense.
@@ -39,7 +40,7 @@ class Request:
     def target(self, source: Affect) -> Affect:
         """Where a face goes that shows the source affect."""
         if self.emotion is not None:
-            goal = named_emotion(self.emotion, self.intensity)
+            goal = emotion_from(source, self.emotion, self.intensity)
         elif self.valence is None or self.arousal is None:
             raise UsageError("say where to go: with valence and arousal, or with an emotion")
         elif self.relative:

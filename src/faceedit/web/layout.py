@@ -11,7 +11,7 @@ from faceedit.editing.editor import FaceEditor
 from faceedit.web.handlers import Handlers, point
 
 # Named on the circumplex, where there is room.
-PLACED = ("neutral", "happy", "sad", "surprised", "afraid", "disgusted", "angry", "excited", "bored", "tired", "calm")
+PLACED = ("neutral", "happy", "sad", "surprised", "afraid", "disgusted", "angry", "excited", "tired", "calm")
 KEPT_SECONDS = 3600  # files made for the page are removed after this time
 NOTICE = (
     "Edit photos of yourself, or of people who agreed to it. Every file that you download says in its metadata that it "
