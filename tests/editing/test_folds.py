@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+import torch
+
+from faceedit.circumplex import Affect
+from faceedit.editing.folds import Folding
+from faceedit.models.folds import skin
+from faceedit.weights import load_weights
+from tests.conftest import draw_face
+
+SOURCE = Affect(0.7, 0.1)
+SIZE = 128
+
+
+@pytest.fixture(scope="module")
+def folding():
+    return Folding()
+
+
+@pytest.fixture(scope="module")
+def landmarks():
+    """Those of the mean face, (K, 2)."""
+    return load_weights("warp-96").model.decoder.motion.mean.numpy()
+
+
+def shaded(folding, face, landmarks, *targets):
+    """What is added to a face that does not move, at each target, (N, 3, S, S)."""
+    count = len(targets)
+    points = torch.from_numpy(landmarks)[None].expand(count, -1, -1)
+    still, colour = torch.zeros(count, 2, 96, 96), torch.zeros(count, 3, 24, 24)
+    return folding.shading(face, still, colour, points, torch.tensor(targets))
+
+
+def test_skin_folds_with_the_way_and_not_at_the_source(folding, landmarks):
+    face = folding.encode(draw_face(384), landmarks, SOURCE)
+    there, near, far = shaded(folding, face, landmarks, SOURCE.pair, (0.65, 0.1), (-0.6, -0.2)).abs().mean((1, 2, 3))
+    assert there == 0
+    assert 0 < near < far
+    assert far > 0.002
+
+
+def test_eyes_and_mouths_are_left_alone(folding, landmarks):
+    face = folding.encode(draw_face(384), landmarks, SOURCE)
+    added = shaded(folding, face, landmarks, (-0.6, -0.2)).abs().amax(1)[0]
+    seen = skin(torch.from_numpy(landmarks)[None], SIZE)[0, 0]
+    assert added[seen < 0.02].max() < 0.05 * added.max()
+
+
+def test_a_face_loses_the_folds_that_it_has(folding, landmarks):
+    """Whose skin shows what others show there has more to lose than one whose skin shows nothing."""
+    smooth = folding.encode(np.full((384, 384, 3), (200, 160, 140), np.uint8), landmarks, SOURCE)
+    detail = torch.nn.functional.interpolate(smooth.folds, (384, 384), mode="bicubic")[0, 0]
+    folded = (np.full((384, 384, 3), (200, 160, 140)) * detail.exp().numpy()[..., None] ** 3).clip(0, 255)
+    faces = folded.astype(np.uint8), np.full((384, 384, 3), 150, np.uint8)
+    lost = [folding.encode(face, landmarks, SOURCE).folds.abs().mean() for face in faces]
+    assert lost[0] > 1.3 * lost[1]
