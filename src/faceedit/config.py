@@ -153,9 +153,10 @@ class MouthTraining(TrainConfig):
     learning_rate: float = 5e-4
     ema_decay: float = 0.998
     landmarks: str = "landmarks"
-    balance: float = 0.7
+    balance: float = 0.9
     pixel_weight: float = 4.0
     colour_weight: float = 0.5
+    tint_weight: float = 4.0
     feature_weight: float = 1.0
     adversarial_weight: float = 0.5
     latent_weight: float = 0.05

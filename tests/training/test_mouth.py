@@ -23,7 +23,8 @@ def trainer(prepared):
 
 
 def test_it_learns_to_paint_what_was_hidden(prepared):
-    config = replace(CONFIG, learning_rate=3e-3, adversarial_weight=0.0, feature_weight=0.0, recovery_weight=0.0)
+    others = dict.fromkeys(("adversarial_weight", "feature_weight", "recovery_weight", "tint_weight"), 0.0)
+    config = replace(CONFIG, learning_rate=3e-3, **others)
     trainer = MouthTrainer(config, TINY, load_crops(prepared / "train", TINY.image_size), "cpu")
     pixels = [trainer.train_step(0)["pixels"].item() for _ in range(60)]
     assert np.mean(pixels[-10:]) < 0.7 * np.mean(pixels[:10])

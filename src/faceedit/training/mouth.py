@@ -33,6 +33,7 @@ OPENINGS, BLURS = (CLOSED, 0.04, 0.07, 0.1, 0.13), (0.9, 1.5, 2.1)  # bounds of 
 ROTATION, LOG_SCALE, SHIFT = 0.1, 0.12, 0.03  # radians, natural logarithm, of the side: each at most
 RELIT, ANY, PARTLY = 0.5, 0.3, 0.2  # shares of a batch: recoloured, without an expression, with teeth kept
 GROW_OPEN, GROW_CLOSED = (-0.6, 2.6), (1.0, 4.5)  # pixels over the lips, to cover what warped lips leave behind
+WIDE, TALLER = 0.06, (-0.3, 0.15)  # of the side; natural logarithms: mouths open wider get taller, or a little flatter
 KEEP = 0.75  # of the opening, the most that is kept
 PERTURBATION = 0.05  # in the units of images
 SHEET_FACES, VALIDATION_FACES = 24, 128
@@ -95,9 +96,11 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
             difference = painted - images
             losses["pixels"] = (difference[:half].abs().mean((1, 2, 3)) / area[:half]).mean()
             # Other mouths that fit are about as bright and as red as this one.
-            losses["colours"] = (
-                functional.avg_pool2d(difference[half:], 16).abs().mean((1, 2, 3)) / area[half:]
-            ).mean()
+            other, area = difference[half:], area[half:]
+            losses["colours"] = (functional.avg_pool2d(other, 16).abs().mean((1, 2, 3)) / area).mean()
+            # Else teeth turn green now and then: a discriminator hardly sees a tint.
+            tint = functional.avg_pool2d(other - other.mean(1, keepdim=True), 8)
+            losses["tint"] = (tint.abs().mean((1, 2, 3)) / area).mean()
             losses["features"] = total(
                 (a[:half] - b[:half]).abs().mean() / (b.abs().mean() + 1e-3)
                 for a, b in zip(drawn_maps, real_maps, strict=True)
@@ -108,6 +111,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         weights = {
             "pixels": config.pixel_weight,
             "colours": config.colour_weight,
+            "tint": config.tint_weight,
             "features": config.feature_weight,
             "adversarial": config.adversarial_weight,
             "latent": config.latent_weight,
@@ -149,6 +153,9 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         mirror = (generator.rand() < 0.5).to(self.device)
         theta = affinities(generator, ROTATION, LOG_SCALE, SHIFT)
         landmarks = self.landmarks[chosen]
+        # Few photos gape: others, stretched, show what wider mouths would.
+        stretch = (TALLER[0] + (TALLER[1] - TALLER[0]) * generator.rand()).exp()
+        theta[:, :, 1] *= torch.where(lip_opening(landmarks).to(stretch.device) > WIDE, stretch, 1.0)[:, None]
         landmarks = replaced(torch.where(mirror[:, None, None], mirrored(landmarks), landmarks), theta)
         images = resampled(torch.where(mirror[:, None, None, None], images.flip(3), images), theta, images.shape[-1])
         rows, columns = region(images.shape[-1])
