@@ -23,7 +23,6 @@ from faceedit.config import MODELS
 from faceedit.data.crops import load_crops
 from faceedit.data.labels import TRAIN, Label, write_labels
 from faceedit.data.prepare import prepare
-from faceedit.editing.compositing import apply_edit
 from faceedit.editing.editor import FaceEditor
 from faceedit.editing.photo import edit_photo
 from faceedit.editing.request import Request
@@ -83,10 +82,10 @@ class Bench:
         for size, path in self.photos.items():
             image = read_photo(path).pixels
             encoded = self.editor.encode(image, self.editor.detect(image)[0])
-            fields = next(self.editor.fields(encoded, np.array([TARGET.pair])))
+            edit = next(self.editor.face_edits(encoded, np.array([TARGET.pair])))
             ways |= {
                 f"detection, {size:g} MP": partial(self.editor.detect, image),
-                f"composition, {size:g} MP": partial(apply_edit, image, encoded.matrix, *fields, encoded.eyes),
+                f"composition, {size:g} MP": partial(self.editor.apply, image, encoded.matrix, edit, encoded),
                 f"whole edit, {size:g} MP": partial(self._edit_file, path, self.folder / "edited.jpg"),
                 f"floor, {size:g} MP": self._floor(size),
             }

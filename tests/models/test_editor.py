@@ -38,7 +38,6 @@ def test_an_edit_to_the_source_is_nothing_and_to_another_affect_is_something(ima
     nothing = edit_to(source)
     assert not nothing.flow.any()
     assert not residual(nothing).any()
-    assert not residual(nothing, 4).any()
     edit = edit_to(source + torch.tensor([0.3, 0.2]))
     assert edit.flow.shape == (3, 2, 32, 32)
     assert edit.colour.shape == (3, 3, 8, 8)
@@ -137,55 +136,32 @@ def mouth(size, teeth):
 
 
 def test_a_mouth_hides_what_it_opens_and_nothing_else():
-    for scale in (1, 4):
-        *colour, occlusion = residual(mouth(96, -6.0), scale)[0]
-        assert occlusion.shape == (96 * scale, 96 * scale)
-        assert occlusion[69 * scale, 48 * scale] == 1
-        area = torch.pi * 0.15 * 0.05 * occlusion.numel()
-        assert occlusion.sum() == pytest.approx(area, rel=0.15)
-        assert not torch.stack(colour)[:, occlusion == 0].any()
-        dark = torch.stack(colour)[:, occlusion == 1]
-        assert dark.max() < 0  # and the lips have 0.2
-        assert (dark[0] > dark[1]).all()  # red, as the lips are
-
-
-def test_the_edge_of_a_mouth_is_as_sharp_as_it_is_drawn():
-    widths = []
-    for scale in (1, 4):
-        occlusion = residual(mouth(96, 6.0), scale)[0, 3]
-        column = occlusion[: 69 * scale, 48 * scale]
-        widths.append(((column > 0.05) & (column < 0.95)).sum() / scale)
-    assert widths[1] < 0.75 * widths[0]
+    *colour, occlusion = residual(mouth(96, -6.0))[0]
+    assert occlusion.shape == (96, 96)
+    assert occlusion[69, 48] == 1
+    assert occlusion.sum() == pytest.approx(torch.pi * 0.15 * 0.05 * occlusion.numel(), rel=0.15)
+    assert not torch.stack(colour)[:, occlusion == 0].any()
+    dark = torch.stack(colour)[:, occlusion == 1]
+    assert dark.max() < 0  # and the lips have 0.2
+    assert (dark[0] > dark[1]).all()  # red, as the lips are
 
 
 def test_a_wide_mouth_shows_a_tongue_below_its_dark():
-    for scale in (1, 4):
-        red = residual(mouth(96, -6.0), scale)[0, 0, :, 48 * scale]
-        top, bottom = red[66 * scale], red[71 * scale]
-        assert top < -0.7
-        assert bottom > top + 0.3
-        sides = residual(mouth(96, -6.0), scale)[0, 0, 71 * scale, 39 * scale]
-        assert sides < bottom - 0.15
+    red = residual(mouth(96, -6.0))[0, 0]
+    top, bottom = red[66, 48], red[71, 48]
+    assert top < -0.7
+    assert bottom > top + 0.3
+    assert red[71, 39] < bottom - 0.15
 
 
 def test_below_the_dark_under_the_teeth_no_further_ones_show():
     edit = mouth(96, 3.0)
     top = Mouth.region(96)[0].start
     edit.mouth[:, 1, 68 - top : 71 - top] = -3.0
-    for scale in (1, 4):
-        red = residual(edit, scale)[0, 0, :, 45 * scale]
-        upper, below = red[66 * scale], red[71 * scale : 74 * scale]
-        assert upper > 0.3
-        assert below.max() < upper - 0.7
-
-
-def test_teeth_have_gaps_where_they_are_drawn_finely():
-    fine, coarse = (residual(mouth(96, 6.0), scale)[0, 0, 69 * scale] for scale in (4, 1))
-    middle = fine[4 * 40 : 4 * 57]
-    dips = (middle[1:-1] < middle[:-2]) & (middle[1:-1] <= middle[2:])
-    assert dips.sum() == 3  # a gap in the middle, and on each side of the teeth beside it
-    assert (coarse[40:48].diff() > -1e-3).all()
-    assert middle.max() > 0.5
+    red = residual(edit)[0, 0, :, 45]
+    upper, below = red[66], red[71:74]
+    assert upper > 0.3
+    assert below.max() < upper - 0.7
 
 
 def test_a_palette_holds_skin_lips_an_open_mouth_and_teeth():

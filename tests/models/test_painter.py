@@ -3,8 +3,17 @@ import torch
 
 from faceedit.config import MouthConfig
 from faceedit.models.face_mesh import POINTS
-from faceedit.models.lips import LOWER, UPPER
-from faceedit.models.mouth.painter import MouthDiscriminator, MouthEncoder, MouthPainter, describe, mouth_mask, region
+from faceedit.models.lips import GRID, LOWER, UPPER
+from faceedit.models.mouth.painter import (
+    MouthDiscriminator,
+    MouthEncoder,
+    MouthPainter,
+    describe,
+    edit_mask,
+    likely_expressions,
+    mouth_mask,
+    region,
+)
 
 TINY = MouthConfig(128, 4, (8, 8, 8), 8, 8, (8, 8, 8, 8))
 SIZE = 256
@@ -77,6 +86,31 @@ def test_the_condition_says_whether_an_expression_is_asked():
     said = describe(torch.zeros(2, 2), expressions, torch.ones(2), landmarks)
     assert said[:, 10].tolist() == [0, 1]
     assert said[:, 12].tolist() == pytest.approx([1, 1])  # a tenth of the side
+
+
+def test_an_affect_has_its_likely_expressions():
+    surprised, happy, between = likely_expressions(torch.tensor([[0.18, 0.7], [0.67, 0.08], [0.03, 0.73]]))
+    assert surprised.argmax() == 3
+    assert happy.argmax() == 1
+    assert between[3].item() == pytest.approx(between[4].item(), abs=0.1)
+    assert surprised.sum().item() == pytest.approx(1)
+    assert surprised[7] == happy[7] == 0
+
+
+def test_an_edit_paints_what_it_opens_and_nothing_at_the_source():
+    closed, opened = mouth(0.0), mouth(0.1)
+    near, far = torch.zeros(1, 2), torch.tensor([[0.0, 0.8]])
+    dark = torch.zeros(1, *GRID)
+
+    def hidden(before, after, teeth, target):
+        return edit_mask(before, after, torch.tensor([teeth]), dark, near, target)[:, None]
+
+    assert at(hidden(closed, opened, 0.0, far), 0.5, 0.78) == 1
+    assert not hidden(closed, opened, 0.0, near).any()
+    assert not hidden(closed, closed, 0.0, far).any()
+    kept = hidden(mouth(0.05), opened, 1.0, far)  # teeth that show stay, and what is below them is painted
+    assert at(kept, 0.5, 0.73) == 0
+    assert at(kept, 0.5, 0.79) == 1
 
 
 def test_the_discriminator_judges_the_condition_too():

@@ -1,25 +1,27 @@
 """From an aligned crop and a target affect to an edit, by each kind of networks.
 
 An edit is a `flow` (S, S, 2) float32, the xy deformation in pixels from each pixel of the crop to where its content
-comes from, and a `residual` (P, P, 4) float32: the colour that is then added, in units of 255, and an occlusion map,
-the share in [0, 1] of the moved photo that it hides. `compositing.apply_edit` takes both. Crops are (S, S, 3) uint8
-RGB, targets (N, 2) = valence, arousal.
+comes from, a `residual` (P, P, 3) float32, the colour that is then added, in units of 255, which
+`compositing.apply_edit` takes, and a `mouth`, what `mouth.MouthPainting` is then to paint, or None. Crops are (S, S, 3)
+uint8 RGB, targets (N, 2) = valence, arousal.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
 import torch
+from torch.nn import functional
 
 from faceedit.circumplex import Affect, Point
 from faceedit.device import as_images, in_batches
-from faceedit.editing.compositing import FINER, edit_masks
 from faceedit.editing.folds import Folding, Skin
+from faceedit.editing.mouth import MouthEdit
 from faceedit.models.caae import Caae
-from faceedit.models.editor import Edit, FaceFeatures, WarpEditor, rendered, residual
+from faceedit.models.editor import Edit, FaceFeatures, WarpEditor
+from faceedit.models.mouth.painter import edit_mask
 
 BATCH = 16  # targets decoded at a time, where memory suffices
 SMOOTHING = 0.01  # standard deviation of a blur, of the crop's side
@@ -27,7 +29,26 @@ FLOW_SMOOTHING = 0.03  # likewise
 FASTEST = torch.channels_last  # order in memory: the warping editor takes four fifths of the time, the paper's no more
 FLOW_SCALE = 2  # the decodes are enlarged before their flow is sought: the method's finest patches are 8 pixels
 
-Fields = tuple[np.ndarray, np.ndarray]  # of an edit: flow, residual
+
+class FaceEdit(NamedTuple):
+    """An edit of one face: see the top of this module."""
+
+    flow: np.ndarray
+    residual: np.ndarray
+    mouth: MouthEdit | None = None
+
+    def towards(self, other: "FaceEdit", share: float) -> "FaceEdit":
+        """One between this and another of the same kind, at a share of the way."""
+        flow, residual = (
+            mine + np.float32(share) * (its - mine) for mine, its in zip(self[:2], other[:2], strict=True)
+        )
+        mouth = self.mouth and other.mouth and self.mouth.towards(other.mouth, share)
+        return FaceEdit(flow, residual, mouth)
+
+    def faded(self, strength: float) -> "FaceEdit":
+        """A share of the edit."""
+        flow, residual = (field * np.float32(strength) for field in self[:2])
+        return FaceEdit(flow, residual, self.mouth and self.mouth.faded(strength))
 
 
 class Engine(Protocol):
@@ -41,11 +62,11 @@ class Engine(Protocol):
         fine: the same crop, FINER times as large. landmarks: (K, 2), in shares of the crop's side.
         """
 
-    def edits(self, code: Any, targets: np.ndarray) -> Iterator[Fields]:
-        """The edit, flow and residual, to each target."""
+    def edits(self, code: Any, targets: np.ndarray) -> Iterator[FaceEdit]:
+        """The edit to each target."""
 
-    def drawings(self, code: Any, targets: np.ndarray) -> np.ndarray:
-        """The networks' own crops of the face at each target, (N, S, S, 3) uint8."""
+    def drawings(self, code: Any, targets: np.ndarray) -> np.ndarray | None:
+        """The networks' own crops of the face at each target, (N, S, S, 3) uint8; None where they draw edits alone."""
 
     def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
         """One pass of the networks alone, from a crop to the edit for one target, to be timed."""
@@ -71,10 +92,9 @@ class CaaeEngine:
             z = self.model.encoder(_tensor(crop, self.device))
         return CaaeCode(z, next(self._decoded(z, np.array([source.pair]))))
 
-    def edits(self, code: CaaeCode, targets: np.ndarray) -> Iterator[Fields]:
+    def edits(self, code: CaaeCode, targets: np.ndarray) -> Iterator[FaceEdit]:
         for decoded in self._decoded(code.z, targets):
-            flow, colour = difference(code.at_source, decoded)
-            yield flow, np.pad(colour, ((0, 0), (0, 0), (0, 1)))  # an empty occlusion map
+            yield FaceEdit(*difference(code.at_source, decoded))
 
     def drawings(self, code: CaaeCode, targets: np.ndarray) -> np.ndarray:
         return np.stack([_to_uint8(decoded) for decoded in self._decoded(code.z, targets)])
@@ -115,46 +135,42 @@ class WarpEngine:
             features = self.model.encoder(images, _floats(landmarks[None]).to(self.device))
         return WarpCode(features, _floats([source.pair]).to(self.device), self.folding.encode(fine, landmarks, source))
 
-    def edits(self, code: WarpCode, targets: np.ndarray) -> Iterator[Fields]:
-        def draw(affect: torch.Tensor) -> Iterator[Fields]:
-            _, edit, folds = self._decoded(code, affect)
-            # The networks saw the face at their own resolution. The photo's finer detail stays, but in a drawn mouth.
-            colour, occlusion = residual(edit, FINER, folds).split([3, 1], dim=1)
-            fields = edit.flow * (self.size / 2), torch.cat([(colour + occlusion) / 2, occlusion], dim=1)
-            return zip(*(field.permute(0, 2, 3, 1).float().cpu().numpy() for field in fields), strict=True)
+    def edits(self, code: WarpCode, targets: np.ndarray) -> Iterator[FaceEdit]:
+        def draw(affect: torch.Tensor) -> Iterator[FaceEdit]:
+            edit, folds, mouths = self._decoded(code, affect)
+            residual = functional.interpolate(edit.colour.float(), folds.shape[2:], mode="bicubic") + folds
+            fields = edit.flow * (self.size / 2), residual / 2
+            flows, residuals = (field.permute(0, 2, 3, 1).float().cpu().numpy() for field in fields)
+            return map(FaceEdit, flows, residuals, mouths)
 
-        for fields in in_batches(draw, _floats(targets), BATCH):
-            yield from fields
+        for edits in in_batches(draw, _floats(targets), BATCH):
+            yield from edits
 
-    def drawings(self, code: WarpCode, targets: np.ndarray) -> np.ndarray:
-        masks = torch.from_numpy(edit_masks(self.size)).to(self.device)
-
-        def draw(affect: torch.Tensor) -> np.ndarray:
-            images, edit, folds = self._decoded(code, affect)
-            drawn = rendered(images, edit, masks, folds)
-            return _to_uint8(((drawn + 1) / 2).permute(0, 2, 3, 1).cpu().numpy())
-
-        return np.concatenate(list(in_batches(draw, _floats(targets), BATCH)))
+    def drawings(self, code: WarpCode, targets: np.ndarray) -> None:
+        return None
 
     def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
         landmarks = self.model.decoder.motion.mean.cpu().numpy()  # any take as long
         code = self.encode(crop, crop, source, landmarks)
         with torch.inference_mode():
-            _, edit, folds = self._decoded(code, _floats([target.pair]))
+            edit, folds, _ = self._decoded(code, _floats([target.pair]))
             for field in (*edit, folds):
                 field.cpu()
 
-    def _decoded(self, code: WarpCode, targets: torch.Tensor) -> tuple[torch.Tensor, Edit, torch.Tensor]:
-        """The face's crop, once for each target (N, 2), what the decoder draws there, and what folds the skin: see
-        `Folding.shading`."""
+    def _decoded(self, code: WarpCode, targets: torch.Tensor) -> tuple[Edit, torch.Tensor, Iterator[MouthEdit]]:
+        """What the decoder draws at each target (N, 2), what folds the skin, see `Folding.shading`, and what is to be
+        painted in the mouth."""
         features, source = code.features.expand(len(targets)), code.source.expand(len(targets), -1)
-        targets = targets.to(self.device)
+        targets, motion = targets.to(self.device), self.model.decoder.motion
         edit = self.model.decoder(features, source, targets, correct_lips=True)
-        landmarks = self.model.decoder.motion(features.landmarks, source, targets)
-        return features.images, edit, self.folding.shading(code.skin, edit.flow, edit.colour, landmarks, targets)
+        landmarks = motion(features.landmarks, source, targets)
+        folds = self.folding.shading(code.skin, edit.flow, edit.colour, landmarks, targets)
+        texture = motion.texture(targets)
+        mask = edit_mask(features.landmarks, landmarks, features.teeth_visibility, texture, source, targets)
+        return edit, folds, map(MouthEdit, *(x.float().cpu().numpy() for x in (mask, targets, landmarks)))
 
 
-def difference(source: np.ndarray, target: np.ndarray) -> Fields:
+def difference(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The edit from one decode to another, both (S, S, 3) float32 in [0, 1]: a warp, and the colour that is left.
 
     flow: (S, S, 2) float32, the xy deformation in pixels from each pixel of the target to its content in the source.

@@ -30,10 +30,9 @@ def apply_edit(
     """The image with an edit of one face, (H, W, 3) uint8; only the crop and `rows_below` it can change.
 
     matrix: (2, 3), photo to crop. flow: (S, S, 2) float32, the xy deformation in crop pixels from each pixel to where
-    its content comes from; it moves the photo's own pixels, at their resolution. residual: (P, P, 4) float32 with P up
-    to FINER times S, the colour that is then added, in units of 255, and the share in [0, 1] of the moved photo that it
-    hides. Both fade out at the crop's border, but for the flow below the crop, where jaws drop to. eyes: the crop's,
-    which stay behind their moving lids.
+    its content comes from; it moves the photo's own pixels, at their resolution. residual: (P, P, 3) float32 with P up
+    to FINER times S, the colour that is then added, in units of 255. Both fade out at the crop's border, but for the
+    flow below the crop, where jaws drop to. eyes: the crop's, which stay behind their moving lids.
     """
     # From a coarse field straight to a large face, bilinear interpolation would show facets.
     size = flow.shape[0] * FINER
@@ -56,7 +55,7 @@ def apply_edit(
             to_region,
             (x1 - x0, y1 - y0),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderValue=(0, 0, 0, 0),
+            borderValue=(0, 0, 0),
         )
 
     fine = np.pad(fine, ((0, below), (0, 0), (0, 0)), mode="edge") * kept_mask(size, below)[..., None]
@@ -67,7 +66,7 @@ def apply_edit(
         image, columns + deformation[..., 0], rows + deformation[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )
     draw_eyes(eyes, flow, image, moved, (x0, y0), matrix)
-    edited = moved * (1 - added[..., 3:]) + 255 * added[..., :3]
+    edited = moved + 255 * added
     result = image.copy()
     result[y0:y1, x0:x1] = np.rint(edited).clip(0, 255)
     return result

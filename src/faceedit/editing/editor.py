@@ -2,22 +2,22 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
-import cv2
 import numpy as np
 
 from faceedit.circumplex import Affect, affect_grid, grid_axis
 from faceedit.config import DEFAULT_WEIGHTS, KINDS, class_at
 from faceedit.device import resolve_device
-from faceedit.editing.backends import Engine
+from faceedit.editing.backends import Engine, FaceEdit
 from faceedit.editing.compositing import FINER, apply_edit, rows_below
+from faceedit.editing.mouth import MouthPainting
 from faceedit.editing.paths import timed_path
 from faceedit.editing.photo import Animation, EditResult, Layout, animate, choose_face, draw_grid, edit_photo
 from faceedit.editing.request import Request, is_largest
 from faceedit.errors import FaceEditError, UsageError, unexpected
 from faceedit.faces.alignment import alignment, crop_face, scaled
-from faceedit.faces.blur import blur
 from faceedit.faces.detector import Face, FaceDetector
 from faceedit.faces.estimate import AffectEstimator, FaceEstimate
 from faceedit.faces.eyelids import Eye
@@ -30,7 +30,6 @@ from faceedit.weights import Weights, load_weights
 BACKENDS = {name: kind.backend for name, kind in KINDS.items() if kind.backend is not None}
 GRID_CELL = 160  # pixels
 ANIMATION_SIDE = 384  # pixels, of the face alone
-SHARPEST = 1.3 / FINER  # blur of what is drawn, in crop pixels, and of sharp photos
 
 
 @dataclass(frozen=True)
@@ -38,15 +37,17 @@ class EncodedFace:
     """A face of a photo, ready to be decoded.
 
     matrix: (2, 3), photo pixels to crop pixels. crop: (S, S, 3) uint8. source: the affect that the face shows, as the
-    judge sees it. code: what the networks made of it. blur: by how many crop pixels what is drawn must be blurred to be
-    no sharper than the photo. eyes: where they are in the crop.
+    judge sees it. code: what the networks made of it. softness: of the photo, see
+    `models.mouth.painter.describe`. seed: which mouth the face gets where its own was not seen. eyes: where they are in
+    the crop.
     """
 
     matrix: np.ndarray
     crop: np.ndarray
     source: Affect
     code: Any
-    blur: float = 0.0
+    softness: float = 0.0
+    seed: int = 0
     eyes: tuple[Eye, ...] = ()
 
 
@@ -65,6 +66,7 @@ class FaceEditor:
         self.device = device
         self.detector = FaceDetector(device)
         self.landmark_finder = LandmarkFinder(device)
+        self.mouths = MouthPainting(device)
         self.engine: Engine = class_at(BACKENDS[weights.kind])(weights.model, device)
 
     @classmethod
@@ -174,16 +176,23 @@ class FaceEditor:
         """A face whose alignment (2, 3) and affect are known, brought to where targets can be decoded."""
         crop = crop_face(image, matrix, self.engine.size)
         fine = crop_face(image, scaled(matrix, FINER), self.engine.size * FINER)
-        more = max((blur(fine) / FINER) ** 2 - SHARPEST**2, 0) ** 0.5
         landmarks = self.landmark_finder.find(crop)
         code = self.engine.encode(crop, fine, source, landmarks)
-        return EncodedFace(matrix, crop, source, code, more, find_eyes(landmarks, fine))
+        softness = self.mouths.softness(image, matrix, self.engine.size)
+        # A face has the same mouth in every cell of a grid and frame of an animation.
+        seed = int.from_bytes(sha256(crop.tobytes()).digest()[:4], "big")
+        return EncodedFace(matrix, crop, source, code, softness, seed, find_eyes(landmarks, fine))
 
-    def fields(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The flow and residual of an encoded face for each target (N, 2) or the nearest supported: see `backends`."""
-        for flow, residual in self.engine.edits(encoded.code, self._supported(targets)):
-            sigma = encoded.blur * len(residual) / self.engine.size
-            yield flow, cv2.GaussianBlur(residual, (0, 0), sigma) if sigma > 0 else residual
+    def face_edits(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[FaceEdit]:
+        """The edit of an encoded face for each target (N, 2) or the nearest supported: see `backends`."""
+        return self.engine.edits(encoded.code, self._supported(targets))
+
+    def apply(self, image: np.ndarray, matrix: np.ndarray, edit: FaceEdit, encoded: EncodedFace) -> np.ndarray:
+        """The image with an edit of one encoded face; matrix: (2, 3), image pixels to crop pixels."""
+        image = apply_edit(image, matrix, edit.flow, edit.residual, encoded.eyes)
+        if edit.mouth is None:
+            return image
+        return self.mouths.paint(image, matrix, self.engine.size, edit.mouth, encoded.softness, encoded.seed)
 
     def edit_face(self, image: np.ndarray, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The image with one encoded face of it moved to the target, or to the nearest supported affect."""
@@ -206,7 +215,7 @@ class FaceEditor:
 
     def edit_crop(self, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The networks' own drawing of the face at the target, (S, S, 3) uint8, as in the paper."""
-        return self.engine.drawings(encoded.code, self._supported(np.array([target.pair])))[0]
+        return self._drawings(encoded, np.array([target.pair]))[0]
 
     def draw_grid(self, image: np.ndarray, encoded: EncodedFace, axis: np.ndarray) -> np.ndarray:
         """The labelled grid of one encoded face; cells beyond the training labels show the nearest, and are marked."""
@@ -219,7 +228,7 @@ class FaceEditor:
 
     def draw_paper_sheet(self, encoded: EncodedFace, axis: np.ndarray) -> np.ndarray:
         """The paper's sheet: the input crop, and the networks' own drawings with valence downwards from + to -."""
-        cells = self.engine.drawings(encoded.code, self._supported(affect_grid(axis)))
+        cells = self._drawings(encoded, affect_grid(axis))
         return paper_sheet(encoded.crop, cells.reshape(len(axis), len(axis), *cells.shape[1:]))
 
     def _edited(self, image: ImageLike, request: Request, face: str | int, source_metadata: bool) -> EditResult:
@@ -229,8 +238,13 @@ class FaceEditor:
     def _edits(
         self, image: np.ndarray, encoded: EncodedFace, matrix: np.ndarray, targets: np.ndarray
     ) -> Iterator[np.ndarray]:
-        for flow, residual in self.fields(encoded, targets):
-            yield apply_edit(image, matrix, flow, residual, encoded.eyes)
+        for edit in self.face_edits(encoded, targets):
+            yield self.apply(image, matrix, edit, encoded)
+
+    def _drawings(self, encoded: EncodedFace, targets: np.ndarray) -> np.ndarray:
+        """Crops (N, S, S, 3) of the face as the networks draw it, or else its crop, edited."""
+        drawn = self.engine.drawings(encoded.code, self._supported(targets))
+        return np.stack(list(self._edits(encoded.crop, encoded, np.eye(2, 3), targets))) if drawn is None else drawn
 
     def _supported(self, targets: np.ndarray) -> np.ndarray:
         """The targets (N, 2), those beyond the support of the training labels moved to its edge."""

@@ -6,15 +6,15 @@ came later in mind.
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import cv2
 import numpy as np
 
 from faceedit.circumplex import Affect
-from faceedit.editing.compositing import apply_edit
-from faceedit.editing.editor import FaceEditor
+from faceedit.editing.backends import FaceEdit
+from faceedit.editing.editor import EncodedFace, FaceEditor
 from faceedit.editing.request import Request, select_faces
 from faceedit.errors import NoFaceError
 from faceedit.faces.alignment import alignment
@@ -172,7 +172,8 @@ def edited_frames(
     editor: FaceEditor, frames: Iterable[np.ndarray], track: Track, request: Request
 ) -> Iterator[np.ndarray]:
     """Each frame with the face of the track edited as the request says; frames beyond the track stay as they are."""
-    last = None
+    last: tuple[FaceEdit, EncodedFace] | None = None
+    seed = None  # a person has one mouth
     for index, frame in enumerate(frames):
         strength = track.strength[index] if index < len(track.strength) else 0
         if index < len(track.cut) and track.cut[index]:
@@ -184,13 +185,16 @@ def edited_frames(
         matrix = alignment(track.landmarks[index], editor.engine.size)
         source = Affect(*track.source[index].tolist())
         encoded = editor.encode_aligned(frame, matrix, source)
-        flow, paint = next(editor.fields(encoded, np.array([request.target(source).pair])))
-        eyes = encoded.eyes
+        seed = encoded.seed if seed is None else seed
+        encoded = replace(encoded, seed=seed)
+        edit = next(editor.face_edits(encoded, np.array([request.target(source).pair])))
         if last is not None:
-            flow, paint = (now + EDIT_MEMORY * (then - now) for now, then in zip((flow, paint), last[:2], strict=True))
-            eyes = tuple(now.towards(then, EDIT_MEMORY) for now, then in zip(eyes, last[2], strict=True))
-        last = flow, paint, eyes
-        yield apply_edit(frame, matrix, flow * np.float32(strength), paint * np.float32(strength), eyes)
+            before, other = last
+            edit = edit.towards(before, EDIT_MEMORY)
+            eyes = tuple(now.towards(then, EDIT_MEMORY) for now, then in zip(encoded.eyes, other.eyes, strict=True))
+            encoded = replace(encoded, eyes=eyes, softness=other.softness)
+        last = edit, encoded
+        yield editor.apply(frame, matrix, edit.faded(float(strength)), encoded)
 
 
 def _distance(face: Face, other: Face) -> float:

@@ -33,14 +33,21 @@ def speed(editor: FaceEditor | CopyEditor, path: Path, detector: FaceDetector, t
     def whole(target: np.ndarray) -> None:
         next(editor.edits(image, editor.encode(image, detector.detect(image)[0]), target[None]))
 
-    def networks(engine: Engine) -> Callable[[np.ndarray], None]:
+    def networks(engine: Engine, more: Callable[[], None] = lambda: None) -> Callable[[np.ndarray], None]:
         crop = crop_face(image, alignment(face.landmarks, engine.size), engine.size)
-        return lambda target: engine.network(crop, encoded.source, Affect(*target.tolist()))
+
+        def run(target: np.ndarray) -> None:
+            engine.network(crop, encoded.source, Affect(*target.tolist()))
+            more()
+
+        return run
 
     ways: dict[str, Callable[[np.ndarray], None]] = {"edit_ms": edit, "photo_to_photo_ms": whole}
     if isinstance(editor, FaceEditor):
         paper = CaaeEngine(Caae(CaaeConfig()).eval().to(editor.device), editor.device)
-        ways |= {"network_ms": networks(editor.engine), "paper_network_ms": networks(paper)}
+        paints = next(editor.face_edits(encoded, targets[:1])).mouth is not None
+        own = networks(editor.engine, editor.mouths.network) if paints else networks(editor.engine)
+        ways |= {"network_ms": own, "paper_network_ms": networks(paper)}
     times: dict[str, list[float]] = {name: [] for name in ways}
     for target in targets[:EDITS]:
         for name, way in ways.items():

@@ -195,18 +195,18 @@ class WarpEditor(nn.Module):
         return self.decoder(self.encoder(images, landmarks), source, target, correct_lips=correct_lips)
 
 
-def residual(edit: Edit, scale: int = 1, folds: torch.Tensor | None = None) -> torch.Tensor:
+def residual(edit: Edit) -> torch.Tensor:
     """The residual that an edit adds to the moved crops, in the units of images, and how much of them it hides, in
-    [0, 1]: (N, 4, P, P), P being the scale times S. folds: (N, 3, F, F), what folds the skin."""
-    colour = finer(edit.colour, 4 * scale)
-    if folds is not None:
-        colour = colour + functional.interpolate(folds, colour.shape[2:], mode="bicubic", antialias=True)
-    return Mouth.residual(colour, edit.mouth, edit.palette, scale)
+    [0, 1]: (N, 4, S, S).
+
+    The inside of a mouth is a sketch, for a guide and a discriminator to see in training. Into photos, the painter of
+    mouths paints it.
+    """
+    return Mouth.residual(finer(edit.colour, 4), edit.mouth, edit.palette)
 
 
-def rendered(images: torch.Tensor, edit: Edit, masks: torch.Tensor, folds: torch.Tensor | None = None) -> torch.Tensor:
-    """The edited crops (N, 3, S, S), blended as in a photo. masks: (2, S, S), see `compositing.edit_masks`. folds: see
-    `residual`."""
+def rendered(images: torch.Tensor, edit: Edit, masks: torch.Tensor) -> torch.Tensor:
+    """The edited crops (N, 3, S, S), blended as in a photo. masks: (2, S, S), see `compositing.edit_masks`."""
     flow_mask, residual_mask = masks
-    added = residual(edit, folds=folds) * residual_mask
+    added = residual(edit) * residual_mask
     return (warped(images, edit.flow * flow_mask) * (1 - added[:, 3:]) + added[:, :3]).clamp(-1, 1)

@@ -15,7 +15,7 @@ from faceedit.models.mouth.inside import inside_colour, window
 from faceedit.models.mouth.lip_flow import LipFlow
 from faceedit.models.mouth.settings import MOUTH
 from faceedit.models.palette import sides
-from faceedit.models.sampling import finer, heights, pixel_centres
+from faceedit.models.sampling import heights, pixel_centres
 
 
 class Mouth:
@@ -47,12 +47,9 @@ class Mouth:
         self.lips = LipFlow(upper, lower, (left, right), across, down, size, 2 * seen[:, :2, 1:])
 
     @staticmethod
-    def region(size: int, scale: int = 1) -> tuple[slice, slice]:
-        """The rows and columns of crops of a size where mouths are drawn; their sides are even.
-
-        scale: of crops that many times larger.
-        """
-        left, top, right, bottom = (2 * scale * side for side in sides(MOUTH.box, size // 2))
+    def region(size: int) -> tuple[slice, slice]:
+        """The rows and columns of crops of a size where mouths are drawn; their sides are even."""
+        left, top, right, bottom = (2 * side for side in sides(MOUTH.box, size // 2))
         return slice(top, bottom), slice(left, right)
 
     def move_lips(self, flow: torch.Tensor, amount: torch.Tensor | None = None) -> torch.Tensor:
@@ -105,22 +102,18 @@ class Mouth:
         return distance[:, None], (shown - needed[:, None]) * MOUTH.teeth_steepness
 
     @classmethod
-    def residual(
-        cls, colour: torch.Tensor, fields: torch.Tensor, palette: torch.Tensor, scale: int = 1
-    ) -> torch.Tensor:
-        """A residual with mouths: the colour that is added to crops, in the units of images, and an occlusion map, in
-        [0, 1]: (N, 4, P, P), P being the scale times S.
+    def residual(cls, colour: torch.Tensor, fields: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:
+        """The residual that an edit adds to crops, and how much of them it hides, with a sketch of the mouths that
+        fields describe: (N, 4, S, S) in the units of images.
 
-        colour: (N, 3, P, P), the residual without mouths. fields: see `fields`. palette: (N, 4, 3). The edges of mouths
-        and teeth are drawn as finely as the scale allows.
+        colour: (N, 3, S, S), what it adds elsewhere. fields: see `fields`. palette: (N, 4, 3).
         """
         size = colour.shape[-1]
-        rows, columns = cls.region(size // scale, scale)
-        distance, teeth = (finer(fields, scale) if scale > 1 else fields).float().split(1, dim=1)
-        edge = min(scale, MOUTH.edge_sharpness)
-        occlusion = ((distance - 0.5) * edge + 0.5).clamp(0, 1) * window(*distance.shape[2:], distance.device)
+        rows, columns = cls.region(size)
+        distance, teeth = fields.float().split(1, dim=1)
+        occlusion = distance.clamp(0, 1) * window(*distance.shape[2:], distance.device)
         x = pixel_centres(size, distance.device)[columns]
-        inside = inside_colour(distance, occlusion, teeth, x, palette, size, scale)
+        inside = inside_colour(distance, occlusion, teeth, x, palette, size)
         more = torch.cat([(inside - colour[..., rows, columns]) * occlusion, occlusion], dim=1)
         return functional.pad(colour, (0, 0, 0, 0, 0, 1)) + _padded(more, rows, columns, size)
 

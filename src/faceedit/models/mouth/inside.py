@@ -2,8 +2,8 @@
 
 Throughout: `occlusion` (N, 1, H, W) from 0 to 1, where the inside of a mouth shows. `shown` (N, 1, 1, W), the number of
 its pixels in each column. `down` (N, 1, H, W), the number of those above and at each point. `x` (N, 1, 1, W), the
-position of columns to the right of its middle, in shares of the crop's side. `size`, the side in pixels of what is
-drawn. `scale`, how many times finer than the crop it is drawn.
+position of columns to the right of its middle, in shares of the crop's side. `size`, the side in pixels of the
+crop.
 """
 
 from functools import cache
@@ -21,7 +21,6 @@ def inside_colour(
     columns: torch.Tensor,
     palette: torch.Tensor,
     size: int,
-    scale: int,
 ) -> torch.Tensor:
     """The colour of what mouths show, (N, 3, H, W) in [-1, 1].
 
@@ -30,12 +29,11 @@ def inside_colour(
     """
     shown, down = occlusion.sum(dim=2, keepdim=True), occlusion.cumsum(2)
     # From the middle of what shows. The constants bring that of a mouth that hardly opens to the middle of the crop.
-    x = columns - ((shown * columns).sum(3, keepdim=True) + scale**2) / (shown.sum(3, keepdim=True) + 2 * scale**2)
+    x = columns - ((shown * columns).sum(3, keepdim=True) + 1) / (shown.sum(3, keepdim=True) + 2)
     _, lips, _, white = (palette + 1)[..., None, None].unbind(1)
-    teeth, white = _teeth(teeth, white, occlusion, down, x, size, scale)
-    dark = (MOUTH.dark + MOUTH.tongue_light * _tongue(shown, down, x, size, scale)) * lips
-    sharp = min(scale, MOUTH.teeth_sharpness)
-    return _shade(distance, x) * torch.lerp(dark, white, torch.sigmoid(sharp * teeth)) - 1
+    teeth = _teeth(teeth, occlusion, down, size)
+    dark = (MOUTH.dark + MOUTH.tongue_light * _tongue(shown, down, x, size)) * lips
+    return _shade(distance, x) * torch.lerp(dark, white, torch.sigmoid(teeth)) - 1
 
 
 def _shade(distance: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -44,34 +42,17 @@ def _shade(distance: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return beside_lips * (1 - MOUTH.arch_shade * (x / MOUTH.arch) ** 2).clamp(min=MOUTH.darkest)
 
 
-def _teeth(
-    teeth: torch.Tensor,
-    white: torch.Tensor,
-    occlusion: torch.Tensor,
-    down: torch.Tensor,
-    x: torch.Tensor,
-    size: int,
-    scale: int,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The logits of teeth and their colour, with gaps between them where they are drawn finely, and a lower edge."""
-    sharp = min(scale, MOUTH.teeth_sharpness)
+def _teeth(teeth: torch.Tensor, occlusion: torch.Tensor, down: torch.Tensor, size: int) -> torch.Tensor:
+    """The logits of teeth, with a lower edge."""
     # A mean mouth shows a hint of lower teeth below the dark. Drawn, they would be grey and transparent.
-    dark = (occlusion * torch.sigmoid(-sharp * teeth)).cumsum(2) / scale
-    teeth = teeth - MOUTH.fading * (dark - MOUTH.dark_edge).clamp(min=0)
-    tall: torch.Tensor | float = MOUTH.tall
-    if scale > 1:
-        beside = torch.stack([x.abs() - gap for gap in MOUTH.gaps])
-        gaps, around = (torch.exp(-((beside / width) ** 2)).sum(0) for width in (MOUTH.gap, 3 * MOUTH.gap))
-        teeth = teeth - MOUTH.gap_logit * gaps * torch.sigmoid(sharp * teeth)
-        tall = MOUTH.tall - MOUTH.rounded * around
-        white = white * (1 - MOUTH.gap_shade * gaps) * (1 - MOUTH.gap_shade * around)
-    return teeth - MOUTH.fading / scale * (down - tall * size).clamp(min=0), white
+    dark = (occlusion * torch.sigmoid(-teeth)).cumsum(2)
+    return teeth - MOUTH.fading * ((dark - MOUTH.dark_edge).clamp(min=0) + (down - MOUTH.tall * size).clamp(min=0))
 
 
-def _tongue(shown: torch.Tensor, down: torch.Tensor, x: torch.Tensor, size: int, scale: int) -> torch.Tensor:
+def _tongue(shown: torch.Tensor, down: torch.Tensor, x: torch.Tensor, size: int) -> torch.Tensor:
     """The visibility of a tongue, from 0 to 1: low in wide mouths."""
     wide = linear_ramp(shown.amax(3, keepdim=True) / size, *MOUTH.tongue_opening)
-    tongue = ((down / (shown + scale) - MOUTH.tongue_top - (x / MOUTH.tongue) ** 2) / MOUTH.tongue_edge).clamp(0, 1)
+    tongue = ((down / (shown + 1) - MOUTH.tongue_top - (x / MOUTH.tongue) ** 2) / MOUTH.tongue_edge).clamp(0, 1)
     return wide * tongue.square() * (3 - 2 * tongue)
 
 

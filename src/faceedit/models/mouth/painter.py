@@ -12,13 +12,20 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from faceedit.circumplex import CLASS_MEANS
 from faceedit.config import MouthConfig
-from faceedit.models.lips import lip_curves, lip_opening, mouth_corners
-from faceedit.models.sampling import heights, pixel_centres
+from faceedit.models.lips import kept_teeth, lip_curves, lip_opening, mouth_corners
+from faceedit.models.mouth.drawing import Mouth
+from faceedit.models.sampling import constant, heights, pixel_centres
 
 # Left, top, right, bottom, in shares of a crop's side. At 256 pixels: 160 × 96, from below the nose to the chin.
 REGION = (48 / 256, 150 / 256, 208 / 256, 246 / 256)
 EXPRESSIONS = 8
+# Where the eight expressions lie, in the estimator's order (means of AffectNet's validation labels), and how widely.
+CENTRES = tuple(CLASS_MEANS.values())
+SPREAD = 0.17
+GROW = 1.5  # pixels at a side of 256, over the edges of lips: by eye
+FREE_LENGTH = 0.3  # of the way on the plane, from which on an edit is seen whole, as in `editor.EDIT`
 CONDITION = 2 + EXPRESSIONS + 3
 TYPICAL_BLUR = 1.2  # pixels at a side of 256: between the sharpest photos and the softest
 
@@ -27,6 +34,17 @@ def region(size: int) -> tuple[slice, slice]:
     """The rows and columns of the mouth's region in crops of a size in pixels."""
     left, top, right, bottom = (round(side * size) for side in REGION)
     return slice(top, bottom), slice(left, right)
+
+
+def likely_expressions(affect: torch.Tensor) -> torch.Tensor:
+    """The probabilities (N, 8) of what faces of an affect (N, 2) express, for `describe`.
+
+    Told nothing, the network paints clenched teeth where a surprised mouth gapes. Contempt is left out: labels take
+    mild smiles for it.
+    """
+    distance = (affect[:, None] - constant(CENTRES, affect.device)).square().sum(2)
+    likely = torch.softmax(-distance[:, :-1] / (2 * SPREAD**2), dim=1)
+    return torch.cat([likely, torch.zeros_like(affect[:, :1])], dim=1)
 
 
 def describe(
@@ -61,6 +79,28 @@ def mouth_mask(
     down = centres[rows][:, None]
     inside = torch.minimum(torch.minimum(down - upper, lower - down), beside)
     return (size * inside + grow + 0.5).clamp(0, 1)[:, None]
+
+
+def edit_mask(
+    before: torch.Tensor,
+    after: torch.Tensor,
+    teeth: torch.Tensor,
+    texture: torch.Tensor,
+    source: torch.Tensor,
+    target: torch.Tensor,
+    size: int = 256,
+) -> torch.Tensor:
+    """What of a face's mouth is to be painted once an edit has moved its landmarks, (N, H, W) in [0, 1].
+
+    before, after: landmarks. teeth: (N,), see `lips.teeth_visibility`: those that show stay. texture: see `Mouth`.
+    source, target: (N, 2), affect.
+    """
+    distance, _ = Mouth(before, after, kept_teeth(before, teeth), texture, size, region(size)).inside()
+    # Nothing is painted at the source itself, nor where lips that were closed stay so.
+    amount = ((target - source).norm(dim=1) / FREE_LENGTH).clamp(max=1) * 8 - 1
+    opened = size * torch.maximum(lip_opening(before), lip_opening(after)) - 1
+    most = torch.minimum(amount, opened)[:, None, None]
+    return torch.minimum(distance[:, 0] + GROW + 0.5, most).clamp(0, 1)
 
 
 class ModulatedBlock(nn.Module):

@@ -1,4 +1,4 @@
-"""The numbers behind drawn mouths that were set by hand, and where each comes from."""
+"""The numbers behind the sketches of mouths that were set by hand, and where each comes from."""
 
 from dataclasses import dataclass
 
@@ -27,19 +27,11 @@ class MouthSettings:
     max_distance: float = 4.0  # pixels from the edge of a mouth beyond which distances are alike; by eye
 
     # Teeth.
-    # From the middle to the gaps beside each tooth. A smile makes no tooth wider. By eye.
-    gaps: tuple[float, ...] = (0.0, 0.053, 0.095, 0.132, 0.163, 0.188)
-    gap: float = 0.004  # a gap's width, where it is drawn fine enough; by eye
-    gap_logit: float = 0.5  # by how much a gap lowers the logits of teeth; by eye
-    gap_shade: float = 0.1  # how much darker teeth are at gaps, and again around them; by eye
     tall: float = 0.068  # how far teeth reach below the lip; by eye
-    rounded: float = 0.006  # by how much less they do at gaps; by eye
     # Pixels of the dark above which no further teeth show below it, as the lower row would look grey; and by how much
     # logits fall for each pixel more. By eye.
     dark_edge: float = 1.0
     fading: float = 4.0
-    teeth_sharpness: float = 3.0  # logits are multiplied by the scale up to this, so that edges are as sharp; by eye
-    edge_sharpness: float = 1.5  # likewise, the edge of the mouth; by eye
 
     # The dark, and the tongue in it.
     arch: float = 0.18  # how far to the side teeth lie in the dark; by eye

@@ -1,0 +1,113 @@
+"""Painting the inside of a mouth into a photo whose face was edited. Images are (H, W, 3) uint8 RGB."""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+
+from faceedit.faces.alignment import crop_face, kept_mask, scaled
+from faceedit.faces.blur import blur
+from faceedit.models.face_mesh import POINTS
+from faceedit.models.mouth.painter import MouthPainter, describe, likely_expressions, region
+from faceedit.weights import load_weights
+
+MOUTH_WEIGHTS = "mouth"
+TRUNCATION = 0.5  # of the code's spread (Brock et al. 2019): mouths far from the average have odd teeth; by eye
+
+
+@dataclass(frozen=True)
+class MouthEdit:
+    """What is to be painted, in a mouth's region of an aligned crop, see `models.mouth`.
+
+    mask: (H, W) float32 in [0, 1]. affect: (2,), of the target. landmarks: (K, 2), where they lie in the edited face.
+    """
+
+    mask: np.ndarray
+    affect: np.ndarray
+    landmarks: np.ndarray
+
+    def towards(self, other: "MouthEdit", share: float) -> "MouthEdit":
+        """One between this and the other, at a share of the way."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return MouthEdit(*(mine + np.float32(share) * (its - mine) for mine, its in pairs))
+
+    def faded(self, strength: float) -> "MouthEdit":
+        """The same, as far as an edit is seen."""
+        return replace(self, mask=self.mask * np.float32(strength))
+
+
+class MouthPainting:
+    """Paints mouths by the network that ships. Raises WeightsError."""
+
+    def __init__(self, device: str = "cpu"):
+        model = load_weights(MOUTH_WEIGHTS, device, ("mouth",)).model
+        assert isinstance(model, MouthPainter)
+        self._model, self._device = model, device
+        self.size = model.config.image_size
+
+    def softness(self, image: np.ndarray, matrix: np.ndarray, side: int) -> float:
+        """How soft a face is in its photo, see `models.mouth.describe`; matrix: (2, 3), to a crop of this side."""
+        return blur(crop_face(image, scaled(matrix, self.size / side), self.size))
+
+    def paint(
+        self, image: np.ndarray, matrix: np.ndarray, side: int, mouth: MouthEdit, softness: float, seed: int
+    ) -> np.ndarray:
+        """The image with the inside of a face's mouth painted where the mask says so.
+
+        matrix: (2, 3), photo pixels to those of a crop of this side. softness: see there. seed: which mouth of all that
+        fit; one person keeps one.
+        """
+        if not mouth.mask.any():
+            return image
+        rows, columns = region(self.size)
+        matrix = scaled(matrix, self.size / side)
+        crop = crop_face(image, matrix, self.size)[rows, columns]
+        painted = self._painted(crop, mouth, softness, seed)
+        matrix = matrix - np.array([[0, 0, columns.start], [0, 0, rows.start]])
+        window = _window(matrix, mouth.mask > 0, image.shape)
+        if window is None:
+            return image
+        x0, y0, x1, y1 = window
+        to_window = matrix.copy()
+        to_window[:, 2] += matrix[:, :2] @ (x0, y0)
+
+        def spread(field: np.ndarray, method: int) -> np.ndarray:
+            flags = method | cv2.WARP_INVERSE_MAP
+            return cv2.warpAffine(field, to_window, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+        seen = mouth.mask * kept_mask(self.size)[rows, columns]
+        share = spread(seen, cv2.INTER_LINEAR)[..., None]
+        result, laid = image.copy(), spread(painted, cv2.INTER_CUBIC)
+        under = result[y0:y1, x0:x1]
+        under[:] = np.rint(under + (laid - under) * share).clip(0, 255)
+        return result
+
+    def network(self) -> None:
+        """One pass of the network alone: what there is to time."""
+        rows, columns = region(self.size)
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        nothing = MouthEdit(np.ones(shape, np.float32), np.zeros(2, np.float32), np.zeros((len(POINTS), 2), np.float32))
+        self._painted(np.zeros((*shape, 3), np.uint8), nothing, 1.0, 0)
+
+    @torch.inference_mode()
+    def _painted(self, crop: np.ndarray, mouth: MouthEdit, softness: float, seed: int) -> np.ndarray:
+        """The region (H, W, 3) float32, of 255, with what is hidden painted, and as it was elsewhere."""
+        images = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 127.5 - 1
+        mask, affect, landmarks = (torch.from_numpy(x)[None].float() for x in vars(mouth).values())
+        condition = describe(affect, likely_expressions(affect), torch.tensor([softness]), landmarks)
+        z = TRUNCATION * torch.randn(1, self._model.config.z_dim, generator=torch.Generator().manual_seed(seed))
+        painted = self._model(*(x.to(self._device) for x in (images, mask[:, None], condition, z)))
+        pixels = (painted[0].clamp(-1, 1).permute(1, 2, 0).cpu().numpy() + 1) * 127.5
+        return np.where(mouth.mask[..., None] > 0, pixels, crop).astype(np.float32)
+
+
+def _window(matrix: np.ndarray, hidden: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+    """The part of the photo (x0, y0, x1, y1) that the hidden part (H, W) touches, or None."""
+    y, x = (np.flatnonzero(hidden.any(axis)) for axis in (1, 0))
+    corners = np.array([(i, j) for i in (x[0] - 1, x[-1] + 1) for j in (y[0] - 1, y[-1] + 1)], float)
+    inverse = cv2.invertAffineTransform(matrix)
+    points = corners @ inverse[:, :2].T + inverse[:, 2]
+    x0, y0 = np.maximum(np.floor(points.min(0)).astype(int), 0)
+    x1, y1 = np.minimum(np.ceil(points.max(0)).astype(int) + 1, (shape[1], shape[0]))
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
