@@ -120,11 +120,11 @@ def test_a_cluster_takes_its_extra_and_photos_in_files(edit, photo, monkeypatch)
 
 
 def test_standard_input_and_output(photo, tiny_weights):
-    command = [sys.executable, "-m", "faceedit", "edit", "-", "--emotion", "happy", "--weights", str(tiny_weights)]
+    command = [sys.executable, "-m", "faceedit", "edit", "-", "--emotion", "angry", "--weights", str(tiny_weights)]
     done = subprocess.run(command, input=photo.read_bytes(), capture_output=True, check=True)
     with Image.open(io.BytesIO(done.stdout)) as image:
         assert (image.format, image.size) == ("JPEG", (512, 512))
-    assert b"valence +0.67" in done.stderr
+    assert b"valence -0.43" in done.stderr
     done = subprocess.run(command, input=b"no photo", capture_output=True, check=False)
     assert done.returncode == 4
     assert done.stdout == b""
@@ -219,9 +219,9 @@ def test_targets_by_name(run, photo, tiny_weights, tmp_path):
         assert code == 0
         return err
 
-    assert "→ valence +0.67, arousal +0.08" in edited("--emotion", "happy")
+    assert "→ valence -0.43, arousal +0.55" in edited("--emotion", "angry")
     assert "→ valence +0.32, arousal +0.03" in edited("--emotion", "happy", "--intensity", 0.5)
-    assert "→ valence +0.67, arousal +0.08" in edited("--face", "1=happy")
+    assert "→ valence -0.43, arousal +0.55" in edited("--face", "1=anger")
     assert "→ valence -0.03, arousal -0.02" in edited("--neutralise")
     assert run("edit", photo, "--emotion", "happy", "--neutralise")[0] == 2
     assert run("edit", photo)[0] == 2
@@ -244,7 +244,7 @@ def test_bad_input_gets_one_line_and_its_exit_code(edit, run, photo, tiny_weight
         (2, (photo, "--face", "smallest")),
         (5, (photo, "--weights", tmp_path / "cut.safetensors")),
         (5, (photo, "--weights", "nothing")),
-        (4, (photo, "-o", tmp_path / "missing" / "out.jpg")),
+        (4, (photo, "-o", tmp_path / "text.jpg" / "out.jpg")),
         (2, (photo, "-o", tmp_path / "out.gif")),
         (2, (photo, "-o", photo)),
         (2, (photo, "--valence", "7")),

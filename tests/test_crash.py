@@ -258,7 +258,7 @@ def test_interrupted_and_killed_a_command_goes_on_to_the_same_files(command, tmp
 def test_a_worker_that_is_killed_is_one_sentence(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(prepare, "FaceDetector", lambda: os.kill(os.getpid(), signal.SIGKILL))
     monkeypatch.setattr(prepare, "get_context", lambda kind: fork)
-    with pytest.raises(MemoryExhaustedError, match="--workers"):
+    with pytest.raises(MemoryExhaustedError, match="fewer workers"):
         prepare.prepare(photos, tmp_path / "out", 32, 2)
 
 

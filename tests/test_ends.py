@@ -38,7 +38,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path, monkeypatch, li
         file.write(b"ours")
         path.write_bytes(b"theirs")
 
-    with pytest.raises(ExistsError, match="--overwrite"):
+    with pytest.raises(ExistsError, match="not to be replaced"):
         write_atomically(path, write, overwrite=False)
     assert path.read_bytes() == b"theirs"
     write_atomically(tmp_path / "b.txt", b"ours", overwrite=False)
