@@ -254,7 +254,7 @@ MODELS = {
     "mouth": Preset(
         MouthConfig(),
         MouthTraining(),
-        "a network that paints the inside of mouths, which no command uses yet",
+        "the network that paints the inside of mouths",
         {"batch": 64, "learning_rate": 1e-3},
     ),
     "caae": Preset(CaaeConfig(), CaaeTraining(), "the paper's"),

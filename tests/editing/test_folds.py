@@ -39,11 +39,11 @@ def test_skin_folds_with_the_way_and_not_at_the_source(folding, landmarks):
     assert far > 0.002
 
 
-def test_eyes_and_mouths_are_left_alone(folding, landmarks):
+def test_eyes_brows_and_mouths_are_left_alone(folding, landmarks):
     face = folding.encode(draw_face(384), landmarks, SOURCE)
     added = shaded(folding, face, landmarks, (-0.6, -0.2)).abs().amax(1)[0]
     seen = skin(torch.from_numpy(landmarks)[None], SIZE)[0, 0]
-    assert added[seen < 0.02].max() < 0.05 * added.max()
+    assert added[seen < 0.005].max() < 0.1 * added.max()
 
 
 def test_a_face_loses_the_folds_that_it_has(folding, landmarks):

@@ -14,7 +14,7 @@ SIZE, LARGER = 96, 6  # of the crop, and of the drawn photo's pixels
 IRIS, RADIUS, HALF = np.array([47.5, 47.5]), 5.0, 12.0  # pixels of the crop
 MATRIX = np.array([[1, 0, 0.5], [0, 1, 0.5]]) / LARGER - np.array([[0, 0, 0.5], [0, 0, 0.5]])
 DARK = 60
-NOTHING = np.zeros((SIZE, SIZE, 4), np.float32)
+NOTHING = np.zeros((SIZE, SIZE, 3), np.float32)
 
 
 def lids(above: float, below: float) -> np.ndarray:

@@ -30,7 +30,7 @@ def test_augmented_crops_keep_shape_range_and_face(images):
 
 def test_every_crop_of_a_batch_teaches(images):
     images.requires_grad_()
-    augment(images, 48, Share(8).draws(0)).square().mean().backward()
+    augment(images, 48, Share(8).generator(0)).square().mean().backward()
     taught = images.grad.abs().mean((1, 2, 3))
     assert taught.min() > 0.05 * taught.max()
 

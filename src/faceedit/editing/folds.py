@@ -22,7 +22,7 @@ FOLD_WEIGHTS = "folds"
 class FoldSettings:
     """Numbers set by hand, all by eye."""
 
-    plainer: float = 1.3  # times what photos show on average, as not all fold alike at one place
+    plainer: float = 1.0  # times what photos show on average, as not all fold alike at one place
     near: float = 8 / 128  # standard deviation of a Gaussian, of the side, within which a face's own folds are compared
     sure: float = 4e-4  # of squared light: where skin shows less on average, it is taken to fold as others do
     most_own: float = 2.0  # times the average: what shows more is no fold
@@ -50,7 +50,7 @@ class Folding:
     def __init__(self, device: str = "cpu"):
         model = load_weights(FOLD_WEIGHTS, device, ("folds",)).model
         assert isinstance(model, FoldNetwork)
-        self._model, self._device = model, device
+        self._model, self._device = model.to(memory_format=torch.channels_last), device
 
     @torch.inference_mode()
     def encode(self, crop: np.ndarray, landmarks: np.ndarray, source: Affect) -> Skin:

@@ -43,7 +43,7 @@ class MouthPainting:
     def __init__(self, device: str = "cpu"):
         model = load_weights(MOUTH_WEIGHTS, device, ("mouth",)).model
         assert isinstance(model, MouthPainter)
-        self._model, self._device = model, device
+        self._model, self._device = model.to(memory_format=torch.channels_last), device
         self.size = model.config.image_size
 
     def softness(self, image: np.ndarray, matrix: np.ndarray, side: int) -> float:

@@ -51,8 +51,13 @@ BLOBS = tuple(
         CHEEKS,
     )
 )
-EYES, INNER_LIPS = point_indices(UPPER_LIDS + LOWER_LIDS + EYE_CORNERS + IRISES), point_indices(UPPER_LIP + LOWER_LIP)
-BESIDE = 0.03  # of the side: so far around eyes and the inside of lips, which are no skin, nothing is folded
+NOSTRILS = (98, 327, 2, 1, 4)
+# What moves and does not fold.
+NO_SKIN = tuple(
+    tuple(point_indices(numbers))
+    for numbers in (UPPER_LIDS + LOWER_LIDS + EYE_CORNERS + IRISES, UPPER_LIP + LOWER_LIP, BROWS, NOSTRILS)
+)
+BESIDE = 0.03  # of the side: so far around these nothing is folded
 
 
 def describe(affect: torch.Tensor, expressions: torch.Tensor, blur: torch.Tensor) -> torch.Tensor:
@@ -83,9 +88,9 @@ def detail(images: torch.Tensor) -> torch.Tensor:
 
 
 def skin(landmarks: torch.Tensor, size: int) -> torch.Tensor:
-    """From 0 in eyes and mouths to 1 away from them, (N, 1, S, S)."""
-    eyes, mouth = (_blobs(landmarks[:, points], size, BESIDE).clamp(max=1) for points in (EYES, INNER_LIPS))
-    return ((1 - eyes) * (1 - mouth))[:, None]
+    """From 0 in eyes, mouths, brows and nostrils to 1 away from them, (N, 1, S, S)."""
+    blobs = [_blobs(landmarks[:, list(points)], size, BESIDE).clamp(max=1) for points in NO_SKIN]
+    return torch.stack([1 - blob for blob in blobs]).prod(0)[:, None]
 
 
 class FoldNetwork(nn.Module):
