@@ -8,6 +8,7 @@ uint8 RGB, targets (N, 2) = valence, arousal.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 import cv2
@@ -16,6 +17,7 @@ import torch
 from torch.nn import functional
 
 from faceedit.circumplex import Affect, Point
+from faceedit.config import MouthConfig
 from faceedit.device import as_images, in_batches
 from faceedit.editing.folds import Folding, Skin
 from faceedit.editing.mouth import MouthEdit
@@ -167,7 +169,16 @@ class WarpEngine:
         folds = self.folding.shading(code.skin, edit.flow, edit.colour, landmarks, targets)
         texture = motion.texture(targets)
         mask = edit_mask(features.landmarks, landmarks, features.teeth_visibility, texture, source, targets)
-        return edit, folds, map(MouthEdit, *(x.float().cpu().numpy() for x in (mask, targets, landmarks)))
+        z = features.z.float() @ _projection(features.z.shape[1], self.device)
+        return edit, folds, map(MouthEdit, *(x.float().cpu().numpy() for x in (mask, targets, landmarks, z)))
+
+
+@cache
+def _projection(z_dim: int, device: str) -> torch.Tensor:
+    """Brings a face's latent (N, z_dim), about evenly spread in (-1, 1), to a standard normal code of its mouth (N, Z):
+    faces that are nearly the same have nearly the same teeth."""
+    directions = torch.randn(z_dim, MouthConfig().z_dim, generator=torch.Generator().manual_seed(0))
+    return (directions * (3 / z_dim) ** 0.5).to(device)
 
 
 def difference(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

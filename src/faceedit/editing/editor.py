@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -38,8 +37,7 @@ class EncodedFace:
 
     matrix: (2, 3), photo pixels to crop pixels. crop: (S, S, 3) uint8. source: the affect that the face shows, as the
     judge sees it. code: what the networks made of it. softness: of the photo, see
-    `models.mouth.painter.describe`. seed: which mouth the face gets where its own was not seen. eyes: where they are in
-    the crop.
+    `models.mouth.painter.describe`. eyes: where they are in the crop.
     """
 
     matrix: np.ndarray
@@ -47,7 +45,6 @@ class EncodedFace:
     source: Affect
     code: Any
     softness: float = 0.0
-    seed: int = 0
     eyes: tuple[Eye, ...] = ()
 
 
@@ -179,9 +176,7 @@ class FaceEditor:
         landmarks = self.landmark_finder.find(crop)
         code = self.engine.encode(crop, fine, source, landmarks)
         softness = self.mouths.softness(image, matrix, self.engine.size)
-        # A face has the same mouth in every cell of a grid and frame of an animation.
-        seed = int.from_bytes(sha256(crop.tobytes()).digest()[:4], "big")
-        return EncodedFace(matrix, crop, source, code, softness, seed, find_eyes(landmarks, fine))
+        return EncodedFace(matrix, crop, source, code, softness, find_eyes(landmarks, fine))
 
     def face_edits(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[FaceEdit]:
         """The edit of an encoded face for each target (N, 2) or the nearest supported: see `backends`."""
@@ -192,7 +187,7 @@ class FaceEditor:
         image = apply_edit(image, matrix, edit.flow, edit.residual, encoded.eyes)
         if edit.mouth is None:
             return image
-        return self.mouths.paint(image, matrix, self.engine.size, edit.mouth, encoded.softness, encoded.seed)
+        return self.mouths.paint(image, matrix, self.engine.size, edit.mouth, encoded.softness)
 
     def edit_face(self, image: np.ndarray, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The image with one encoded face of it moved to the target, or to the nearest supported affect."""

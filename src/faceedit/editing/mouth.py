@@ -21,11 +21,13 @@ class MouthEdit:
     """What is to be painted, in a mouth's region of an aligned crop, see `models.mouth`.
 
     mask: (H, W) float32 in [0, 1]. affect: (2,), of the target. landmarks: (K, 2), where they lie in the edited face.
+    z: (Z,), about standard normal, which mouth of all that fit; one person keeps one.
     """
 
     mask: np.ndarray
     affect: np.ndarray
     landmarks: np.ndarray
+    z: np.ndarray
 
     def towards(self, other: "MouthEdit", share: float) -> "MouthEdit":
         """One between this and the other, at a share of the way."""
@@ -50,20 +52,17 @@ class MouthPainting:
         """How soft a face is in its photo, see `models.mouth.describe`; matrix: (2, 3), to a crop of this side."""
         return blur(crop_face(image, scaled(matrix, self.size / side), self.size))
 
-    def paint(
-        self, image: np.ndarray, matrix: np.ndarray, side: int, mouth: MouthEdit, softness: float, seed: int
-    ) -> np.ndarray:
+    def paint(self, image: np.ndarray, matrix: np.ndarray, side: int, mouth: MouthEdit, softness: float) -> np.ndarray:
         """The image with the inside of a face's mouth painted where the mask says so.
 
-        matrix: (2, 3), photo pixels to those of a crop of this side. softness: see there. seed: which mouth of all that
-        fit; one person keeps one.
+        matrix: (2, 3), photo pixels to those of a crop of this side. softness: see there.
         """
         if not mouth.mask.any():
             return image
         rows, columns = region(self.size)
         matrix = scaled(matrix, self.size / side)
         crop = crop_face(image, matrix, self.size)[rows, columns]
-        painted = self._painted(crop, mouth, softness, seed)
+        painted = self._painted(crop, mouth, softness)
         matrix = matrix - np.array([[0, 0, columns.start], [0, 0, rows.start]])
         window = _window(matrix, mouth.mask > 0, image.shape)
         if window is None:
@@ -87,17 +86,16 @@ class MouthPainting:
         """One pass of the network alone: what there is to time."""
         rows, columns = region(self.size)
         shape = rows.stop - rows.start, columns.stop - columns.start
-        nothing = MouthEdit(np.ones(shape, np.float32), np.zeros(2, np.float32), np.zeros((len(POINTS), 2), np.float32))
-        self._painted(np.zeros((*shape, 3), np.uint8), nothing, 1.0, 0)
+        others = (np.zeros(some, np.float32) for some in (2, (len(POINTS), 2), self._model.config.z_dim))
+        self._painted(np.zeros((*shape, 3), np.uint8), MouthEdit(np.ones(shape, np.float32), *others), 1.0)
 
     @torch.inference_mode()
-    def _painted(self, crop: np.ndarray, mouth: MouthEdit, softness: float, seed: int) -> np.ndarray:
+    def _painted(self, crop: np.ndarray, mouth: MouthEdit, softness: float) -> np.ndarray:
         """The region (H, W, 3) float32, of 255, with what is hidden painted, and as it was elsewhere."""
         images = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 127.5 - 1
-        mask, affect, landmarks = (torch.from_numpy(x)[None].float() for x in vars(mouth).values())
+        mask, affect, landmarks, z = (torch.from_numpy(x)[None].float() for x in vars(mouth).values())
         condition = describe(affect, likely_expressions(affect), torch.tensor([softness]), landmarks)
-        z = TRUNCATION * torch.randn(1, self._model.config.z_dim, generator=torch.Generator().manual_seed(seed))
-        painted = self._model(*(x.to(self._device) for x in (images, mask[:, None], condition, z)))
+        painted = self._model(*(x.to(self._device) for x in (images, mask[:, None], condition, TRUNCATION * z)))
         pixels = (painted[0].clamp(-1, 1).permute(1, 2, 0).cpu().numpy() + 1) * 127.5
         return np.where(mouth.mask[..., None] > 0, pixels, crop).astype(np.float32)
 

@@ -173,7 +173,7 @@ def edited_frames(
 ) -> Iterator[np.ndarray]:
     """Each frame with the face of the track edited as the request says; frames beyond the track stay as they are."""
     last: tuple[FaceEdit, EncodedFace] | None = None
-    seed = None  # a person has one mouth
+    z = None  # a person has one mouth
     for index, frame in enumerate(frames):
         strength = track.strength[index] if index < len(track.strength) else 0
         if index < len(track.cut) and track.cut[index]:
@@ -185,9 +185,10 @@ def edited_frames(
         matrix = alignment(track.landmarks[index], editor.engine.size)
         source = Affect(*track.source[index].tolist())
         encoded = editor.encode_aligned(frame, matrix, source)
-        seed = encoded.seed if seed is None else seed
-        encoded = replace(encoded, seed=seed)
         edit = next(editor.face_edits(encoded, np.array([request.target(source).pair])))
+        if edit.mouth is not None:
+            z = edit.mouth.z if z is None else z
+            edit = edit._replace(mouth=replace(edit.mouth, z=z))
         if last is not None:
             before, other = last
             edit = edit.towards(before, EDIT_MEMORY)
