@@ -1,4 +1,4 @@
-"""Damaged photos through all that reads and writes them: python tests/fuzz/photos.py COUNT [SEED] [PROCESSES]
+"""Damaged photos through all that reads and writes them: python -m tests.fuzz.photos COUNT [SEED] [PROCESSES]
 
 Each is read; what can be read is marked as edited, written in its own format and in another one, and read again. It
 prints what escaped, what took longer than SLOW seconds, and what could not be read back, and ends with 1 if there was
