@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from faceedit.hub import digest_of, find_weights
 
 SUPPORT_TENSOR = "support"
 HEADER_KEY = "faceedit"
+Model = TypeVar("Model", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,14 @@ def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(
         raise WeightsError(f"{path} is damaged or not a file of faceedit weights: {error}") from error
     model.eval().requires_grad_(False).to(device)
     return Weights(kind, model, support, path, digest, header.get("training", {}))
+
+
+def load_model(name: str, model: type[Model], device: str = "cpu") -> Model:
+    """The model of published weights by name or path, which must be of this class. Raises WeightsError."""
+    kinds = tuple(kind for kind, made in KINDS.items() if made.model == f"{model.__module__}:{model.__name__}")
+    loaded = load_weights(name, device, kinds).model
+    assert isinstance(loaded, model)  # its kind says so
+    return loaded
 
 
 def save_weights(

@@ -13,7 +13,7 @@ from faceedit.faces.blur import blur
 from faceedit.models.estimator import EXPRESSIONS
 from faceedit.models.folds import LEAST_LIGHT, FoldNetwork, coarse, describe, detail, skin
 from faceedit.models.sampling import warped
-from faceedit.weights import load_weights
+from faceedit.weights import load_model
 
 FOLD_WEIGHTS = "folds"
 
@@ -48,9 +48,8 @@ class Folding:
     """Folds skin by the network that ships. Raises WeightsError."""
 
     def __init__(self, device: str = "cpu"):
-        model = load_weights(FOLD_WEIGHTS, device, ("folds",)).model
-        assert isinstance(model, FoldNetwork)
-        self._model, self._device = model.to(memory_format=torch.channels_last), device
+        self._model = load_model(FOLD_WEIGHTS, FoldNetwork, device).to(memory_format=torch.channels_last)
+        self._device = device
 
     @torch.inference_mode()
     def encode(self, crop: np.ndarray, landmarks: np.ndarray, source: Affect) -> Skin:

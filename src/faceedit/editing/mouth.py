@@ -10,7 +10,7 @@ from faceedit.faces.alignment import crop_face, kept_mask, scaled
 from faceedit.faces.blur import blur
 from faceedit.models.face_mesh import POINTS
 from faceedit.models.mouth.painter import MouthPainter, describe, likely_expressions, region
-from faceedit.weights import load_weights
+from faceedit.weights import load_model
 
 MOUTH_WEIGHTS = "mouth"
 TRUNCATION = 0.5  # of the code's spread (Brock et al. 2019): mouths far from the average have odd teeth; by eye
@@ -43,10 +43,8 @@ class MouthPainting:
     """Paints mouths by the network that ships. Raises WeightsError."""
 
     def __init__(self, device: str = "cpu"):
-        model = load_weights(MOUTH_WEIGHTS, device, ("mouth",)).model
-        assert isinstance(model, MouthPainter)
-        self._model, self._device = model.to(memory_format=torch.channels_last), device
-        self.size = model.config.image_size
+        self._model = load_model(MOUTH_WEIGHTS, MouthPainter, device).to(memory_format=torch.channels_last)
+        self._device, self.size = device, self._model.config.image_size
 
     def softness(self, image: np.ndarray, matrix: np.ndarray, side: int) -> float:
         """How soft a face is in its photo, see `models.mouth.describe`; matrix: (2, 3), to a crop of this side."""

@@ -12,7 +12,7 @@ from faceedit.faces.alignment import smoothstep
 from faceedit.faces.eyelids import Eye, sampled
 from faceedit.models.face_mesh import point_indices
 from faceedit.models.landmarker import Landmarker
-from faceedit.weights import load_weights
+from faceedit.weights import load_model
 
 # The landmarks of the picture's left and right eye: the upper and the lower lid, from corner to corner, and the iris.
 EYES = (
@@ -53,9 +53,7 @@ class LandmarkFinder:
     """Finds the landmarks of aligned faces, by the network that ships."""
 
     def __init__(self, device: str = "cpu"):
-        model = load_weights("landmarks", device, ("landmarks",)).model
-        assert isinstance(model, Landmarker)
-        self._model, self._device = model, device
+        self._model, self._device = load_model("landmarks", Landmarker, device), device
 
     def find(self, crop: np.ndarray) -> np.ndarray:
         """The landmarks (K, 2) of an aligned crop (S, S, 3) uint8, in shares of its side: see `models.face_mesh`."""

@@ -30,7 +30,7 @@ from faceedit.training.augment import affinities, augment, recolour, replaced, r
 from faceedit.training.expression import fit, landmark_weights, outside, parting
 from faceedit.training.losses import bce, total
 from faceedit.training.trainer import Trainer
-from faceedit.weights import load_weights
+from faceedit.weights import load_model
 
 WARM_UP = 0.02  # of the run
 RAMP = 0.15  # of the run, over which weights rise that would stop all learning before there is an edit
@@ -52,11 +52,8 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
     def __init__(self, training: WarpTraining, network: WarpConfig, crops: Crops, device: str):
         if training.guide is None:
             raise UsageError("an editor needs a guide, the weights of an estimator that will not judge it")
-        guide = load_weights(training.guide, device, ("estimator",)).model
-        landmarker = load_weights(training.landmarks, device, ("landmarks",)).model
-        assert isinstance(guide, Estimator)
-        assert isinstance(landmarker, Landmarker)
-        self.guide = guide
+        self.guide = guide = load_model(training.guide, Estimator, device)
+        landmarker = load_model(training.landmarks, Landmarker, device)
         network = replace(network, discriminator_channels=guide.config.channels[-STAGES:])
         torch.manual_seed(training.seed)
         editor, nets = self.networks_for(network)

@@ -21,7 +21,7 @@ from faceedit.models.landmarker import Landmarker
 from faceedit.training.augment import affinities, recolour, replaced, resampled
 from faceedit.training.measured import measured
 from faceedit.training.trainer import Trainer
-from faceedit.weights import load_weights
+from faceedit.weights import load_model
 
 WARM_UP = 100  # steps
 ROTATION, LOG_SCALE, SHIFT = 0.05, 0.05, 0.015  # radians, natural logarithm, of the side: each at most
@@ -38,8 +38,7 @@ class FoldTrainer(Trainer[FoldTraining, FoldConfig, FoldNetwork]):
     def __init__(self, training: FoldTraining, network: FoldConfig, crops: Crops, device: str):
         if network.image_size % 8:
             raise UsageError(f"the image size of a network of folds must be a multiple of 8, not {network.image_size}")
-        landmarker = load_weights(training.landmarks, device, ("landmarks",)).model
-        assert isinstance(landmarker, Landmarker)
+        landmarker = load_model(training.landmarks, Landmarker, device)
         torch.manual_seed(training.seed)
         folds, nets = self.networks_for(network)
         folds.to(device)

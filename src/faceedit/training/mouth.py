@@ -25,7 +25,7 @@ from faceedit.training.distributed import BatchGenerator
 from faceedit.training.losses import total
 from faceedit.training.measured import measured
 from faceedit.training.trainer import Trainer
-from faceedit.weights import load_weights
+from faceedit.weights import load_model
 
 WARM_UP, FALL = 200, 0.4  # steps; share of the run over which the learning rate falls to 0
 CLOSED = 0.02  # of the crop's side: lips closer than that show nothing
@@ -46,8 +46,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
     def __init__(self, training: MouthTraining, network: MouthConfig, crops: Crops, device: str):
         if network.image_size % 128:
             raise UsageError(f"a mouth painter's image size must be a multiple of 128, not {network.image_size}")
-        landmarker = load_weights(training.landmarks, device, ("landmarks",)).model
-        assert isinstance(landmarker, Landmarker)
+        landmarker = load_model(training.landmarks, Landmarker, device)
         torch.manual_seed(training.seed)
         painter, nets = self.networks_for(network)
         for net in nets.values():
