@@ -8,6 +8,7 @@ import math
 import torch
 from torch.nn import functional
 
+from faceedit.models.face_mesh import mirrored
 from faceedit.models.sampling import constant
 from faceedit.training.distributed import BatchGenerator
 
@@ -61,6 +62,22 @@ def resampled(images: torch.Tensor, theta: torch.Tensor, size: int) -> torch.Ten
     """The crops transformed by `theta` (N, 2, 3), see `affinities`, (N, 3, size, size)."""
     grid = functional.affine_grid(theta.to(images.device), [len(images), 3, size, size], align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def moved(
+    images: torch.Tensor, landmarks: torch.Tensor, mirror: torch.Tensor, theta: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The crops and their landmarks (N, K, 2), mirrored where `mirror` (N,) says so, after `theta` (N, 2, 3)."""
+    mirror = mirror.to(images.device)
+    images = torch.where(mirror[:, None, None, None], images.flip(3), images)
+    landmarks = torch.where(mirror[:, None, None], mirrored(landmarks), landmarks)
+    return resampled(images, theta, images.shape[-1]), replaced(landmarks, theta)
+
+
+def relit(images: torch.Tensor, share: float, generator: BatchGenerator) -> torch.Tensor:
+    """The crops, a share of them recoloured."""
+    chosen = (generator.rand() < share).to(images.device)[:, None, None, None]
+    return torch.where(chosen, recolour(images, generator), images)
 
 
 def replaced(points: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:

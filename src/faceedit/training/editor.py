@@ -21,12 +21,11 @@ from faceedit.models.caae import LatentDiscriminator
 from faceedit.models.discriminators import ImageDiscriminator
 from faceedit.models.editor import WarpEditor, rendered
 from faceedit.models.estimator import Estimator
-from faceedit.models.face_mesh import mirrored
 from faceedit.models.landmarker import Landmarker
 from faceedit.models.lips import LOWER, between_lips, brightness, kept_teeth_edge
 from faceedit.models.palette import palette
 from faceedit.models.sampling import pixel_centres
-from faceedit.training.augment import affinities, augment, recolour, replaced, resampled
+from faceedit.training.augment import affinities, augment, moved, relit
 from faceedit.training.expression import fit, landmark_weights, outside, parting
 from faceedit.training.losses import bce, total
 from faceedit.training.trainer import Trainer
@@ -40,6 +39,7 @@ MOUTH_WEIGHT = 4  # of the mouth, beside 1 for the rest of the face: it is small
 KEPT_TEETH_WEIGHT = 0.3  # of the edge of visible teeth, beside landmarks
 MASKED = 0.9  # of the mask, above which landmarks count
 MIN_AREA, FOLD_WEIGHT = 0.3, 20.0  # of a pixel, below which it folds; beside the bending energy
+RELIT = 0.3  # of a batch is in other light
 MISALIGNED = 0.03, 0.03, 0.012, 0.03  # radians, natural logarithm, of the side, natural logarithm: each at most
 SHEET_FACES = 6
 VALIDATION_FACES = 64
@@ -97,9 +97,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         chosen = self.sampler.indices(self.step)[here]
         images, source = self.crops.batch(chosen, self.device)
         target = self.crops.affect[self.targets.indices(self.step)[here].to(self.crops.affect.device)].to(self.device)
-        images, mirror, theta = self._seen(images)
-        before = self.landmarks[chosen.to(self.device)]
-        before = replaced(torch.where(mirror[:, None, None], mirrored(before), before), theta)
+        images, before = self._seen(images, self.landmarks[chosen.to(self.device)])
         after = editor.decoder.motion(before, source, target)
         prior = (self.generator(0).rand(self.network.z_dim) * 2 - 1).to(self.device)
 
@@ -208,16 +206,14 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         cost = functional.smooth_l1_loss(miss, torch.zeros_like(miss), beta=0.5, reduction="none")
         return (cost * (weight * (mask > MASKED))[..., None]).mean()
 
-    def _seen(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What the editor meets: crops mirrored at random, of other shape and alignment, some in other light; which
-        are mirrored, (N,), and how they were changed, (N, 2, 3), see `affinities`."""
+    def _seen(self, images: torch.Tensor, landmarks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the editor meets: crops mirrored at random, of other shape and alignment, some in other light, and
+        their landmarks (N, K, 2)."""
         generator = self.generator(2)
-        mirror = generator.rand().to(images.device) < 0.5
-        theta = affinities(generator, *MISALIGNED)
-        images = resampled(torch.where(mirror[:, None, None, None], images.flip(3), images), theta, images.shape[-1])
-        relit = generator.rand().to(images.device)[:, None, None, None] < 0.3
-        images = torch.where(relit, recolour(images, generator), images)
-        return images.contiguous(memory_format=torch.channels_last), mirror, theta
+        mirror, theta = generator.rand() < 0.5, affinities(generator, *MISALIGNED)
+        images, landmarks = moved(images, landmarks, mirror, theta)
+        images = relit(images, RELIT, generator)
+        return images.contiguous(memory_format=torch.channels_last), landmarks
 
     def _sheet(self, images: torch.Tensor, source: torch.Tensor) -> np.ndarray:
         """Each face, and its edits around the plane."""

@@ -15,10 +15,9 @@ from faceedit.config import FoldConfig, FoldTraining
 from faceedit.data.crops import BalancedSampler, Crops, plane_bins, to_pixels
 from faceedit.errors import UsageError
 from faceedit.media.sheet import tile
-from faceedit.models.face_mesh import mirrored
 from faceedit.models.folds import TYPICAL_BLUR, FoldNetwork, coarse, describe, detail, skin
 from faceedit.models.landmarker import Landmarker
-from faceedit.training.augment import affinities, recolour, replaced, resampled
+from faceedit.training.augment import affinities, moved, relit
 from faceedit.training.measured import measured
 from faceedit.training.trainer import Trainer
 from faceedit.weights import load_model
@@ -28,7 +27,6 @@ ROTATION, LOG_SCALE, SHIFT = 0.05, 0.05, 0.015  # radians, natural logarithm, of
 RELIT, ANY = 0.5, 0.3  # shares of a batch: in other light, without a class
 ELSEWHERE = 0.2  # what eyes and mouths count for beside skin
 OUTLIER = 0.3  # of light: beyond, a difference is hair or glasses
-CLIPPED = 1.0  # the largest norm of a step's gradient
 SHEET_FACES, VALIDATION_FACES = 16, 256
 
 
@@ -67,13 +65,9 @@ class FoldTrainer(Trainer[FoldTraining, FoldConfig, FoldNetwork]):
         images, affect = self.crops.batch(chosen, self.device)
         chosen = chosen.to(self.device)
         generator = self.generator(0)
-        mirror = (generator.rand() < 0.5).to(self.device)
-        theta = affinities(generator, ROTATION, LOG_SCALE, SHIFT)
-        landmarks = self.landmarks[chosen]
-        landmarks = replaced(torch.where(mirror[:, None, None], mirrored(landmarks), landmarks), theta)
-        images = resampled(torch.where(mirror[:, None, None, None], images.flip(3), images), theta, images.shape[-1])
-        relit = (generator.rand() < RELIT).to(self.device)[:, None, None, None]
-        images = torch.where(relit, recolour(images, generator), images)
+        mirror, theta = generator.rand() < 0.5, affinities(generator, ROTATION, LOG_SCALE, SHIFT)
+        images, landmarks = moved(images, self.landmarks[chosen], mirror, theta)
+        images = relit(images, RELIT, generator)
         expressions = self.expressions[chosen] * (generator.rand() >= ANY).to(self.device)[:, None]
         with self.autocast():
             shown = self.published(coarse(images), landmarks, describe(affect, expressions, self.softness[chosen]))

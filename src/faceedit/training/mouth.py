@@ -16,11 +16,10 @@ from faceedit.config import MouthConfig, MouthTraining
 from faceedit.data.crops import BalancedSampler, Crops, to_pixels
 from faceedit.errors import UsageError
 from faceedit.media.sheet import tile
-from faceedit.models.face_mesh import mirrored
 from faceedit.models.landmarker import Landmarker
 from faceedit.models.lips import lip_opening
 from faceedit.models.mouth.painter import MouthDiscriminator, MouthEncoder, MouthPainter, describe, mouth_mask, region
-from faceedit.training.augment import affinities, recolour, replaced, resampled
+from faceedit.training.augment import affinities, moved, relit
 from faceedit.training.distributed import BatchGenerator
 from faceedit.training.losses import total
 from faceedit.training.measured import measured
@@ -149,18 +148,15 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         images, affect = self.crops.batch(chosen, self.device)
         chosen = chosen.to(self.device)
         generator = self.generator(0)
-        mirror = (generator.rand() < 0.5).to(self.device)
+        mirror = generator.rand() < 0.5
         theta = affinities(generator, ROTATION, LOG_SCALE, SHIFT)
         landmarks = self.landmarks[chosen]
         # Few photos gape: others, stretched, show what wider mouths would.
         stretch = (TALLER[0] + (TALLER[1] - TALLER[0]) * generator.rand()).exp()
         theta[:, :, 1] *= torch.where(lip_opening(landmarks).to(stretch.device) > WIDE, stretch, 1.0)[:, None]
-        landmarks = replaced(torch.where(mirror[:, None, None], mirrored(landmarks), landmarks), theta)
-        images = resampled(torch.where(mirror[:, None, None, None], images.flip(3), images), theta, images.shape[-1])
+        images, landmarks = moved(images, landmarks, mirror, theta)
         rows, columns = region(images.shape[-1])
-        images = images[..., rows, columns].contiguous()
-        relit = (generator.rand() < RELIT).to(self.device)[:, None, None, None]
-        images = torch.where(relit, recolour(images, generator), images)
+        images = relit(images[..., rows, columns].contiguous(), RELIT, generator)
         mask = self._mask(landmarks, generator)
         expressions = self.expressions[chosen] * (generator.rand() >= ANY).to(self.device)[:, None]
         return images, mask, describe(affect, expressions, self.softness[chosen], landmarks)
