@@ -4,6 +4,7 @@ import torch
 
 from faceedit.circumplex import Affect
 from faceedit.editing.folds import Folding
+from faceedit.models.editor import Edit
 from faceedit.models.folds import skin
 from faceedit.weights import load_weights
 from tests.conftest import draw_face
@@ -25,10 +26,10 @@ def landmarks():
 
 def shaded(folding, face, landmarks, *targets):
     """What is added to a face that does not move, at each target, (N, 3, S, S)."""
-    count = len(targets)
+    count, nothing = len(targets), torch.zeros(0)
     points = torch.from_numpy(landmarks)[None].expand(count, -1, -1)
-    still, colour = torch.zeros(count, 2, 96, 96), torch.zeros(count, 3, 24, 24)
-    return folding.shading(face, still, colour, points, torch.tensor(targets))
+    still = Edit(torch.zeros(count, 2, 96, 96), torch.zeros(count, 3, 24, 24), nothing, nothing, points)
+    return folding.shading(face, still, torch.tensor(targets))
 
 
 def test_skin_folds_with_the_way_and_not_at_the_source(folding, landmarks):

@@ -89,7 +89,8 @@ def test_a_rendered_edit_leaves_the_border_alone(images):
     masks = torch.from_numpy(edit_masks(32))
     rows, columns = Mouth.region(32)
     mouth = torch.full((3, 2, 32, 32), 5.0)[..., rows, columns]
-    edit = Edit(torch.full((3, 2, 32, 32), 0.1), torch.full((3, 3, 8, 8), 0.5), mouth, palette(images))
+    flow, colour, nowhere = torch.full((3, 2, 32, 32), 0.1), torch.full((3, 3, 8, 8), 0.5), torch.zeros(3, 0, 2)
+    edit = Edit(flow, colour, mouth, palette(images), nowhere)
     edited = rendered(images, edit, masks)
     for border in ((0, slice(None)), (slice(None), 0), (slice(None), -1)):
         torch.testing.assert_close(edited[..., *border], images[..., *border], atol=1e-5, rtol=1e-5)
@@ -132,7 +133,8 @@ def mouth(size, teeth):
     distance = (0.5 + (1 - radius) * 0.05 * size).clamp(-4, 4)[Mouth.region(size)]
     fields = torch.stack([distance, torch.full_like(distance, teeth)])
     colours = torch.tensor([[(0.4, 0.1, -0.1), (0.2, -0.4, -0.3), (-0.9, -0.9, -0.9), (0.8, 0.8, 0.7)]])
-    return Edit(torch.zeros(1, 2, size, size), torch.zeros(1, 3, size // 4, size // 4), fields[None], colours)
+    flow, colour, nowhere = torch.zeros(1, 2, size, size), torch.zeros(1, 3, size // 4, size // 4), torch.zeros(1, 0, 2)
+    return Edit(flow, colour, fields[None], colours, nowhere)
 
 
 def test_a_mouth_hides_what_it_opens_and_nothing_else():

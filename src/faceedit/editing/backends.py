@@ -163,14 +163,13 @@ class WarpEngine:
         """What the decoder draws at each target (N, 2), what folds the skin, see `Folding.shading`, and what is to be
         painted in the mouth."""
         features, source = code.features.expand(len(targets)), code.source.expand(len(targets), -1)
-        targets, motion = targets.to(self.device), self.model.decoder.motion
+        targets = targets.to(self.device)
         edit = self.model.decoder(features, source, targets, correct_lips=True)
-        landmarks = motion(features.landmarks, source, targets)
-        folds = self.folding.shading(code.skin, edit.flow, edit.colour, landmarks, targets)
-        texture = motion.texture(targets)
-        mask = edit_mask(features.landmarks, landmarks, features.teeth_visibility, texture, source, targets)
+        folds = self.folding.shading(code.skin, edit, targets)
+        texture = self.model.decoder.motion.texture(targets)
+        mask = edit_mask(features.landmarks, edit.landmarks, features.teeth_visibility, texture, source, targets)
         z = features.z.float() @ _projection(features.z.shape[1], self.device)
-        return edit, folds, map(MouthEdit, *(x.float().cpu().numpy() for x in (mask, targets, landmarks, z)))
+        return edit, folds, map(MouthEdit, *(x.float().cpu().numpy() for x in (mask, targets, edit.landmarks, z)))
 
 
 @cache

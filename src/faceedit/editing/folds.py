@@ -10,6 +10,7 @@ from torch.nn import functional
 from faceedit.circumplex import Affect
 from faceedit.device import as_images
 from faceedit.faces.blur import blur
+from faceedit.models.editor import EDIT, Edit
 from faceedit.models.estimator import EXPRESSIONS
 from faceedit.models.folds import LEAST_LIGHT, FoldNetwork, coarse, describe, detail, skin
 from faceedit.models.sampling import warped
@@ -22,11 +23,9 @@ FOLD_WEIGHTS = "folds"
 class FoldSettings:
     """Numbers set by hand, all by eye."""
 
-    plainer: float = 1.0  # times what photos show on average, as not all fold alike at one place
     near: float = 8 / 128  # standard deviation of a Gaussian, of the side, within which a face's own folds are compared
     sure: float = 4e-4  # of squared light: where skin shows less on average, it is taken to fold as others do
     most_own: float = 2.0  # times the average: what shows more is no fold
-    free_length: float = 0.3  # of the way on the plane, up to which folds grow with it, as all of an edit does
 
 
 FOLDS = FoldSettings()
@@ -67,20 +66,18 @@ class Folding:
         return Skin(images, points, affect, softness, own * average)
 
     @torch.inference_mode()
-    def shading(
-        self, skin_: Skin, flow: torch.Tensor, colour: torch.Tensor, landmarks: torch.Tensor, target: torch.Tensor
-    ) -> torch.Tensor:
-        """What is to be added to a face that an edit has moved, for its skin to fold, (N, 3, S, S), in units of images.
-
-        flow, colour: of the edit, see `models.editor.Edit`. landmarks: (N, K, 2), where it moves them. target: (N, 2).
-        """
+    def shading(self, skin_: Skin, edit: Edit, target: torch.Tensor) -> torch.Tensor:
+        """What is to be added to a face that an edit has moved to the target (N, 2), for its skin to fold,
+        (N, 3, S, S), in units of images."""
         size, count = skin_.images.shape[-1], len(target)
-        flow, colour = (functional.interpolate(x.float(), (size, size), mode="bicubic") for x in (flow, colour))
+        flow, colour = (
+            functional.interpolate(x.float(), (size, size), mode="bicubic") for x in (edit.flow, edit.colour)
+        )
         moved = warped(skin_.images.expand(count, -1, -1, -1), flow) + colour
-        there = FOLDS.plainer * self._shown(moved, landmarks, target, skin_.softness)
-        change = (there - warped(skin_.folds.expand(count, -1, -1, -1), flow)) * skin(landmarks, size)
+        there = self._shown(moved, edit.landmarks, target, skin_.softness)
+        change = (there - warped(skin_.folds.expand(count, -1, -1, -1), flow)) * skin(edit.landmarks, size)
         length = (target - skin_.source).norm(dim=1)[:, None, None, None]
-        change = change * (length / FOLDS.free_length).clamp(max=1)
+        change = change * (length / EDIT.free_length).clamp(max=1)
         return (coarse(moved) + 1 + 2 * LEAST_LIGHT) * change.expm1()
 
     def _shown(

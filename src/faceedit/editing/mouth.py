@@ -18,7 +18,7 @@ TRUNCATION = 0.5  # of the code's spread (Brock et al. 2019): mouths far from th
 
 @dataclass(frozen=True)
 class MouthEdit:
-    """What is to be painted, in a mouth's region of an aligned crop, see `models.mouth`.
+    """What is to be painted, in a mouth's region of an aligned crop, see `models.mouth.painter`.
 
     mask: (H, W) float32 in [0, 1]. affect: (2,), of the target. landmarks: (K, 2), where they lie in the edited face.
     z: (Z,), about standard normal, which mouth of all that fit; one person keeps one.
@@ -47,7 +47,7 @@ class MouthPainting:
         self._device, self.size = device, self._model.config.image_size
 
     def softness(self, image: np.ndarray, matrix: np.ndarray, side: int) -> float:
-        """How soft a face is in its photo, see `models.mouth.describe`; matrix: (2, 3), to a crop of this side."""
+        """How soft a face is in its photo, see `painter.describe`; matrix: (2, 3), to a crop of this side."""
         return blur(crop_face(image, scaled(matrix, self.size / side), self.size))
 
     def paint(self, image: np.ndarray, matrix: np.ndarray, side: int, mouth: MouthEdit, softness: float) -> np.ndarray:

@@ -60,13 +60,14 @@ class Edit(NamedTuple):
     flow: (N, 2, S, S), the xy deformation from each pixel to where its content comes from, in units of half the crop's
     side. colour: (N, 3, S/4, S/4), added to the moved crop, in the units of images. mouth: (N, 2, H, W), in
     `Mouth.region` of crops: the signed distance in pixels from the mouth's edge, which lies at a half, and the logit of
-    teeth. palette: (N, 4, 3).
+    teeth. palette: (N, 4, 3). landmarks: (N, K, 2), where it moves them.
     """
 
     flow: torch.Tensor
     colour: torch.Tensor
     mouth: torch.Tensor
     palette: torch.Tensor
+    landmarks: torch.Tensor
 
 
 class Encoder(nn.Module):
@@ -156,7 +157,7 @@ class Decoder(nn.Module):
         _, kept_teeth = lips_now.unbind(1)
         mouth = Mouth(before, after, kept_teeth, self.motion.texture(target), features.images.shape[-1])
         flow = mouth.move_lips(enlarged(flow), amount if correct_lips else None)
-        return Edit(flow, colour, mouth.fields(amount), features.palette)
+        return Edit(flow, colour, mouth.fields(amount), features.palette, after)
 
 
 def _shading(features: FaceFeatures, fields: torch.Tensor, flow: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:

@@ -29,7 +29,7 @@ from faceedit.models.face_mesh import (
     point_indices,
 )
 from faceedit.models.mouth.painter import EXPRESSIONS, ModulatedBlock
-from faceedit.models.sampling import coordinate_grid, enlarged, pixel_centres
+from faceedit.models.sampling import constant, coordinate_grid, enlarged, pixel_centres
 
 CONDITION = 2 + EXPRESSIONS + 2
 TYPICAL_BLUR = 0.8  # pixels at a side of 128: between the sharpest photos and the softest
@@ -82,7 +82,7 @@ def coarse(images: torch.Tensor, spread: float = COARSE) -> torch.Tensor:
 
 def detail(images: torch.Tensor) -> torch.Tensor:
     """The light of images less the same without detail, (N, 1, S, S)."""
-    weights = torch.tensor(LUMINANCE, device=images.device).view(1, 3, 1, 1)
+    weights = constant(LUMINANCE, images.device).view(1, 3, 1, 1)
     light = (((images + 1) / 2 * weights).sum(1, keepdim=True).clamp(min=0) + LEAST_LIGHT).log()
     return light - coarse(light)
 

@@ -98,13 +98,13 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         images, source = self.crops.batch(chosen, self.device)
         target = self.crops.affect[self.targets.indices(self.step)[here].to(self.crops.affect.device)].to(self.device)
         images, before = self._seen(images, self.landmarks[chosen.to(self.device)])
-        after = editor.decoder.motion(before, source, target)
         prior = (self.generator(0).rand(self.network.z_dim) * 2 - 1).to(self.device)
 
         losses = {}
         with self.autocast():
             features = editor.encoder(images, before)
             edit = editor.decoder(features, source, target, correct_lips=False)
+            after = edit.landmarks
             edited = rendered(images, edit, self.masks)
             drawn_maps = self.guide.maps(augment(edited, self.guide.config.image_size, self.generator(1)))
             shown = self.guide.read(drawn_maps[-1])[0].float()

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from faceedit.circumplex import CLASS_MEANS
 from faceedit.config import MouthConfig
+from faceedit.models.editor import EDIT
 from faceedit.models.lips import kept_teeth, lip_curves, lip_opening, mouth_corners
 from faceedit.models.mouth.drawing import Mouth
 from faceedit.models.sampling import constant, heights, pixel_centres
@@ -25,7 +26,6 @@ EXPRESSIONS = 8
 CENTRES = tuple(CLASS_MEANS.values())
 SPREAD = 0.17
 GROW = 1.5  # pixels at a side of 256, over the edges of lips: by eye
-FREE_LENGTH = 0.3  # of the way on the plane, from which on an edit is seen whole, as in `editor.EDIT`
 CONDITION = 2 + EXPRESSIONS + 3
 TYPICAL_BLUR = 1.2  # pixels at a side of 256: between the sharpest photos and the softest
 
@@ -97,7 +97,7 @@ def edit_mask(
     """
     distance, _ = Mouth(before, after, kept_teeth(before, teeth), texture, size, region(size)).inside()
     # Nothing is painted at the source itself, nor where lips that were closed stay so.
-    amount = ((target - source).norm(dim=1) / FREE_LENGTH).clamp(max=1) * 8 - 1
+    amount = ((target - source).norm(dim=1) / EDIT.free_length).clamp(max=1) * 8 - 1
     opened = size * torch.maximum(lip_opening(before), lip_opening(after)) - 1
     most = torch.minimum(amount, opened)[:, None, None]
     return torch.minimum(distance[:, 0] + GROW + 0.5, most).clamp(0, 1)
