@@ -42,7 +42,8 @@ def apply_edit(
     )
     finer = scaled(matrix, FINER)
     inverse = cv2.invertAffineTransform(finer)
-    region = _region(inverse, size, below, image.shape)
+    corners = np.array([(0, 0), (size, 0), (0, size + below), (size, size + below)]) - 0.5
+    region = touched(corners, inverse, image.shape)
     if region is None:
         return image.copy()
     x0, y0, x1, y1 = region
@@ -72,10 +73,11 @@ def apply_edit(
     return result
 
 
-def _region(inverse: np.ndarray, size: int, below: int, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
-    """The part of the frame (x0, y0, x1, y1) that the crop and the rows below it touch, or None."""
-    height = size + below
-    corners = np.array([(0, 0), (size, 0), (0, height), (size, height)]) - 0.5
+def touched(corners: np.ndarray, inverse: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+    """The part of a frame (x0, y0, x1, y1) that the box between corners (4, 2) touches, or None.
+
+    inverse: (2, 3), from the corners' pixels to the frame's. shape: of the frame.
+    """
     points = corners @ inverse[:, :2].T + inverse[:, 2]
     x0, y0 = np.maximum(np.floor(points.min(0)).astype(int), 0)
     x1, y1 = np.minimum(np.ceil(points.max(0)).astype(int) + 1, (shape[1], shape[0]))

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import torch
 
+from faceedit.editing.compositing import touched
 from faceedit.faces.alignment import crop_face, kept_mask, scaled
 from faceedit.faces.blur import blur
 from faceedit.models.face_mesh import POINTS
@@ -102,8 +103,4 @@ def _window(matrix: np.ndarray, hidden: np.ndarray, shape: tuple[int, ...]) -> t
     """The part of the photo (x0, y0, x1, y1) that the hidden part (H, W) touches, or None."""
     y, x = (np.flatnonzero(hidden.any(axis)) for axis in (1, 0))
     corners = np.array([(i, j) for i in (x[0] - 1, x[-1] + 1) for j in (y[0] - 1, y[-1] + 1)], float)
-    inverse = cv2.invertAffineTransform(matrix)
-    points = corners @ inverse[:, :2].T + inverse[:, 2]
-    x0, y0 = np.maximum(np.floor(points.min(0)).astype(int), 0)
-    x1, y1 = np.minimum(np.ceil(points.max(0)).astype(int) + 1, (shape[1], shape[0]))
-    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+    return touched(corners, cv2.invertAffineTransform(matrix), shape)
