@@ -28,7 +28,8 @@ from faceedit.models.face_mesh import (
     UPPER_LIP,
     point_indices,
 )
-from faceedit.models.mouth.painter import EXPRESSIONS, ModulatedBlock
+from faceedit.models.layers import ModulatedBlock, conditions
+from faceedit.models.mouth.painter import EXPRESSIONS
 from faceedit.models.sampling import constant, coordinate_grid, enlarged, pixel_centres
 
 CONDITION = 2 + EXPRESSIONS + 2
@@ -66,8 +67,7 @@ def describe(affect: torch.Tensor, expressions: torch.Tensor, blur: torch.Tensor
     expressions: (N, 8) probabilities; all zeros where any expression will do. blur: (N,), how soft the photo is, the
     standard deviation of a Gaussian in pixels of a crop of 128.
     """
-    unknown = (expressions.sum(1, keepdim=True) == 0).to(affect)
-    return torch.cat([affect, expressions, unknown, (blur[:, None] - TYPICAL_BLUR).to(affect)], dim=1)
+    return conditions(affect, expressions, blur - TYPICAL_BLUR)
 
 
 def coarse(images: torch.Tensor, spread: float = COARSE) -> torch.Tensor:

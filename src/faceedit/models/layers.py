@@ -1,5 +1,7 @@
 """Blocks that several networks are built of."""
 
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -12,18 +14,23 @@ def resize(images: torch.Tensor, size: int) -> torch.Tensor:
     return functional.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
+def _two_convolutions(fan_in: int, fan_out: int, stride: int, activation: type[nn.Module]) -> list[nn.Module]:
+    """Two 3×3 convolutions, each normalised, and what lies between them."""
+    return [
+        nn.Conv2d(fan_in, fan_out, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(fan_out),
+        activation(),
+        nn.Conv2d(fan_out, fan_out, 3, 1, 1, bias=False),
+        nn.BatchNorm2d(fan_out),
+    ]
+
+
 class ResidualBlock(nn.Module):
     """Two 3×3 convolutions beside a shortcut (He et al. 2016)."""
 
     def __init__(self, fan_in: int, fan_out: int, stride: int):
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(fan_in, fan_out, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(fan_out),
-            nn.ReLU(),
-            nn.Conv2d(fan_out, fan_out, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(fan_out),
-        )
+        self.body = nn.Sequential(*_two_convolutions(fan_in, fan_out, stride, nn.ReLU))
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or fan_in != fan_out:
             self.shortcut = nn.Sequential(
@@ -39,14 +46,7 @@ class PlainBlock(nn.Module):
 
     def __init__(self, fan_in: int, fan_out: int, stride: int):
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(fan_in, fan_out, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(fan_out),
-            nn.SiLU(),
-            nn.Conv2d(fan_out, fan_out, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(fan_out),
-            nn.SiLU(),
-        )
+        self.body = nn.Sequential(*_two_convolutions(fan_in, fan_out, stride, nn.SiLU), nn.SiLU())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.body(x)
@@ -73,6 +73,33 @@ class FilmBlock(nn.Module):
             x = torch.addcmul(shift, x, 1 + scale)
         x = self.norm2(self.conv2(functional.silu(x)))
         return functional.silu(x + short)
+
+
+class ModulatedBlock(nn.Module):
+    """A residual block with FiLM: a condition (N, D) scales and shifts what lies between its two convolutions."""
+
+    def __init__(self, channels: int, condition_dim: int):
+        super().__init__()
+        self.norm1 = nn.GroupNorm(8, channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm2 = nn.GroupNorm(8, channels, affine=False)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.to_modulation = nn.Linear(condition_dim, 2 * channels)
+        nn.init.zeros_(self.to_modulation.weight)
+        nn.init.zeros_(self.to_modulation.bias)
+        nn.init.normal_(self.conv2.weight, std=0.01 / math.sqrt(channels))  # begins near the identity
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        inner = self.conv1(functional.silu(self.norm1(x)))
+        scale, shift = self.to_modulation(condition)[:, :, None, None].chunk(2, dim=1)
+        return x + self.conv2(functional.silu(self.norm2(inner) * (1 + scale) + shift))
+
+
+def conditions(affect: torch.Tensor, expressions: torch.Tensor, *scalars: torch.Tensor) -> torch.Tensor:
+    """What such blocks are told: affect (N, 2), the probabilities of expressions (N, E), whether these are all zeros,
+    so that any will do, and scalars (N,) each: (N, 2 + E + 1 + number of scalars)."""
+    unknown = (expressions.sum(1, keepdim=True) == 0).to(affect)
+    return torch.cat([affect, expressions, unknown, torch.stack(scalars, dim=1).to(affect)], dim=1)
 
 
 def mix_filters(layer: nn.Conv2d, x: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:

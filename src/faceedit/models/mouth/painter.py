@@ -15,6 +15,7 @@ from torch.nn import functional
 from faceedit.circumplex import CLASS_MEANS
 from faceedit.config import MouthConfig
 from faceedit.models.editor import EDIT
+from faceedit.models.layers import ModulatedBlock, conditions
 from faceedit.models.lips import kept_teeth, lip_curves, lip_opening, mouth_corners
 from faceedit.models.mouth.drawing import Mouth
 from faceedit.models.sampling import constant, heights, pixel_centres
@@ -55,9 +56,7 @@ def describe(
     affect: (N, 2). expressions: (N, 8) probabilities; all zeros where any expression will do. blur: (N,), how soft the
     photo is, the standard deviation of a Gaussian in pixels of a crop of 256.
     """
-    unknown = (expressions.sum(1, keepdim=True) == 0).to(affect)
-    scalars = torch.stack([blur - TYPICAL_BLUR, 10 * lip_opening(landmarks)], dim=1)
-    return torch.cat([affect, expressions, unknown, scalars.to(affect)], dim=1)
+    return conditions(affect, expressions, blur - TYPICAL_BLUR, 10 * lip_opening(landmarks))
 
 
 def mouth_mask(
@@ -101,26 +100,6 @@ def edit_mask(
     opened = size * torch.maximum(lip_opening(before), lip_opening(after)) - 1
     most = torch.minimum(amount, opened)[:, None, None]
     return torch.minimum(distance[:, 0] + GROW + 0.5, most).clamp(0, 1)
-
-
-class ModulatedBlock(nn.Module):
-    """A residual block with FiLM: a condition (N, D) scales and shifts what lies between its two convolutions."""
-
-    def __init__(self, channels: int, condition_dim: int):
-        super().__init__()
-        self.norm1 = nn.GroupNorm(8, channels)
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.norm2 = nn.GroupNorm(8, channels, affine=False)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.to_modulation = nn.Linear(condition_dim, 2 * channels)
-        nn.init.zeros_(self.to_modulation.weight)
-        nn.init.zeros_(self.to_modulation.bias)
-        nn.init.normal_(self.conv2.weight, std=0.01 / math.sqrt(channels))  # begins near the identity
-
-    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        inner = self.conv1(functional.silu(self.norm1(x)))
-        scale, shift = self.to_modulation(condition)[:, :, None, None].chunk(2, dim=1)
-        return x + self.conv2(functional.silu(self.norm2(inner) * (1 + scale) + shift))
 
 
 class MouthPainter(nn.Module):
