@@ -1,4 +1,3 @@
-from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +13,7 @@ from faceedit.training.checkpoint import export_weights
 from faceedit.training.folds import FoldTrainer
 from faceedit.training.loop import train
 from faceedit.weights import load_weights
-from tests.training.test_loop import same
+from tests.training.test_loop import check_gradients, goes_on_alike
 
 TINY = FoldConfig(32, (8, 8, 8), 8)
 CONFIG = FoldTraining(epochs=2, batch=4, save_minutes=60)
@@ -35,22 +34,13 @@ def test_it_learns_the_detail_that_it_is_not_shown(prepared):
 
 
 def test_every_part_that_learns_gets_a_gradient(trainer):
-    trainer.train_step(0)
-    trainer.train_step(0)  # what begins at nothing lets nothing through in the first
-    for key, parameter in trainer.networks["folds"].named_parameters():
-        assert parameter.grad is not None, key
-        assert parameter.grad.abs().sum() > 0, key
+    check_gradients(trainer)
 
 
 def test_a_run_goes_on_to_the_same_end_and_becomes_weights(prepared, tmp_path):
     train(prepared, tmp_path / "run", CONFIG, TINY)
-    trainer = FoldTrainer(CONFIG, TINY, load_crops(prepared / "train", TINY.image_size), "cpu")
-    trainer.train_step(0)
-    again = FoldTrainer(CONFIG, TINY, load_crops(prepared / "train", TINY.image_size), "cpu")
-    again.load_state(deepcopy(trainer.state()))
-    trainer.train_step(0.5)
-    again.train_step(0.5)
-    assert same(trainer.state(), again.state())
+    crops = load_crops(prepared / "train", TINY.image_size)
+    assert goes_on_alike(*(FoldTrainer(CONFIG, TINY, crops, "cpu") for _ in range(2)))
     export_weights(tmp_path / "run", tmp_path / "folds.safetensors")
     assert load_weights(str(tmp_path / "folds.safetensors"), kinds=("folds",)).training["balance"] == CONFIG.balance
 

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -24,6 +25,25 @@ def same(a, b):
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a if key not in ("seconds", "configs"))
     return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+def goes_on_alike(trainer, again):
+    """Whether a fresh trainer that takes up the state of another makes the same next step."""
+    trainer.train_step(0)
+    again.load_state(deepcopy(trainer.state()))
+    trainer.train_step(0.5)
+    again.train_step(0.5)
+    return same(trainer.state(), again.state())
+
+
+def check_gradients(trainer):
+    """Every part that learns gets a gradient in the second step: what begins at nothing lets nothing through before."""
+    trainer.train_step(0)
+    trainer.train_step(0)
+    for name, network in trainer.networks.items():
+        for key, parameter in network.named_parameters():
+            assert parameter.grad is not None, f"{name} {key}"
+            assert parameter.grad.abs().sum() > 0, f"{name} {key}"
 
 
 def test_training_learns_to_reconstruct_and_leaves_what_it_promises(prepared, tmp_path):

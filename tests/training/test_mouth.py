@@ -1,4 +1,3 @@
-from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +10,7 @@ from faceedit.training.checkpoint import export_weights, load_state
 from faceedit.training.loop import train
 from faceedit.training.mouth import MouthTrainer, _fallen
 from faceedit.weights import load_weights
-from tests.training.test_loop import same
+from tests.training.test_loop import check_gradients, goes_on_alike
 
 TINY = MouthConfig(128, 4, (8, 8, 8), 8, 8, (8, 8, 8, 8))
 CONFIG = MouthTraining(epochs=2, batch=4, save_minutes=60)
@@ -40,23 +39,13 @@ def test_the_discriminator_learns_to_tell_photos_from_paintings(prepared):
 
 
 def test_every_part_that_learns_gets_a_gradient(trainer):
-    trainer.train_step(0)
-    trainer.train_step(0)  # what begins at nothing lets nothing through in the first
-    for name, network in trainer.networks.items():
-        for key, parameter in network.named_parameters():
-            assert parameter.grad is not None, f"{name} {key}"
-            assert parameter.grad.abs().sum() > 0, f"{name} {key}"
+    check_gradients(trainer)
 
 
 def test_a_run_goes_on_to_the_same_end_and_becomes_weights(prepared, tmp_path):
     train(prepared, tmp_path / "whole", CONFIG, TINY)
-    trainer = MouthTrainer(CONFIG, TINY, load_crops(prepared / "train", TINY.image_size), "cpu")
-    trainer.train_step(0)
-    again = MouthTrainer(CONFIG, TINY, load_crops(prepared / "train", TINY.image_size), "cpu")
-    again.load_state(deepcopy(trainer.state()))
-    trainer.train_step(0.5)
-    again.train_step(0.5)
-    assert same(trainer.state(), again.state())
+    crops = load_crops(prepared / "train", TINY.image_size)
+    assert goes_on_alike(*(MouthTrainer(CONFIG, TINY, crops, "cpu") for _ in range(2)))
     state = load_state(tmp_path / "whole")
     assert state["step"] > 2
     assert state["networks"].keys() == {"autoencoder", "discriminator"}
