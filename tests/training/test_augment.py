@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from faceedit.training.augment import affinities, augment, jpeg, recrop, replaced, resampled
-from faceedit.training.distributed import Processes, Share
+from faceedit.training.distributed import Processes, Shard
 from tests.conftest import draw_face
 
 
@@ -17,36 +17,36 @@ def images():
 
 
 def test_augmented_crops_keep_shape_range_and_face(images):
-    changed = augment(images, 48, Share(8).generator(0))
+    changed = augment(images, 48, Shard(8).generator(0))
     assert changed.shape == (8, 3, 48, 48)
     assert changed.abs().max() <= 1
     assert changed.isfinite().all()
     plain = torch.nn.functional.interpolate(images, (48, 48), mode="bilinear", antialias=True)
     assert 0.02 < (changed - plain).abs().mean() < 0.8
-    again = augment(images, 48, Share(8).generator(0))
+    again = augment(images, 48, Shard(8).generator(0))
     assert torch.equal(changed, again)
-    assert not torch.equal(changed, augment(images, 48, Share(8).generator(1)))
+    assert not torch.equal(changed, augment(images, 48, Shard(8).generator(1)))
 
 
 def test_every_crop_of_a_batch_teaches(images):
     images.requires_grad_()
-    augment(images, 48, Share(8).generator(0)).square().mean().backward()
+    augment(images, 48, Shard(8).generator(0)).square().mean().backward()
     taught = images.grad.abs().mean((1, 2, 3))
     assert taught.min() > 0.05 * taught.max()
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_a_crop_is_augmented_alike_on_any_process(images, count):
-    whole = augment(images, 48, Share(8).generator(0))
+    whole = augment(images, 48, Shard(8).generator(0))
     for index in range(count):
-        share = Share(8, Processes(index, count))
-        torch.testing.assert_close(augment(images[share.here], 48, share.generator(0)), whole[share.here])
+        shard = Shard(8, Processes(index, count))
+        torch.testing.assert_close(augment(images[shard.here], 48, shard.generator(0)), whole[shard.here])
 
 
 def test_landmarks_go_where_a_new_crop_takes_what_they_mark():
     points = torch.tensor([(0.3, 0.4), (0.6, 0.7), (0.5, 0.2)]).expand(8, -1, -1)
     y, x = torch.meshgrid(*[(torch.arange(64) + 0.5) / 64] * 2, indexing="ij")
-    theta = affinities(Share(8).generator(0), 0.3, 0.2, 0.05, 0.1)
+    theta = affinities(Shard(8).generator(0), 0.3, 0.2, 0.05, 0.1)
     there = replaced(points, theta)
     assert (there - points).norm(dim=2).mean() > 0.02
     for before, after in zip(points.unbind(1), there.unbind(1), strict=True):
@@ -61,7 +61,7 @@ def test_recropping_stays_within_its_limits(images):
     """A blob in the middle moves by no more than the largest shift."""
     blob = torch.zeros(64, 1, 65, 65)
     blob[:, :, 31:34, 31:34] = 1
-    moved = recrop(blob, 65, Share(64).generator(0))
+    moved = recrop(blob, 65, Shard(64).generator(0))
     places = moved.flatten(2).argmax(2).flatten()
     offsets = torch.stack([places % 65, places // 65], 1).float() - 32
     assert offsets.abs().max() / 65 < 0.12 * 1.3 * 1.5

@@ -50,7 +50,7 @@ class CaaeTrainer(Trainer[CaaeTraining, CaaeConfig, Caae]):
 
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
         config, caae = self.training, self.published
-        here = self.share.here
+        here = self.shard.here
         images, affect = self.crops.batch(self.sampler.indices(self.step)[here], self.device)
         images = images.contiguous(memory_format=torch.channels_last)
         prior = self.generator(0).rand(self.network.z_dim) * 2 - 1

@@ -1,7 +1,7 @@
-"""Training by several processes, each with its share of every batch, as one process with the whole batch would train.
+"""Training by several processes, each with its shard of every batch, as one process with the whole batch would train.
 
 Process r of W has the images r, r + W, r + 2W … of a batch. Random numbers are drawn for the whole batch, gradients and
-the statistics of batch normalisation are means over all shares; so all processes keep the same weights, and these are,
+the statistics of batch normalisation are means over all shards; so all processes keep the same weights, and these are,
 to rounding, those of a single process. Two things differ: dropout, and a perceptual loss that is relative.
 """
 
@@ -110,7 +110,7 @@ class BatchGenerator:
         return [BatchGenerator(self.generator, n, (first - sum(counts[:i])) % step, step) for i, n in enumerate(counts)]
 
 
-class Share:
+class Shard:
     """One process's shard of each batch, and means over all shards. Raises UsageError where a shard would be empty."""
 
     def __init__(self, batch: int, processes: Processes = ALONE):
@@ -158,25 +158,25 @@ class _Mean(torch.autograd.Function):
     """An all-reduce with gradients: the loss is a mean over processes, so a gradient is one too."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, share: Share) -> torch.Tensor:
-        ctx.share = share
-        return share.reduced(x)
+    def forward(ctx: Any, x: torch.Tensor, shard: Shard) -> torch.Tensor:
+        ctx.shard = shard
+        return shard.reduced(x)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return ctx.share.reduced(gradient), None
+        return ctx.shard.reduced(gradient), None
 
 
-def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d, share: Share, x: torch.Tensor) -> torch.Tensor:
+def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d, shard: Shard, x: torch.Tensor) -> torch.Tensor:
     if not layer.training:
         return type(layer).forward(layer, x)
     axes, shape = [0, *range(2, x.ndim)], (1, -1, *[1] * (x.ndim - 2))
     wide = x.float()
-    mean = share.mean(wide.mean(axes))
+    mean = shard.mean(wide.mean(axes))
     wide = wide - mean.view(shape)
-    variance = share.mean(wide.square().mean(axes))
+    variance = shard.mean(wide.square().mean(axes))
     with torch.no_grad():
-        count = share.batch * x[0, 0].numel()
+        count = shard.batch * x[0, 0].numel()
         # All layers here track statistics.
         assert layer.momentum is not None
         assert layer.running_mean is not None

@@ -93,7 +93,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             rate = config.learning_rate * min(progress / WARM_UP, 1) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 1e-6
             for group in optimizer.param_groups:
                 group["lr"] = rate * (CRITIC_RATE if name == "image_discriminator" else 1.0)
-        here = self.share.here
+        here = self.shard.here
         chosen = self.sampler.indices(self.step)[here]
         images, source = self.crops.batch(chosen, self.device)
         target = self.crops.affect[self.targets.indices(self.step)[here].to(self.crops.affect.device)].to(self.device)

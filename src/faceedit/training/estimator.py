@@ -47,11 +47,11 @@ class EstimatorTrainer(Trainer[EstimatorTraining, EstimatorConfig, Estimator]):
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
         config = self.training
         # Dropout uses the global generator. Each process needs its own seed.
-        torch.manual_seed((self.share.index << 55) + self.training.seed * 10_000_019 + self.step)
+        torch.manual_seed((self.shard.index << 55) + self.training.seed * 10_000_019 + self.step)
         rate = min(progress / WARM_UP, 1) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 0.01
         for group in self.optimizers["estimator"].param_groups:
             group["lr"] = config.learning_rate * rate
-        indices = self.sampler.indices(self.step)[self.share.here]
+        indices = self.sampler.indices(self.step)[self.shard.here]
         images, affect = self.crops.batch(indices, self.device)
         wanted = self.crops.probabilities[indices].to(self.device)
         images = augment(images, self.network.image_size, self.generator(0))
@@ -62,7 +62,7 @@ class EstimatorTrainer(Trainer[EstimatorTraining, EstimatorConfig, Estimator]):
             estimate, logits = self.published(images.contiguous(memory_format=torch.channels_last))
         estimate, logits = estimate.float(), logits.float()
         losses["affect"] = functional.mse_loss(estimate, affect) * 4
-        losses["concordance"] = 1 - _concordance(self.share.whole(estimate), self.share.whole(affect)).mean()
+        losses["concordance"] = 1 - _concordance(self.shard.whole(estimate), self.shard.whole(affect)).mean()
         divergence = functional.kl_div(logits.log_softmax(1), wanted, reduction="none").sum(1)
         losses["expression"] = (divergence * (wanted.sum(1) > 0)).mean()
         total = losses["affect"] + losses["concordance"] + config.expression_weight * losses["expression"]

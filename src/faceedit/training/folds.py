@@ -61,7 +61,7 @@ class FoldTrainer(Trainer[FoldTraining, FoldConfig, FoldNetwork]):
         rate = self.training.learning_rate * min((self.step + 1) / WARM_UP, 1)
         for group in self.optimizers["folds"].param_groups:
             group["lr"] = rate * (0.5 + 0.5 * math.cos(math.pi * min(progress, 1)))
-        chosen = self.sampler.indices(self.step)[self.share.here]
+        chosen = self.sampler.indices(self.step)[self.shard.here]
         images, affect = self.crops.batch(chosen, self.device)
         chosen = chosen.to(self.device)
         generator = self.generator(0)

@@ -229,7 +229,7 @@ def _interruption(team: Processes) -> Iterator[threading.Event]:
 
 def _means(recent: list[dict[str, torch.Tensor]], trainer: AnyTrainer) -> dict[str, float]:
     means = {name: torch.stack([losses[name] for losses in recent]).mean() for name in recent[0]}
-    trainer.share.average(list(means.values()))
+    trainer.shard.average(list(means.values()))
     losses = {name: mean.item() for name, mean in means.items()}
     broken = [name for name, value in losses.items() if not np.isfinite(value)]
     if broken:

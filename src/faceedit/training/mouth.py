@@ -76,7 +76,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
             rate = config.learning_rate * min((self.step + 1) / WARM_UP, 1) * _fallen(progress)
             for group in optimizer.param_groups:
                 group["lr"] = rate * (1.2 if name == "discriminator" else 1.0)
-        images, mask, condition = self._hidden(self.sampler.indices(self.step)[self.share.here])
+        images, mask, condition = self._hidden(self.sampler.indices(self.step)[self.shard.here])
         generator = self.generator(1)
         z, noise = (generator.randn(self.network.z_dim).to(self.device) for _ in range(2))
         half = len(images) // 2  # with the photo's latent; the rest with a random one

@@ -12,7 +12,7 @@ from faceedit.circumplex import Support
 from faceedit.config import NetworkConfig, TrainConfig, configs_to_json
 from faceedit.data.crops import BalancedSampler, Crops
 from faceedit.training.checkpoint import State
-from faceedit.training.distributed import ALONE, BatchGenerator, Processes, Share
+from faceedit.training.distributed import ALONE, BatchGenerator, Processes, Shard
 
 Training_co = TypeVar("Training_co", bound=TrainConfig, covariant=True)
 Network_co = TypeVar("Network_co", bound=NetworkConfig, covariant=True)
@@ -46,15 +46,15 @@ class Trainer(Generic[Training_co, Network_co, Published_co]):
         # The crops are small beside a GPU's memory, and it would wait for copies of batches.
         self.crops = crops.to(device) if device == "cuda" else crops
         self.sampler = sampler
-        self.team, self.share = ALONE, Share(sampler.batch)
+        self.team, self.shard = ALONE, Shard(sampler.batch)
         self.step = 0
         self.seconds = 0.0
 
     def join(self, team: Processes) -> None:
         """Train together with other processes that have the same trainer. Raises UsageError."""
-        self.team, self.share = team, Share(self.sampler.batch, team)
+        self.team, self.shard = team, Shard(self.sampler.batch, team)
         for net in self.networks.values():
-            self.share.normalise_together(net)
+            self.shard.normalise_together(net)
 
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
         """One update of all networks; progress: the share of the run that is over, in [0, 1].
@@ -72,7 +72,7 @@ class Trainer(Generic[Training_co, Network_co, Published_co]):
 
     def generator(self, purpose: int) -> BatchGenerator:
         """A generator of random numbers for one purpose in this step."""
-        return self.share.generator((self.training.seed * 16 + purpose) * 10_000_019 + self.step)
+        return self.shard.generator((self.training.seed * 16 + purpose) * 10_000_019 + self.step)
 
     def autocast(self) -> torch.autocast:
         """A context that computes in bfloat16 where the device does so natively."""
@@ -109,7 +109,7 @@ class Trainer(Generic[Training_co, Network_co, Published_co]):
         self.optimizers[name].zero_grad()
         parameters = list(self.networks[name].parameters())
         loss.backward(inputs=parameters)
-        self.share.average([parameter.grad for parameter in parameters if parameter.grad is not None])
+        self.shard.average([parameter.grad for parameter in parameters if parameter.grad is not None])
         self.optimizers[name].step()
 
     @torch.no_grad()
