@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from faceedit.training.augment import affinities, augment, jpeg, recrop, replaced, resampled
-from faceedit.training.distributed import Processes, Shard
+from faceedit.training.distributed import Shard, World
 from tests.conftest import draw_face
 
 
@@ -39,7 +39,7 @@ def test_every_crop_of_a_batch_teaches(images):
 def test_a_crop_is_augmented_alike_on_any_process(images, count):
     whole = augment(images, 48, Shard(8).generator(0))
     for index in range(count):
-        shard = Shard(8, Processes(index, count))
+        shard = Shard(8, World(index, count))
         torch.testing.assert_close(augment(images[shard.here], 48, shard.generator(0)), whole[shard.here])
 
 

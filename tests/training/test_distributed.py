@@ -152,9 +152,9 @@ def work(out: Path, guide: str) -> None:
     told, trainers, seen = {}, [], []
     join, batch, step = Trainer.join, Crops.batch, CaaeTrainer.train_step
 
-    def joining(self, team):
+    def joining(self, world):
         trainers.append(self)
-        join(self, team)
+        join(self, world)
 
     def seeing(self, indices, device):
         if len(self) == 12:  # and not the held-out ones

@@ -20,45 +20,45 @@ from faceedit.errors import FaceEditError, UsageError
 
 
 @dataclass(frozen=True)
-class Processes:
-    """The processes of a run: this one has rank `index` in a world of `count`. Without a launcher, it is alone."""
+class World:
+    """The processes of a run: this one has `rank` in a world of `size`. Without a launcher, it is alone."""
 
-    index: int = 0
-    count: int = 1
+    rank: int = 0
+    size: int = 1
     group: Any = None  # of torch, for messages on the CPU, so that no process waits for a device
 
-    def first_does(self, work: Callable[[], Any]) -> Any:
+    def run_on_main(self, work: Callable[[], Any]) -> Any:
         """Run `work` on the main process and return its result on all; a FaceEditError is raised on all."""
-        if self.count == 1:
+        if self.size == 1:
             return work()
         result = error = None
-        if self.index == 0:
+        if self.rank == 0:
             try:
                 result = work()
             except FaceEditError as raised:
                 error = raised
-        said = [result, error]
-        distributed.broadcast_object_list(said, src=0, group=self.group)
-        result, error = said
+        message = [result, error]
+        distributed.broadcast_object_list(message, src=0, group=self.group)
+        result, error = message
         if error is not None:
             raise error
         return result
 
-    def agree(self, interrupted: bool = False) -> tuple[float, bool]:
-        """The main process's clock in seconds, and whether any was interrupted: the same on all."""
+    def synchronise(self, interrupted: bool = False) -> tuple[float, bool]:
+        """The main process's clock in seconds, and whether any was interrupted: one all-reduce, the same on all."""
         now = time.monotonic()
-        if self.count == 1:
+        if self.size == 1:
             return now, interrupted
-        said = torch.tensor([now if self.index == 0 else -torch.inf, interrupted], dtype=torch.float64)
-        distributed.all_reduce(said, distributed.ReduceOp.MAX, group=self.group)
-        return said[0].item(), bool(said[1])
+        message = torch.tensor([now if self.rank == 0 else -torch.inf, interrupted], dtype=torch.float64)
+        distributed.all_reduce(message, distributed.ReduceOp.MAX, group=self.group)
+        return message[0].item(), bool(message[1])
 
 
-ALONE = Processes()
+ALONE = World()
 
 
 @cache
-def processes(device: str) -> Processes:
+def current_world(device: str) -> World:
     """The processes that `accelerate launch` started, one a GPU, or this one alone. Raises UsageError."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return ALONE
@@ -71,7 +71,7 @@ def processes(device: str) -> Processes:
     state = PartialState(cpu=device == "cpu")
     # A process that exits while gloo's threads run is at times aborted.
     atexit.register(distributed.destroy_process_group)
-    return Processes(state.process_index, state.num_processes, distributed.new_group(backend="gloo"))
+    return World(state.process_index, state.num_processes, distributed.new_group(backend="gloo"))
 
 
 class BatchGenerator:
@@ -113,11 +113,11 @@ class BatchGenerator:
 class Shard:
     """One process's shard of each batch, and means over all shards. Raises UsageError where a shard would be empty."""
 
-    def __init__(self, batch: int, processes: Processes = ALONE):
-        if batch < processes.count:
-            raise UsageError(f"{processes.count} processes cannot share batches of {batch}: start fewer")
-        self.batch, self.index, self.alone = batch, processes.index, processes.count == 1
-        self.here = slice(processes.index, None, processes.count)
+    def __init__(self, batch: int, world: World = ALONE):
+        if batch < world.size:
+            raise UsageError(f"{world.size} processes cannot share batches of {batch}: start fewer")
+        self.batch, self.rank, self.alone = batch, world.rank, world.size == 1
+        self.here = slice(world.rank, None, world.size)
         self.weight = len(range(batch)[self.here]) / batch
 
     def generator(self, seed: int) -> BatchGenerator:

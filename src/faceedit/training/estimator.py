@@ -47,7 +47,7 @@ class EstimatorTrainer(Trainer[EstimatorTraining, EstimatorConfig, Estimator]):
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
         config = self.training
         # Dropout uses the global generator. Each process needs its own seed.
-        torch.manual_seed((self.shard.index << 55) + self.training.seed * 10_000_019 + self.step)
+        torch.manual_seed((self.shard.rank << 55) + self.training.seed * 10_000_019 + self.step)
         rate = min(progress / WARM_UP, 1) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 0.01
         for group in self.optimizers["estimator"].param_groups:
             group["lr"] = config.learning_rate * rate

@@ -28,7 +28,7 @@ from faceedit.training.checkpoint import (
     locked,
     save_state,
 )
-from faceedit.training.distributed import Processes, processes
+from faceedit.training.distributed import World, current_world
 from faceedit.training.records import SHEETS_FOLDER, Report, add_scalars, tensorboard, validate
 from faceedit.training.trainer import AnyTrainer
 
@@ -62,10 +62,10 @@ def train(
     each with its own GPU; the first writes, reports and tells, and `training.batch` is the batch of one.
     Raises FaceEditError kinds; after a loss that is not a number the last good state is in `run`.
     """
-    run, team = Path(run), processes(device)
+    run, world = Path(run), current_world(device)
     with contextlib.ExitStack() as stack:
-        state = team.first_does(lambda: _claim(run, resume, tell, stack))
-        _train(Path(data), run, state, training, network, device, report, tell, team)
+        state = world.run_on_main(lambda: _claim(run, resume, tell, stack))
+        _train(Path(data), run, state, training, network, device, report, tell, world)
 
 
 def _claim(run: Path, resume: bool, tell: Callable[[str], None], stack: contextlib.ExitStack) -> State | None:
@@ -89,19 +89,19 @@ def _train(
     device: str,
     report: Callable[[Report], None],
     tell: Callable[[str], None],
-    team: Processes,
+    world: World,
 ) -> None:
     if state is not None:
         network, kept = configs_of(run, state)
         training = replace(kept, epochs=training.epochs, minutes=training.minutes, save_minutes=training.save_minutes)
     else:
         if isinstance(training, WarpTraining) and training.guide is None:
-            guide, seconds = _train_guide(data, run, training, device, report, tell, team)
+            guide, seconds = _train_guide(data, run, training, device, report, tell, world)
             left = None if training.minutes is None else training.minutes - seconds / 60
             training = replace(training, guide=str(guide), minutes=left)
         # A run keeps the batch of all its processes and counts steps of it: neither its place in the data nor what it
         # learns there depends on how many processes go on with it.
-        training = replace(training, batch=training.batch * team.count)
+        training = replace(training, batch=training.batch * world.size)
     kind = KINDS[kind_of(network)]
     if kind.trainer is None:
         raise UsageError(f"there is no training for {type(network).__name__}")
@@ -120,9 +120,9 @@ def _train(
             raise
         except (LookupError, TypeError, ValueError, RuntimeError) as error:
             raise WeightsError(f"the state in {run} was not made by this version: {error}") from error
-    trainer.join(team)
-    writes = tensorboard(run) if team.index == 0 else contextlib.nullcontext()
-    with writes as writer, _interruption(team) as interrupted:
+    trainer.join(world)
+    writes = tensorboard(run) if world.rank == 0 else contextlib.nullcontext()
+    with writes as writer, _interruption(world) as interrupted:
         _run(trainer, run, validation, writer, report, interrupted)
 
 
@@ -133,7 +133,7 @@ def _train_guide(
     device: str,
     report: Callable[[Report], None],
     tell: Callable[[str], None],
-    team: Processes,
+    world: World,
 ) -> tuple[Path, float]:
     """A guide trained in the editor's run, or begun there and gone on with: its weights, and the seconds it took."""
     folder, weights = run / GUIDE_FOLDER, run / f"{GUIDE_FOLDER}.safetensors"
@@ -141,11 +141,11 @@ def _train_guide(
     if training.minutes is not None:
         guide = replace(guide, minutes=training.minutes * GUIDE_SHARE)
     guide = replace(guide, save_minutes=training.save_minutes, **on_device("guide", device))
-    trained, begun = team.first_does(lambda: (weights.exists(), has_state(folder)))
+    trained, begun = world.run_on_main(lambda: (weights.exists(), has_state(folder)))
     if not trained:
         train(data, folder, guide, network, device, begun, report, tell)
-        team.first_does(lambda: export_weights(folder, weights))
-    return weights, team.first_does(lambda: load_state(folder)["seconds"])
+        world.run_on_main(lambda: export_weights(folder, weights))
+    return weights, world.run_on_main(lambda: load_state(folder)["seconds"])
 
 
 def _run(
@@ -160,16 +160,16 @@ def _run(
         _save(trainer, run)
         validate(trainer, run, validation, writer)
 
-    config, team, steps_per_epoch = trainer.training, trainer.team, trainer.sampler.steps_per_epoch
+    config, world, steps_per_epoch = trainer.training, trainer.world, trainer.sampler.steps_per_epoch
     steps = None if config.minutes is not None else config.epochs * steps_per_epoch
     limit = float("inf") if config.minutes is None else config.minutes * 60
     recent: list[dict[str, torch.Tensor]] = []
-    clock = last_save = last_report = team.agree()[0]
+    clock = last_save = last_report = world.synchronise()[0]
     try:
         while trainer.seconds < limit and (steps is None or trainer.step < steps):
             progress = trainer.seconds / limit if steps is None else trainer.step / steps
             recent.append(trainer.train_step(progress))
-            now, stop = team.agree(interrupted.is_set())
+            now, stop = world.synchronise(interrupted.is_set())
             if stop:
                 raise KeyboardInterrupt
             trainer.seconds += now - clock
@@ -179,22 +179,22 @@ def _run(
                 losses = _means(recent, trainer)
                 rate = len(recent) * config.batch / max(now - last_report, 1e-9)
                 left = limit - trainer.seconds if steps is None else (steps - trainer.step) * config.batch / rate
-                if team.index == 0:
+                if world.rank == 0:
                     report(Report(trainer.step, steps, epoch + (place > 0), trainer.seconds, left, rate, losses))
                 add_scalars(writer, "train", losses, trainer.step)
                 recent, last_report = [], now
             if trainer.step != steps and (place == 0 or now - last_save > config.save_minutes * 60):
-                team.first_does(keep)
-                last_save = last_report = team.agree()[0]
+                world.run_on_main(keep)
+                last_save = last_report = world.synchronise()[0]
     except KeyboardInterrupt:
-        team.first_does(lambda: _save(trainer, run))
+        world.run_on_main(lambda: _save(trainer, run))
         raise
     trainer.finish()
-    team.first_does(keep)
+    world.run_on_main(keep)
 
 
 @contextlib.contextmanager
-def _interruption(team: Processes) -> Iterator[threading.Event]:
+def _interruption(world: World) -> Iterator[threading.Event]:
     """Make Ctrl-C, SIGTERM and SIGHUP wait for the end of a step, so that no half of one is saved; a second one does
     not wait.
 
@@ -214,7 +214,7 @@ def _interruption(team: Processes) -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if team.count == 1:
+        if world.size == 1:
             restore()
         came.set()
 

@@ -12,7 +12,7 @@ from faceedit.circumplex import Support
 from faceedit.config import NetworkConfig, TrainConfig, configs_to_json
 from faceedit.data.crops import BalancedSampler, Crops
 from faceedit.training.checkpoint import State
-from faceedit.training.distributed import ALONE, BatchGenerator, Processes, Shard
+from faceedit.training.distributed import ALONE, BatchGenerator, Shard, World
 
 Training_co = TypeVar("Training_co", bound=TrainConfig, covariant=True)
 Network_co = TypeVar("Network_co", bound=NetworkConfig, covariant=True)
@@ -46,13 +46,13 @@ class Trainer(Generic[Training_co, Network_co, Published_co]):
         # The crops are small beside a GPU's memory, and it would wait for copies of batches.
         self.crops = crops.to(device) if device == "cuda" else crops
         self.sampler = sampler
-        self.team, self.shard = ALONE, Shard(sampler.batch)
+        self.world, self.shard = ALONE, Shard(sampler.batch)
         self.step = 0
         self.seconds = 0.0
 
-    def join(self, team: Processes) -> None:
+    def join(self, world: World) -> None:
         """Train together with other processes that have the same trainer. Raises UsageError."""
-        self.team, self.shard = team, Shard(self.sampler.batch, team)
+        self.world, self.shard = world, Shard(self.sampler.batch, world)
         for net in self.networks.values():
             self.shard.normalise_together(net)
 
