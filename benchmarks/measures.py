@@ -104,8 +104,8 @@ class Bench:
         face = self.editor.detect(image)[0]
         ways = {}
         for editor in (self.editor, FaceEditor.from_pretrained("caae-96", self.device)):
-            crop = crop_face(image, alignment(face.landmarks, editor.engine.size), editor.engine.size)
-            one_pass = partial(editor.engine.network, crop, Affect(0.5, 0), TARGET)
+            crop = crop_face(image, alignment(face.landmarks, editor.backend.size), editor.backend.size)
+            one_pass = partial(editor.backend.network, crop, Affect(0.5, 0), TARGET)
             ways[f"network, {editor.weights.path.stem}"] = one_pass
         own, paper = self.figures.times(ways, 5 * self.rounds)
         self.figures.compare("network / the paper's", own / paper, 1 / 6)

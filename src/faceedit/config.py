@@ -202,14 +202,14 @@ KINDS = {
         CaaeTraining,
         "faceedit.models.caae:Caae",
         "faceedit.training.caae:CaaeTrainer",
-        "faceedit.editing.backends:CaaeEngine",
+        "faceedit.editing.backends:CaaeBackend",
     ),
     "warp": Kind(
         WarpConfig,
         WarpTraining,
         "faceedit.models.editor:WarpEditor",
         "faceedit.training.editor:WarpTrainer",
-        "faceedit.editing.backends:WarpEngine",
+        "faceedit.editing.backends:WarpBackend",
     ),
     "estimator": Kind(
         EstimatorConfig,

@@ -4,7 +4,7 @@ import torch
 
 from faceedit.circumplex import Affect
 from faceedit.config import KINDS, class_at
-from faceedit.editing.backends import WarpEngine, difference
+from faceedit.editing.backends import WarpBackend, difference
 from faceedit.editing.compositing import FINER
 from faceedit.models.caae import Caae
 from faceedit.models.face_mesh import POINTS
@@ -16,22 +16,22 @@ TARGETS = np.random.default_rng(0).uniform(-1, 1, (20, 2))
 
 
 @pytest.fixture(params=["caae", "warp"])
-def engine(request):
+def backend(request):
     torch.manual_seed(0)
     config = {"caae": TINY, "warp": TINY_WARP}[request.param]
     return class_at(KINDS[request.param].backend)(build(config).eval(), "cpu")
 
 
-def test_decoding_in_batches_is_decoding_one_by_one(engine):
-    code = engine.encode(draw_face(32), draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
-    together = list(engine.edits(code, TARGETS))
+def test_decoding_in_batches_is_decoding_one_by_one(backend):
+    code = backend.encode(draw_face(32), draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
+    together = list(backend.edits(code, TARGETS))
     assert len(together) == 20
     for target, (flow, residual, mouth) in zip(TARGETS, together, strict=True):
-        ((same_flow, same_residual, same_mouth),) = engine.edits(code, target[None])
+        ((same_flow, same_residual, same_mouth),) = backend.edits(code, target[None])
         assert flow.shape == (32, 32, 2)
-        side = 128 if isinstance(engine, WarpEngine) else 32
+        side = 128 if isinstance(backend, WarpBackend) else 32
         assert residual.shape == (side, side, 3)
-        assert (mouth is None) == (same_mouth is None) == isinstance(engine.model, Caae)
+        assert (mouth is None) == (same_mouth is None) == isinstance(backend.model, Caae)
         if mouth is not None:
             assert mouth.mask.shape == (96, 160)
             for field, same_field in zip(vars(mouth).values(), vars(same_mouth).values(), strict=True):
@@ -41,9 +41,9 @@ def test_decoding_in_batches_is_decoding_one_by_one(engine):
     assert np.abs([edit.residual for edit in together]).max() > 1e-4
 
 
-def test_where_memory_is_full_batches_are_halved_down_to_one(engine):
-    code = engine.encode(draw_face(32), draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
-    whole = list(engine.edits(code, TARGETS))
+def test_where_memory_is_full_batches_are_halved_down_to_one(backend):
+    code = backend.encode(draw_face(32), draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
+    whole = list(backend.edits(code, TARGETS))
     tried, room = [], 0
 
     def full(module, inputs):
@@ -51,31 +51,31 @@ def test_where_memory_is_full_batches_are_halved_down_to_one(engine):
         if tried[-1] > room:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    decoder = engine.model.generator if isinstance(engine.model, Caae) else engine.model.decoder
+    decoder = backend.model.generator if isinstance(backend.model, Caae) else backend.model.decoder
     decoder.register_forward_pre_hook(full)
     with pytest.raises(torch.OutOfMemoryError):
-        list(engine.edits(code, TARGETS))
+        list(backend.edits(code, TARGETS))
     for room, sizes in ((5, [16, 8, 4, 4, 4, 4, 4]), (1, [16, 8, 4, 2] + [1] * 20)):  # noqa: B007 - read in `full`
         tried.clear()
-        for pair, same in zip(engine.edits(code, TARGETS), whole, strict=True):
+        for pair, same in zip(backend.edits(code, TARGETS), whole, strict=True):
             for field, same_field in zip(pair[:2], same[:2], strict=True):
                 np.testing.assert_allclose(field, same_field, atol=2e-2)
         assert tried == sizes
 
 
-def test_an_edit_to_the_source_is_nothing(engine):
+def test_an_edit_to_the_source_is_nothing(backend):
     source = Affect(0.1, 0.2)
-    code = engine.encode(draw_face(32), draw_face(32 * FINER), source, LANDMARKS)
-    ((flow, residual, mouth),) = engine.edits(code, np.array([(source.valence, source.arousal)]))
+    code = backend.encode(draw_face(32), draw_face(32 * FINER), source, LANDMARKS)
+    ((flow, residual, mouth),) = backend.edits(code, np.array([(source.valence, source.arousal)]))
     assert not flow.any()
     assert not residual.any()
     assert mouth is None or not mouth.mask.any()
 
 
-def test_drawings_are_crops_where_networks_draw_faces(engine):
-    code = engine.encode(draw_face(32), draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
-    drawings = engine.drawings(code, TARGETS)
-    if isinstance(engine, WarpEngine):
+def test_drawings_are_crops_where_networks_draw_faces(backend):
+    code = backend.encode(draw_face(32), draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
+    drawings = backend.drawings(code, TARGETS)
+    if isinstance(backend, WarpBackend):
         assert drawings is None
         return
     assert drawings.shape == (20, 32, 32, 3)
@@ -96,13 +96,13 @@ def test_the_difference_of_two_drawings_turns_one_into_the_other():
 def test_a_face_that_is_nearly_the_same_has_nearly_the_same_teeth():
     """Whatever the processor's rounding, and after a photo was saved again."""
     torch.manual_seed(0)
-    engine = WarpEngine(build(TINY_WARP).eval(), "cpu")
+    backend = WarpBackend(build(TINY_WARP).eval(), "cpu")
     face = draw_face(32)
     noisy = (face.astype(int) + np.random.default_rng(0).integers(-1, 2, face.shape)).clip(0, 255).astype(np.uint8)
     codes = []
     for crop in (face, noisy, draw_face(32, -1.0, 60)):
-        code = engine.encode(crop, draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
-        codes.append(next(engine.edits(code, TARGETS[:1])).mouth.z)
+        code = backend.encode(crop, draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
+        codes.append(next(backend.edits(code, TARGETS[:1])).mouth.z)
     same, other = (np.abs(codes[0] - codes[i]).max() for i in (1, 2))
     assert codes[0].shape == (16,)
     assert same < 0.3 * other

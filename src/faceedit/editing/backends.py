@@ -53,7 +53,7 @@ class FaceEdit(NamedTuple):
         return FaceEdit(flow, residual, self.mouth and self.mouth.faded(strength))
 
 
-class Engine(Protocol):
+class Backend(Protocol):
     """What FaceEditor needs of a kind of networks; size: the side of its crops in pixels."""
 
     size: int
@@ -82,7 +82,7 @@ class CaaeCode:
     at_source: np.ndarray
 
 
-class CaaeEngine:
+class CaaeBackend:
     """The paper's CAAE. It draws faces, so an edit is the difference of two drawings: at the target, at the source."""
 
     def __init__(self, model: Caae, device: str):
@@ -123,7 +123,7 @@ class WarpCode:
     skin: Skin
 
 
-class WarpEngine:
+class WarpBackend:
     """The editor's own networks, which draw the edit."""
 
     def __init__(self, model: WarpEditor, device: str):

@@ -9,7 +9,7 @@ import numpy as np
 from faceedit.circumplex import Affect, affect_grid, grid_axis
 from faceedit.config import DEFAULT_WEIGHTS, KINDS, class_at
 from faceedit.device import resolve_device
-from faceedit.editing.backends import Engine, FaceEdit
+from faceedit.editing.backends import Backend, FaceEdit
 from faceedit.editing.compositing import FINER, apply_edit, rows_below
 from faceedit.editing.mouth import MouthPainting
 from faceedit.editing.paths import timed_path
@@ -64,7 +64,7 @@ class FaceEditor:
         self.detector = FaceDetector(device)
         self.landmark_finder = LandmarkFinder(device)
         self.mouths = MouthPainting(device)
-        self.engine: Engine = class_at(BACKENDS[weights.kind])(weights.model, device)
+        self.backend: Backend = class_at(BACKENDS[weights.kind])(weights.model, device)
 
     @classmethod
     def from_pretrained(cls, weights: str = DEFAULT_WEIGHTS, device: str = "auto") -> "FaceEditor":
@@ -167,27 +167,27 @@ class FaceEditor:
         source: the affect, where it is known already.
         """
         source = source or self.judge.estimate(_checked(image), [face])[0].affect
-        return self.encode_aligned(image, alignment(face.landmarks, self.engine.size), source)
+        return self.encode_aligned(image, alignment(face.landmarks, self.backend.size), source)
 
     def encode_aligned(self, image: np.ndarray, matrix: np.ndarray, source: Affect) -> EncodedFace:
         """A face whose alignment (2, 3) and affect are known, brought to where targets can be decoded."""
-        crop = crop_face(image, matrix, self.engine.size)
-        fine = crop_face(image, scaled(matrix, FINER), self.engine.size * FINER)
+        crop = crop_face(image, matrix, self.backend.size)
+        fine = crop_face(image, scaled(matrix, FINER), self.backend.size * FINER)
         landmarks = self.landmark_finder.find(crop)
-        code = self.engine.encode(crop, fine, source, landmarks)
-        softness = self.mouths.softness(image, matrix, self.engine.size)
+        code = self.backend.encode(crop, fine, source, landmarks)
+        softness = self.mouths.softness(image, matrix, self.backend.size)
         return EncodedFace(matrix, crop, source, code, softness, find_eyes(landmarks, fine))
 
     def face_edits(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[FaceEdit]:
         """The edit of an encoded face for each target (N, 2) or the nearest supported: see `backends`."""
-        return self.engine.edits(encoded.code, self._supported(targets))
+        return self.backend.edits(encoded.code, self._supported(targets))
 
     def apply(self, image: np.ndarray, matrix: np.ndarray, edit: FaceEdit, encoded: EncodedFace) -> np.ndarray:
         """The image with an edit of one encoded face; matrix: (2, 3), image pixels to crop pixels."""
         image = apply_edit(image, matrix, edit.flow, edit.residual, encoded.eyes)
         if edit.mouth is None:
             return image
-        return self.mouths.paint(image, matrix, self.engine.size, edit.mouth, encoded.softness)
+        return self.mouths.paint(image, matrix, self.backend.size, edit.mouth, encoded.softness)
 
     def edit_face(self, image: np.ndarray, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The image with one encoded face of it moved to the target, or to the nearest supported affect."""
@@ -203,7 +203,7 @@ class FaceEditor:
         self, image: np.ndarray, encoded: EncodedFace, targets: np.ndarray, side: int = ANIMATION_SIDE
     ) -> Iterator[np.ndarray]:
         """The aligned crop (side, side, 3) of an encoded face, cut from the image, at each target (N, 2) in turn."""
-        scale = side / self.engine.size
+        scale = side / self.backend.size
         crop = crop_face(image, scaled(encoded.matrix, scale), side, rows_below(side))  # what jaws that rise reveal
         edits = self._edits(crop, encoded, scaled(np.eye(2, 3), 1 / scale), targets)
         return (edit[:side] for edit in edits)
@@ -238,7 +238,7 @@ class FaceEditor:
 
     def _drawings(self, encoded: EncodedFace, targets: np.ndarray) -> np.ndarray:
         """Crops (N, S, S, 3) of the face as the networks draw it, or else its crop, edited."""
-        drawn = self.engine.drawings(encoded.code, self._supported(targets))
+        drawn = self.backend.drawings(encoded.code, self._supported(targets))
         return np.stack(list(self._edits(encoded.crop, encoded, np.eye(2, 3), targets))) if drawn is None else drawn
 
     def _supported(self, targets: np.ndarray) -> np.ndarray:

@@ -182,7 +182,7 @@ def edited_frames(
             last = None
             yield frame
             continue
-        matrix = alignment(track.landmarks[index], editor.engine.size)
+        matrix = alignment(track.landmarks[index], editor.backend.size)
         source = Affect(*track.source[index].tolist())
         encoded = editor.encode_aligned(frame, matrix, source)
         edit = next(editor.face_edits(encoded, np.array([request.target(source).pair])))

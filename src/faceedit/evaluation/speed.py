@@ -8,7 +8,7 @@ import numpy as np
 
 from faceedit.circumplex import Affect
 from faceedit.config import CaaeConfig
-from faceedit.editing.backends import CaaeEngine, Engine
+from faceedit.editing.backends import Backend, CaaeBackend
 from faceedit.editing.editor import FaceEditor
 from faceedit.evaluation.controls import CopyEditor
 from faceedit.faces.alignment import alignment, crop_face
@@ -33,20 +33,20 @@ def speed(editor: FaceEditor | CopyEditor, path: Path, detector: FaceDetector, t
     def whole(target: np.ndarray) -> None:
         next(editor.edits(image, editor.encode(image, detector.detect(image)[0]), target[None]))
 
-    def networks(engine: Engine, more: Callable[[], None] = lambda: None) -> Callable[[np.ndarray], None]:
-        crop = crop_face(image, alignment(face.landmarks, engine.size), engine.size)
+    def networks(backend: Backend, more: Callable[[], None] = lambda: None) -> Callable[[np.ndarray], None]:
+        crop = crop_face(image, alignment(face.landmarks, backend.size), backend.size)
 
         def run(target: np.ndarray) -> None:
-            engine.network(crop, encoded.source, Affect(*target.tolist()))
+            backend.network(crop, encoded.source, Affect(*target.tolist()))
             more()
 
         return run
 
     ways: dict[str, Callable[[np.ndarray], None]] = {"edit_ms": edit, "photo_to_photo_ms": whole}
     if isinstance(editor, FaceEditor):
-        paper = CaaeEngine(Caae(CaaeConfig()).eval().to(editor.device), editor.device)
+        paper = CaaeBackend(Caae(CaaeConfig()).eval().to(editor.device), editor.device)
         paints = next(editor.face_edits(encoded, targets[:1])).mouth is not None
-        own = networks(editor.engine, editor.mouths.network) if paints else networks(editor.engine)
+        own = networks(editor.backend, editor.mouths.network) if paints else networks(editor.backend)
         ways |= {"network_ms": own, "paper_network_ms": networks(paper)}
     times: dict[str, list[float]] = {name: [] for name in ways}
     for target in targets[:EDITS]:
