@@ -23,11 +23,11 @@ def backend(request):
 
 
 def test_decoding_in_batches_is_decoding_one_by_one(backend):
-    code = backend.encode(draw_face(32), draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
-    together = list(backend.edits(code, TARGETS))
+    features = backend.encode(draw_face(32), draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
+    together = list(backend.edits(features, TARGETS))
     assert len(together) == 20
     for target, (flow, residual, mouth) in zip(TARGETS, together, strict=True):
-        ((same_flow, same_residual, same_mouth),) = backend.edits(code, target[None])
+        ((same_flow, same_residual, same_mouth),) = backend.edits(features, target[None])
         assert flow.shape == (32, 32, 2)
         side = 128 if isinstance(backend, WarpBackend) else 32
         assert residual.shape == (side, side, 3)
@@ -42,8 +42,8 @@ def test_decoding_in_batches_is_decoding_one_by_one(backend):
 
 
 def test_where_memory_is_full_batches_are_halved_down_to_one(backend):
-    code = backend.encode(draw_face(32), draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
-    whole = list(backend.edits(code, TARGETS))
+    features = backend.encode(draw_face(32), draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
+    whole = list(backend.edits(features, TARGETS))
     tried, room = [], 0
 
     def full(module, inputs):
@@ -54,10 +54,10 @@ def test_where_memory_is_full_batches_are_halved_down_to_one(backend):
     decoder = backend.model.generator if isinstance(backend.model, Caae) else backend.model.decoder
     decoder.register_forward_pre_hook(full)
     with pytest.raises(torch.OutOfMemoryError):
-        list(backend.edits(code, TARGETS))
+        list(backend.edits(features, TARGETS))
     for room, sizes in ((5, [16, 8, 4, 4, 4, 4, 4]), (1, [16, 8, 4, 2] + [1] * 20)):  # noqa: B007 - read in `full`
         tried.clear()
-        for pair, same in zip(backend.edits(code, TARGETS), whole, strict=True):
+        for pair, same in zip(backend.edits(features, TARGETS), whole, strict=True):
             for field, same_field in zip(pair[:2], same[:2], strict=True):
                 np.testing.assert_allclose(field, same_field, atol=2e-2)
         assert tried == sizes
@@ -65,16 +65,16 @@ def test_where_memory_is_full_batches_are_halved_down_to_one(backend):
 
 def test_an_edit_to_the_source_is_nothing(backend):
     source = Affect(0.1, 0.2)
-    code = backend.encode(draw_face(32), draw_face(32 * FINER), source, LANDMARKS)
-    ((flow, residual, mouth),) = backend.edits(code, np.array([(source.valence, source.arousal)]))
+    features = backend.encode(draw_face(32), draw_face(32 * FINER), source, LANDMARKS)
+    ((flow, residual, mouth),) = backend.edits(features, np.array([(source.valence, source.arousal)]))
     assert not flow.any()
     assert not residual.any()
     assert mouth is None or not mouth.mask.any()
 
 
 def test_drawings_are_crops_where_networks_draw_faces(backend):
-    code = backend.encode(draw_face(32), draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
-    drawings = backend.drawings(code, TARGETS)
+    features = backend.encode(draw_face(32), draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
+    drawings = backend.drawings(features, TARGETS)
     if isinstance(backend, WarpBackend):
         assert drawings is None
         return
@@ -101,8 +101,8 @@ def test_a_face_that_is_nearly_the_same_has_nearly_the_same_teeth():
     noisy = (face.astype(int) + np.random.default_rng(0).integers(-1, 2, face.shape)).clip(0, 255).astype(np.uint8)
     codes = []
     for crop in (face, noisy, draw_face(32, -1.0, 60)):
-        code = backend.encode(crop, draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
-        codes.append(next(backend.edits(code, TARGETS[:1])).mouth.z)
+        features = backend.encode(crop, draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
+        codes.append(next(backend.edits(features, TARGETS[:1])).mouth.z)
     same, other = (np.abs(codes[0] - codes[i]).max() for i in (1, 2))
     assert codes[0].shape == (16,)
     assert same < 0.3 * other

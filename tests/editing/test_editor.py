@@ -98,7 +98,7 @@ def test_what_a_jaw_that_rises_reveals_is_the_photos(editor, photo, monkeypatch)
     size = editor.backend.size
     flow, residual = np.zeros((size, size, 2), np.float32), np.zeros((size, size, 3), np.float32)
     flow[size // 2 :, :, 1] = 2
-    monkeypatch.setattr(editor.backend, "edits", lambda code, targets: [FaceEdit(flow, residual)])
+    monkeypatch.setattr(editor.backend, "edits", lambda features, targets: [FaceEdit(flow, residual)])
     (cell,) = editor.crop_edits(image, editor.encode(image, faces[0]), np.zeros((1, 2)), 160)
     assert cell.shape == (160, 160, 3)
     assert (cell[-5:, 80] == (200, 0, 0)).all()

@@ -64,10 +64,10 @@ class Backend(Protocol):
         fine: the same crop, FINER times as large. landmarks: (K, 2), in shares of the crop's side.
         """
 
-    def edits(self, code: Any, targets: np.ndarray) -> Iterator[FaceEdit]:
+    def edits(self, features: Any, targets: np.ndarray) -> Iterator[FaceEdit]:
         """The edit to each target."""
 
-    def drawings(self, code: Any, targets: np.ndarray) -> np.ndarray | None:
+    def drawings(self, features: Any, targets: np.ndarray) -> np.ndarray | None:
         """The networks' own crops of the face at each target, (N, S, S, 3) uint8; None where they draw edits alone."""
 
     def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
@@ -75,7 +75,7 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True)
-class CaaeCode:
+class CaaeFeatures:
     """z: (1, z_dim). at_source: (S, S, 3) float32 in [0, 1], what the networks make of the face at its own affect."""
 
     z: torch.Tensor
@@ -89,17 +89,17 @@ class CaaeBackend:
         self.model, self.device = model.to(memory_format=FASTEST), device
         self.size = model.config.image_size
 
-    def encode(self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray) -> CaaeCode:
+    def encode(self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray) -> CaaeFeatures:
         with torch.inference_mode():
             z = self.model.encoder(_tensor(crop, self.device))
-        return CaaeCode(z, next(self._decoded(z, np.array([source.pair]))))
+        return CaaeFeatures(z, next(self._decoded(z, np.array([source.pair]))))
 
-    def edits(self, code: CaaeCode, targets: np.ndarray) -> Iterator[FaceEdit]:
-        for decoded in self._decoded(code.z, targets):
-            yield FaceEdit(*difference(code.at_source, decoded))
+    def edits(self, features: CaaeFeatures, targets: np.ndarray) -> Iterator[FaceEdit]:
+        for decoded in self._decoded(features.z, targets):
+            yield FaceEdit(*difference(features.at_source, decoded))
 
-    def drawings(self, code: CaaeCode, targets: np.ndarray) -> np.ndarray:
-        return np.stack([_to_uint8(decoded) for decoded in self._decoded(code.z, targets)])
+    def drawings(self, features: CaaeFeatures, targets: np.ndarray) -> np.ndarray:
+        return np.stack([_to_uint8(decoded) for decoded in self._decoded(features.z, targets)])
 
     def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
         with torch.inference_mode():
@@ -115,10 +115,10 @@ class CaaeBackend:
 
 
 @dataclass(frozen=True)
-class WarpCode:
-    """features: of one face. source: (1, 2), its affect. skin: its folds."""
+class WarpFeatures:
+    """face: the encoder's features. source: (1, 2), its affect. skin: its folds."""
 
-    features: FaceFeatures
+    face: FaceFeatures
     source: torch.Tensor
     skin: Skin
 
@@ -131,15 +131,15 @@ class WarpBackend:
         self.size = model.config.image_size
         self.folding = Folding(device)
 
-    def encode(self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray) -> WarpCode:
+    def encode(self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray) -> WarpFeatures:
         images = _tensor(crop, self.device)
         with torch.inference_mode():
-            features = self.model.encoder(images, _floats(landmarks[None]).to(self.device))
-        return WarpCode(features, _floats([source.pair]).to(self.device), self.folding.encode(fine, landmarks, source))
+            face = self.model.encoder(images, _floats(landmarks[None]).to(self.device))
+        return WarpFeatures(face, _floats([source.pair]).to(self.device), self.folding.encode(fine, landmarks, source))
 
-    def edits(self, code: WarpCode, targets: np.ndarray) -> Iterator[FaceEdit]:
+    def edits(self, features: WarpFeatures, targets: np.ndarray) -> Iterator[FaceEdit]:
         def draw(affect: torch.Tensor) -> Iterator[FaceEdit]:
-            edit, folds, mouths = self._decoded(code, affect)
+            edit, folds, mouths = self._decoded(features, affect)
             residual = functional.interpolate(edit.colour.float(), folds.shape[2:], mode="bicubic") + folds
             fields = edit.flow * (self.size / 2), residual / 2
             flows, residuals = (field.permute(0, 2, 3, 1).float().cpu().numpy() for field in fields)
@@ -148,34 +148,35 @@ class WarpBackend:
         for edits in in_batches(draw, _floats(targets), BATCH):
             yield from edits
 
-    def drawings(self, code: WarpCode, targets: np.ndarray) -> None:
+    def drawings(self, features: WarpFeatures, targets: np.ndarray) -> None:
         return None
 
     def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
         landmarks = self.model.decoder.motion.mean.cpu().numpy()  # any take as long
-        code = self.encode(crop, crop, source, landmarks)
+        features = self.encode(crop, crop, source, landmarks)
         with torch.inference_mode():
-            edit, folds, _ = self._decoded(code, _floats([target.pair]))
+            edit, folds, _ = self._decoded(features, _floats([target.pair]))
             for field in (*edit, folds):
                 field.cpu()
 
-    def _decoded(self, code: WarpCode, targets: torch.Tensor) -> tuple[Edit, torch.Tensor, Iterator[MouthEdit]]:
+    def _decoded(self, features: WarpFeatures, targets: torch.Tensor) -> tuple[Edit, torch.Tensor, Iterator[MouthEdit]]:
         """What the decoder draws at each target (N, 2), what folds the skin, see `Folding.shading`, and what is to be
         painted in the mouth."""
-        features, source = code.features.expand(len(targets)), code.source.expand(len(targets), -1)
+        face, source = features.face.expand(len(targets)), features.source.expand(len(targets), -1)
         targets = targets.to(self.device)
-        edit = self.model.decoder(features, source, targets, correct_lips=True)
-        folds = self.folding.shading(code.skin, edit, targets)
+        edit = self.model.decoder(face, source, targets, correct_lips=True)
+        folds = self.folding.shading(features.skin, edit, targets)
         texture = self.model.decoder.motion.texture(targets)
-        mask = edit_mask(features.landmarks, edit.landmarks, features.teeth_visibility, texture, source, targets)
-        z = features.z.float() @ _projection(features.z.shape[1], self.device)
+        mask = edit_mask(face.landmarks, edit.landmarks, face.teeth_visibility, texture, source, targets)
+        z = face.z.float() @ _projection(face.z.shape[1], self.device)
         return edit, folds, map(MouthEdit, *(x.float().cpu().numpy() for x in (mask, targets, edit.landmarks, z)))
 
 
 @cache
 def _projection(z_dim: int, device: str) -> torch.Tensor:
-    """Brings a face's latent (N, z_dim), about evenly spread in (-1, 1), to a standard normal code of its mouth (N, Z):
-    faces that are nearly the same have nearly the same teeth."""
+    """The matrix (z_dim, Z) from a face's latent, about uniform in (-1, 1), to a standard normal latent of its mouth.
+
+    Faces that are nearly the same get nearly the same teeth."""
     directions = torch.randn(z_dim, MouthConfig().z_dim, generator=torch.Generator().manual_seed(0))
     return (directions * (3 / z_dim) ** 0.5).to(device)
 

@@ -36,14 +36,14 @@ class EncodedFace:
     """A face of a photo, ready to be decoded.
 
     matrix: (2, 3), photo pixels to crop pixels. crop: (S, S, 3) uint8. source: the affect that the face shows, as the
-    judge sees it. code: what the networks made of it. softness: of the photo, see
+    judge sees it. features: what the networks made of it. softness: of the photo, see
     `models.mouth.painter.describe`. eyes: where they are in the crop.
     """
 
     matrix: np.ndarray
     crop: np.ndarray
     source: Affect
-    code: Any
+    features: Any
     softness: float = 0.0
     eyes: tuple[Eye, ...] = ()
 
@@ -174,13 +174,13 @@ class FaceEditor:
         crop = crop_face(image, matrix, self.backend.size)
         fine = crop_face(image, scaled(matrix, FINER), self.backend.size * FINER)
         landmarks = self.landmark_finder.find(crop)
-        code = self.backend.encode(crop, fine, source, landmarks)
+        features = self.backend.encode(crop, fine, source, landmarks)
         softness = self.mouths.softness(image, matrix, self.backend.size)
-        return EncodedFace(matrix, crop, source, code, softness, find_eyes(landmarks, fine))
+        return EncodedFace(matrix, crop, source, features, softness, find_eyes(landmarks, fine))
 
     def face_edits(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[FaceEdit]:
         """The edit of an encoded face for each target (N, 2) or the nearest supported: see `backends`."""
-        return self.backend.edits(encoded.code, self._supported(targets))
+        return self.backend.edits(encoded.features, self._supported(targets))
 
     def apply(self, image: np.ndarray, matrix: np.ndarray, edit: FaceEdit, encoded: EncodedFace) -> np.ndarray:
         """The image with an edit of one encoded face; matrix: (2, 3), image pixels to crop pixels."""
@@ -238,7 +238,7 @@ class FaceEditor:
 
     def _drawings(self, encoded: EncodedFace, targets: np.ndarray) -> np.ndarray:
         """Crops (N, S, S, 3) of the face as the networks draw it, or else its crop, edited."""
-        drawn = self.backend.drawings(encoded.code, self._supported(targets))
+        drawn = self.backend.drawings(encoded.features, self._supported(targets))
         return np.stack(list(self._edits(encoded.crop, encoded, np.eye(2, 3), targets))) if drawn is None else drawn
 
     def _supported(self, targets: np.ndarray) -> np.ndarray:

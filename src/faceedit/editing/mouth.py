@@ -14,7 +14,7 @@ from faceedit.models.mouth.painter import MouthPainter, describe, likely_express
 from faceedit.weights import load_model
 
 MOUTH_WEIGHTS = "mouth"
-TRUNCATION = 0.5  # of the code's spread (Brock et al. 2019): mouths far from the average have odd teeth; by eye
+TRUNCATION = 0.5  # of the latent's deviation (Brock et al. 2019): mouths far from the mean have odd teeth; by eye
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ WIDE, TALLER = 0.06, (-0.3, 0.15)  # of the side; natural logarithms: mouths ope
 KEEP = 0.75  # of the opening, the most that is kept
 PERTURBATION = 0.05  # in the units of images
 SHEET_FACES, VALIDATION_FACES = 24, 128
-CODES = 3  # random latents, side by side in a sheet
+LATENTS = 3  # random latents, side by side in a sheet
 
 
 class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
@@ -188,8 +188,8 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         expressions = validation.probabilities[order].to(self.device)
         condition = describe(affect, expressions, softness.to(self.device), landmarks)
         painted = []
-        for code in range(CODES):
-            generator = torch.Generator().manual_seed(code)
+        for seed in range(LATENTS):
+            generator = torch.Generator().manual_seed(seed)
             z = torch.randn(1, self.network.z_dim, generator=generator).expand(len(images), -1).to(self.device)
             painted.append(torch.lerp(images, self.ema(images, mask, condition, z).clamp(-1, 1), mask))
         off = [((x - images).abs() * mask).sum() / mask.sum() / 3 for x in painted]
