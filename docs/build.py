@@ -34,8 +34,8 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 EXAMPLE = ROOT / "examples" / "astronaut.jpg"
 FACE = (135, 15, 315, 195)  # of the example: what is shown of it beside its edits
-MOST_BYTES, MOST_WIDTH = 60_000, 900  # of a picture in git, pixels
-MOST_LINES = 24  # of what one command prints
+MAX_BYTES, MAX_WIDTH = 60_000, 900  # of a picture in git, pixels
+MAX_LINES = 24  # of what one command prints
 QUALITIES = (85, 75, 65, 55, 45, 35)
 CONSOLE = re.compile(r"(?<=^```console)( once)?\n(.*?)(?=^```$)", re.DOTALL | re.MULTILINE)
 TABLE = re.compile(r"(?<=<!-- )(options|exit codes): ([\w ]+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
@@ -171,7 +171,7 @@ def run(command: str) -> tuple[list[str], int]:
             code = end.code or 0
     text = printed.getvalue().replace(str(ROOT), "~/faceedit")
     lines = [line.rstrip() for line in text.splitlines()]
-    return [*lines[:MOST_LINES], "…", lines[-1]] if len(lines) > MOST_LINES + 2 else lines, code
+    return [*lines[:MAX_LINES], "…", lines[-1]] if len(lines) > MAX_LINES + 2 else lines, code
 
 
 def picture(kind: str, names: list[str], target: Path) -> None:
@@ -187,7 +187,7 @@ def picture(kind: str, names: list[str], target: Path) -> None:
         duration = 0
     else:
         with Image.open(names[0]) as image:
-            width = min(image.width, int(names[1]) if len(names) > 1 else MOST_WIDTH)
+            width = min(image.width, int(names[1]) if len(names) > 1 else MAX_WIDTH)
             size = (width, round(image.height * width / image.width))
             frames = [
                 frame.convert("RGB").resize(size, Image.Resampling.LANCZOS) for frame in ImageSequence.Iterator(image)
@@ -197,9 +197,9 @@ def picture(kind: str, names: list[str], target: Path) -> None:
         frames[0].save(
             target, save_all=True, append_images=frames[1:], duration=duration, loop=0, quality=quality, method=6
         )
-        if target.stat().st_size <= MOST_BYTES:
+        if target.stat().st_size <= MAX_BYTES:
             return
-    sys.exit(f"{target} is larger than {MOST_BYTES} bytes: show less")
+    sys.exit(f"{target} is larger than {MAX_BYTES} bytes: show less")
 
 
 def screenshot(photo: str) -> str:

@@ -22,7 +22,7 @@ FLOORS = (
     {"config", "errors"},
 )
 ROOMS = set().union(*FLOORS)
-MOST_FLOORS, MOST_ROOMS = 10, 24
+MAX_FLOORS, MAX_ROOMS = 10, 24
 NETWORKS_USE = {"collections", "dataclasses", "faceedit", "functools", "itertools", "math", "numpy", "torch", "typing"}
 NETWORKS_REACH = {"faceedit", "numpy", "torch", *sys.stdlib_module_names}
 STARTING_USES = {"faceedit", "rich", "typer", *sys.stdlib_module_names}
@@ -105,8 +105,8 @@ def is_downwards(module: tuple[str, ...], other: tuple[str, ...]) -> bool:
 
 def test_every_module_has_a_room_and_they_are_few():
     assert {module[0] for module in TREES} == ROOMS
-    assert len(FLOORS) <= MOST_FLOORS
-    assert len(ROOMS) <= MOST_ROOMS
+    assert len(FLOORS) <= MAX_FLOORS
+    assert len(ROOMS) <= MAX_ROOMS
 
 
 def test_imports_run_downwards():

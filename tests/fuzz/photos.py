@@ -26,7 +26,7 @@ from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 from faceedit.errors import UnreadableError
 from faceedit.media import metadata
 from faceedit.media.image import READ_FORMATS, Photo, encode_photo, read_photo
-from faceedit.media.provenance import COMPOSITE, MOST_XMP, Provenance, from_xmp, to_xmp
+from faceedit.media.provenance import COMPOSITE, MAX_XMP, Provenance, from_xmp, to_xmp
 from tests.media.test_metadata import DIRECTORY, IPTC, block, packet, photoshop
 
 SLOW = 2.0
@@ -201,7 +201,7 @@ def _through(data: bytes, dice: random.Random) -> str | None:
     except UnreadableError:
         return None
     packet = to_xmp(EDIT, photo.xmp)
-    marked = Photo(**{**vars(photo), "xmp": packet if len(packet) <= MOST_XMP else to_xmp(EDIT)})
+    marked = Photo(**{**vars(photo), "xmp": packet if len(packet) <= MAX_XMP else to_xmp(EDIT)})
     for name in {photo.format, dice.choice(READ_FORMATS)}:
         try:
             written = encode_photo(marked, name)

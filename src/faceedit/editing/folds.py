@@ -12,7 +12,7 @@ from faceedit.device import as_images
 from faceedit.faces.blur import blur
 from faceedit.models.editor import EDIT, Edit
 from faceedit.models.estimator import EXPRESSIONS
-from faceedit.models.folds import LEAST_LIGHT, FoldNetwork, coarse, describe, detail, skin
+from faceedit.models.folds import MIN_LIGHT, FoldNetwork, coarse, describe, detail, skin
 from faceedit.models.sampling import warped
 from faceedit.weights import load_model
 
@@ -25,7 +25,7 @@ class FoldSettings:
 
     near: float = 8 / 128  # standard deviation of a Gaussian, of the side, within which a face's own folds are compared
     sure: float = 4e-4  # of squared light: where skin shows less on average, it is taken to fold as others do
-    most_own: float = 2.0  # times the average: what shows more is no fold
+    max_own: float = 2.0  # times the average: what shows more is no fold
 
 
 FOLDS = FoldSettings()
@@ -62,7 +62,7 @@ class Folding:
         average = self._shown(images, points, affect, softness)
         # How far this face shows, around each place, what others do there: folds that go were its own.
         own = coarse(detail(images) * average, FOLDS.near) + FOLDS.sure
-        own = (own / (coarse(average.square(), FOLDS.near) + FOLDS.sure)).clamp(0, FOLDS.most_own)
+        own = (own / (coarse(average.square(), FOLDS.near) + FOLDS.sure)).clamp(0, FOLDS.max_own)
         return Skin(images, points, affect, softness, own * average)
 
     @torch.inference_mode()
@@ -78,7 +78,7 @@ class Folding:
         change = (there - warped(skin_.folds.expand(count, -1, -1, -1), flow)) * skin(edit.landmarks, size)
         length = (target - skin_.source).norm(dim=1)[:, None, None, None]
         change = change * (length / EDIT.free_length).clamp(max=1)
-        return (coarse(moved) + 1 + 2 * LEAST_LIGHT) * change.expm1()
+        return (coarse(moved) + 1 + 2 * MIN_LIGHT) * change.expm1()
 
     def _shown(
         self, images: torch.Tensor, landmarks: torch.Tensor, affect: torch.Tensor, softness: float

@@ -31,7 +31,7 @@ EDIT_MEMORY = 0.5  # how much of an edit is the last frame's
 FARTHEST = 0.6  # of its side: how far a face can come from one frame to the next
 SAME, SAME_NEAR = 0.8, 0.5  # products of appearances that make a face the same person; less where it was last
 LOOK_SECONDS = 0.5  # between two looks at the face that is followed
-MOST_LOOKS = 60
+MAX_LOOKS = 60
 CUT = 30  # of 255: the mean change of a frame, seen small, that only a cut makes; by eye
 CUT_SIZE = (32, 18)
 
@@ -66,7 +66,7 @@ class Follower:
         self._tracker = FaceTracker(editor.detector, editor.landmark_finder)
         self._last: Face | None = None
         self._lost = True
-        self._looks: deque[np.ndarray] = deque(maxlen=MOST_LOOKS)
+        self._looks: deque[np.ndarray] = deque(maxlen=MAX_LOOKS)
         self._wait, self._next_look = round(LOOK_SECONDS * fps), 0
         self.missing = NoFaceError("no face was found in the video")
 

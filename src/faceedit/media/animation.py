@@ -17,7 +17,7 @@ from faceedit.media.provenance import embedded
 from faceedit.media.video import write_video
 
 SUFFIXES = (".gif", ".webp", ".mp4")
-MOST_GIF_FPS = 50  # viewers slow faster ones down
+MAX_GIF_FPS = 50  # viewers slow faster ones down
 
 
 def check_output(path: Path, fps: float) -> None:
@@ -25,8 +25,8 @@ def check_output(path: Path, fps: float) -> None:
     suffix = path.suffix.lower()
     if suffix and suffix not in SUFFIXES:
         raise UsageError(f"an animation is written as {', '.join(SUFFIXES)}, or into a folder, not as {suffix}")
-    if suffix == ".gif" and fps > MOST_GIF_FPS:
-        raise UsageError(f"GIF shows at most {MOST_GIF_FPS} frames a second, not {fps:g}: choose .webp or .mp4")
+    if suffix == ".gif" and fps > MAX_GIF_FPS:
+        raise UsageError(f"GIF shows at most {MAX_GIF_FPS} frames a second, not {fps:g}: choose .webp or .mp4")
 
 
 def write_animation(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # reading a file's own words back takes no networks
     from faceedit.weights import Weights
 
 MAX_BOXES = 10_000  # of an MP4 are looked at: a fragmented film of an hour has two for each of its 2000 fragments
-MOST_XMP = 65_000  # bytes: what fits into one segment of a JPEG
+MAX_XMP = 65_000  # bytes: what fits into one segment of a JPEG
 
 # IPTC's vocabulary: a photo with parts from a trained model, and a picture drawn by one.
 COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -113,7 +113,7 @@ def declared(
         packet = declaration(source_type, weights, edits, photo.xmp)
     except RecursionError:  # nested deeper than any program does
         packet = None
-    if packet is None or len(packet) > MOST_XMP:
+    if packet is None or len(packet) > MAX_XMP:
         tell("the photo's own XMP is too much to keep beside what says that it was edited: it is left out")
         packet = declaration(source_type, weights, edits)
     return replace(photo, xmp=packet)

@@ -36,9 +36,9 @@ CONDITION = 2 + EXPRESSIONS + 2
 TYPICAL_BLUR = 0.8  # pixels at a side of 128: between the sharpest photos and the softest
 COARSE = 5 / 128  # standard deviation of a Gaussian, of the side: what is finer is detail, folds and all
 LUMINANCE = (0.299, 0.587, 0.114)
-LEAST_LIGHT = 0.05  # keeps the logarithm of black within bounds
+MIN_LIGHT = 0.05  # keeps the logarithm of black within bounds
 SPREAD = 0.02  # standard deviation of a landmark's blob, of the side
-MOST = 1.5  # of blobs that overlap
+MAX_OVERLAP = 1.5  # of blobs
 BLOBS = tuple(
     tuple(point_indices(numbers))
     for numbers in (
@@ -83,7 +83,7 @@ def coarse(images: torch.Tensor, spread: float = COARSE) -> torch.Tensor:
 def detail(images: torch.Tensor) -> torch.Tensor:
     """The light of images less the same without detail, (N, 1, S, S)."""
     weights = constant(LUMINANCE, images.device).view(1, 3, 1, 1)
-    light = (((images + 1) / 2 * weights).sum(1, keepdim=True).clamp(min=0) + LEAST_LIGHT).log()
+    light = (((images + 1) / 2 * weights).sum(1, keepdim=True).clamp(min=0) + MIN_LIGHT).log()
     return light - coarse(light)
 
 
@@ -120,7 +120,7 @@ class FoldNetwork(nn.Module):
     def forward(self, images: torch.Tensor, landmarks: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         condition = self.condition(torch.cat([condition, 2 * landmarks.flatten(1) - 1], dim=1))
         half, quarter = images.shape[-1] // 2, images.shape[-1] // 4
-        blobs = [_blobs(landmarks[:, list(points)], half, SPREAD).clamp(max=MOST) for points in BLOBS]
+        blobs = [_blobs(landmarks[:, list(points)], half, SPREAD).clamp(max=MAX_OVERLAP) for points in BLOBS]
         fine = self.from_landmarks(torch.stack(blobs, dim=1).to(images))
         small = functional.interpolate(images, (quarter, quarter), mode="area")
         where = coordinate_grid(quarter, quarter, images.device).to(images).permute(2, 0, 1)

@@ -98,8 +98,8 @@ def edit_mask(
     # Nothing is painted at the source itself, nor where lips that were closed stay so.
     amount = ((target - source).norm(dim=1) / EDIT.free_length).clamp(max=1) * 8 - 1
     opened = size * torch.maximum(lip_opening(before), lip_opening(after)) - 1
-    most = torch.minimum(amount, opened)[:, None, None]
-    return torch.minimum(distance[:, 0] + GROW + 0.5, most).clamp(0, 1)
+    limit = torch.minimum(amount, opened)[:, None, None]
+    return torch.minimum(distance[:, 0] + GROW + 0.5, limit).clamp(0, 1)
 
 
 class MouthPainter(nn.Module):
