@@ -136,8 +136,8 @@ def value(kind, info) -> str:
         return f"`{info.metavar}`"
     if get_origin(kind) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(kind))
-    least = "" if info.min is None else f" from {info.min}"
-    return WORDS[kind] + least + ("" if info.max is None else f" to {info.max}")
+    low = "" if info.min is None else f" from {info.min}"
+    return WORDS[kind] + low + ("" if info.max is None else f" to {info.max}")
 
 
 def console(match: re.Match, check: bool) -> str:

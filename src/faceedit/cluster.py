@@ -79,15 +79,15 @@ def run(
 class Attempts:
     """Counts how often each task was begun and not ended, which a worker that it killed cannot."""
 
-    def __init__(self, most: int):
-        self.most = most
+    def __init__(self, max_attempts: int):
+        self.max_attempts = max_attempts
         self.begun: Counter[int] = Counter()
 
     @ray.method
     def begin(self, task: int) -> int:
         """The number of this attempt at the task, from 1; 0 where it may not be tried once more."""
         self.begun[task] += 1
-        return self.begun[task] if self.begun[task] <= self.most else 0
+        return self.begun[task] if self.begun[task] <= self.max_attempts else 0
 
     @ray.method
     def end(self, task: int) -> None:

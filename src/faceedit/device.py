@@ -35,22 +35,22 @@ def as_images(pixels: np.ndarray | torch.Tensor, device: str) -> torch.Tensor:
     return torch.as_tensor(pixels).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def in_batches(work: Callable[[torch.Tensor], Result], inputs: torch.Tensor, most: int) -> Iterator[Result]:
+def in_batches(work: Callable[[torch.Tensor], Result], inputs: torch.Tensor, max_batch: int) -> Iterator[Result]:
     """What `work` makes, without gradients, of each batch of the inputs (N, ...), in turn.
 
-    A batch holds `most` of them, or half as many, and half again, where the memory of the device does not suffice.
+    A batch holds `max_batch` of them, or half as many, and half again, where the memory of the device does not suffice.
     Raises torch.OutOfMemoryError where it does not suffice for one.
     """
     start = 0
     while start < len(inputs):
-        batch = inputs[start : start + most]
+        batch = inputs[start : start + max_batch]
         try:
             with torch.inference_mode():
                 result = work(batch)
         except torch.OutOfMemoryError:
             if len(batch) == 1:
                 raise
-            most = len(batch) // 2
+            max_batch = len(batch) // 2
         else:
             yield result
             start += len(batch)

@@ -38,12 +38,12 @@ def encode_photo(photo: Photo, format: str) -> bytes:
     The headers and metadata are parsed again; what the format has no place for, or cannot be written so that it is
     read back, is left out, which is logged as one warning. Raises UnreadableError.
     """
-    fitted, gone = fit(photo, format)
+    supported, gone = supported_part(photo, format)
     problem: Exception | None = None
-    for without in ((), *((name,) for name in OPTIONAL if getattr(fitted, name)), EXTRAS):
+    for without in ((), *((name,) for name in OPTIONAL if getattr(supported, name)), EXTRAS):
         nothing: dict[str, Any] = {name: NOTHING.get(name) for name in without}
         try:
-            kept = replace(fitted, **nothing)
+            kept = replace(supported, **nothing)
             data = _encoded(kept, format)
             _check_readable(data, kept, format)
         except MemoryError:
@@ -51,7 +51,7 @@ def encode_photo(photo: Photo, format: str) -> bytes:
         except Exception as error:  # what Pillow raises depends on what the photo carries
             problem = problem or error
             continue
-        gone += [OPTIONAL[name] for name in without if getattr(fitted, name)]
+        gone += [OPTIONAL[name] for name in without if getattr(supported, name)]
         if gone:
             logger.warning("%s: as %s this is left out: %s", photo.name, format, ", ".join(dict.fromkeys(gone)))
         return data
@@ -60,7 +60,7 @@ def encode_photo(photo: Photo, format: str) -> bytes:
     raise UnreadableError(f"cannot write {width}x{height} pixels as {format}: {reason}") from problem
 
 
-def fit(photo: Photo, format: str) -> tuple[Photo, list[str]]:
+def supported_part(photo: Photo, format: str) -> tuple[Photo, list[str]]:
     """The photo as far as the format has a place for it, and the names of what had to go."""
     keeps, gone = KEEPS[format], list(photo.lost)
     if photo.alpha is not None and "alpha" not in keeps:

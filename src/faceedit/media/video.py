@@ -80,9 +80,9 @@ class Picture:
         height, width = self.upright.shape[:2]
         if change.shape[:2] != (height, width):
             change = cv2.resize(change, (width, height), interpolation=cv2.INTER_AREA)
-        stored, most = self.upright.copy(), np.iinfo(self.upright.dtype).max
-        steps = change.astype(np.int32) * (257 if most > 255 else 1)
-        stored[..., :3] = (stored[..., :3] + steps).clip(0, most)
+        stored, white = self.upright.copy(), np.iinfo(self.upright.dtype).max
+        steps = change.astype(np.int32) * (257 if white > 255 else 1)
+        stored[..., :3] = (stored[..., :3] + steps).clip(0, white)
         return stored
 
 
