@@ -34,7 +34,7 @@ from faceedit.weights import load_model
 WARM_UP = 0.02  # of the run
 RAMP = 0.15  # of the run, over which weights rise that would stop all learning before there is an edit
 STAGES = 3  # of the guide, whose maps the image discriminator sees
-CRITIC_RATE = 2.0  # the image discriminator learns faster (Heusel et al. 2017)
+DISCRIMINATOR_RATE = 2.0  # the image discriminator learns faster (Heusel et al. 2017)
 MOUTH_WEIGHT = 4  # of the mouth, beside 1 for the rest of the face: it is small, and most is to be learnt there
 KEPT_TEETH_WEIGHT = 0.3  # of the edge of visible teeth, beside landmarks
 MASKED = 0.9  # of the mask, above which landmarks count
@@ -92,7 +92,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         for name, optimizer in self.optimizers.items():
             rate = config.learning_rate * min(progress / WARM_UP, 1) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 1e-6
             for group in optimizer.param_groups:
-                group["lr"] = rate * (CRITIC_RATE if name == "image_discriminator" else 1.0)
+                group["lr"] = rate * (DISCRIMINATOR_RATE if name == "image_discriminator" else 1.0)
         here = self.shard.here
         chosen = self.sampler.indices(self.step)[here]
         images, source = self.crops.batch(chosen, self.device)

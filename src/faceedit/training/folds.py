@@ -1,7 +1,7 @@
 """How the network of folds learns: it shows the detail of a photo's skin, of which it sees none.
 
 As it is not told a person's own, it learns what faces of an affect, an expression, an age and a light show on average.
-No regressor of affect teaches it, and no critic.
+No estimator of affect teaches it, and no discriminator.
 """
 
 import math
@@ -71,10 +71,10 @@ class FoldTrainer(Trainer[FoldTraining, FoldConfig, FoldNetwork]):
         expressions = self.expressions[chosen] * (generator.rand() >= ANY).to(self.device)[:, None]
         with self.autocast():
             shown = self.published(coarse(images), landmarks, describe(affect, expressions, self.softness[chosen]))
-        worth = ELSEWHERE + (1 - ELSEWHERE) * skin(landmarks, images.shape[-1])
+        weight = ELSEWHERE + (1 - ELSEWHERE) * skin(landmarks, images.shape[-1])
         wanted = detail(images)
-        losses = {"detail": _distance(shown, wanted, worth)}
-        losses["of none"] = _distance(torch.zeros_like(wanted), wanted, worth).detach()
+        losses = {"detail": _distance(shown, wanted, weight)}
+        losses["of none"] = _distance(torch.zeros_like(wanted), wanted, weight).detach()
         self.update("folds", losses["detail"])
         self.update_ema()
         self.step += 1
@@ -97,7 +97,7 @@ class FoldTrainer(Trainer[FoldTraining, FoldConfig, FoldNetwork]):
         return {"explained": explained.item()}, {"folds": sheet}
 
 
-def _distance(shown: torch.Tensor, wanted: torch.Tensor, worth: torch.Tensor) -> torch.Tensor:
-    """The mean squared difference, of outliers the absolute one, weighed."""
+def _distance(shown: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """The weighted mean of the squared difference, of outliers of the absolute one (Huber)."""
     cost = functional.smooth_l1_loss(shown, wanted, beta=OUTLIER, reduction="none")
-    return (worth * cost).mean() / OUTLIER
+    return (weight * cost).mean() / OUTLIER
