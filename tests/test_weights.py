@@ -3,15 +3,17 @@ import subprocess
 import sys
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from faceedit.circumplex import Support
 from faceedit.errors import WeightsError
 from faceedit.hub import find_weights
-from faceedit.weights import load_weights
-from tests.conftest import TINY
+from faceedit.weights import RENAMED, build, load_weights, save_weights
+from tests.conftest import TINY, TINY_WARP
 
 
 def header_of(path):
@@ -53,6 +55,23 @@ def test_every_tensor_must_fit(tiny_weights, tmp_path):
         path = rewrite(tiny_weights, tmp_path / "changed.safetensors", header, **change)
         with pytest.raises(WeightsError, match="does not fit"):
             load_weights(path)
+
+
+def test_tensors_under_their_earlier_names_are_found(tmp_path):
+    save_weights(tmp_path / "now.safetensors", build(TINY_WARP), Support.from_affect(np.zeros((1, 2))), {})
+    state, earlier = load_file(tmp_path / "now.safetensors"), {}
+    for name, tensor in state.items():
+        old, now = next(((old, now) for old, now in RENAMED.items() if name.startswith(now)), ("", ""))
+        earlier[old + name.removeprefix(now)] = tensor.clone()
+    assert all(any(name.startswith(old) for name in earlier) for old in RENAMED)
+    header = {"faceedit": json.dumps(header_of(tmp_path / "now.safetensors"))}
+    save_file(earlier, tmp_path / "earlier.safetensors", header)
+    model = load_weights(str(tmp_path / "earlier.safetensors")).model
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, state[name].to(tensor))
+    save_file(earlier | state, tmp_path / "both.safetensors", header)
+    with pytest.raises(WeightsError, match="two names"):
+        load_weights(str(tmp_path / "both.safetensors"))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Published weights: safetensors files whose header says what they are. Loading and writing them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,16 @@ from faceedit.hub import digest_of, find_weights
 SUPPORT_TENSOR = "support"
 HEADER_KEY = "faceedit"
 Model = TypeVar("Model", bound=nn.Module)
+# How tensors' names began in files written earlier, and how they begin now.
+RENAMED = {
+    "decoder.motion.course": "decoder.motion.coefficients",
+    "decoder.motion.parted": "decoder.motion.lip_coefficients",
+    "decoder.motion.poses": "decoder.motion.pose_statistics",
+    "decoder.motion.shown": "decoder.motion.texture_coefficients",
+    "decoder.steps.": "decoder.blocks.",
+    "encoder.spread.": "encoder.norm.",
+    "encoder.steps.": "encoder.blocks.",
+}
 
 
 @dataclass(frozen=True)
@@ -76,8 +86,9 @@ def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(
             with _Unallocated():
                 model = build(config)
             wanted = shapes(model.state_dict()) | {SUPPORT_TENSOR: tuple(Support.SHAPE)}
-            check_shapes(path, wanted, {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()})  # noqa: SIM118
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            names = current_names(file.keys())
+            check_shapes(path, wanted, {now: tuple(file.get_slice(key).get_shape()) for key, now in names.items()})
+            state = {now: file.get_tensor(key) for key, now in names.items()}
         digest = digest_of(path)
         support = Support(state.pop(SUPPORT_TENSOR).numpy())
         state = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
@@ -115,6 +126,17 @@ def save_weights(
     config: Any = model.config
     header = {"kind": kind_of(config), "config": asdict(config), "training": training}
     write_atomically(path, save(tensors, {HEADER_KEY: json.dumps(header)}), overwrite=overwrite)
+
+
+def current_names(names: Iterable[str]) -> dict[str, str]:
+    """What tensors are called now, by their names in a file. Raises ValueError where two would be called the same."""
+    current = {}
+    for name in names:
+        old = next((old for old in RENAMED if name.startswith(old)), "")
+        current[name] = RENAMED.get(old, "") + name.removeprefix(old)
+    if len(set(current.values())) < len(current):
+        raise ValueError("it holds one tensor under two names")
+    return current
 
 
 def shapes(state: dict[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:

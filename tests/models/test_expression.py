@@ -279,7 +279,7 @@ def test_teeth_stay_where_they_are_at_the_sides_of_a_mouth_that_narrows(mean):
 @pytest.mark.parametrize("teeth", [0.0, 1.0])
 def test_lips_that_have_closed_leave_a_dark_line(mean, teeth):
     moves, before = Motion(), mean[None]
-    moves.shown[0] = 1  # teeth, had they stayed open
+    moves.texture_coefficients[0] = 1  # teeth, had they stayed open
     after = before.clone()
     after[:, LOWER[1:-1], 1] = after[:, UPPER[1:-1], 1]  # 0.7
     deep, logits = drawn(moves, before, after, torch.zeros(1, 2), torch.full((1,), teeth))

@@ -77,17 +77,17 @@ class Encoder(nn.Module):
         super().__init__()
         first, *_ = config.channels
         self.stem = nn.Conv2d(3, first, 5, stride=2, padding=2)  # at full size nothing else is cheap enough
-        self.steps = nn.ModuleList(FilmBlock(a, b, stride=2) for a, b in pairwise(config.channels))
+        self.blocks = nn.ModuleList(FilmBlock(a, b, stride=2) for a, b in pairwise(config.channels))
         side = config.image_size // 2 ** len(config.channels)
         self.to_z = nn.Linear(config.channels[-1] * side * side, config.z_dim)
         # Without it the discriminator drives the tanh to where it is flat, or all faces to one point.
-        self.spread = nn.BatchNorm1d(config.z_dim, momentum=0.01, affine=False)
+        self.norm = nn.BatchNorm1d(config.z_dim, momentum=0.01, affine=False)
 
     def forward(self, images: torch.Tensor, landmarks: torch.Tensor) -> FaceFeatures:
         maps = [functional.silu(self.stem(images))]
-        for step in self.steps:
-            maps.append(step(maps[-1]))
-        z = torch.tanh(self.spread(self.to_z(maps[-1].flatten(1))))
+        for block in self.blocks:
+            maps.append(block(maps[-1]))
+        z = torch.tanh(self.norm(self.to_z(maps[-1].flatten(1))))
         colours = palette(images.float())
         teeth = teeth_visibility(between_lips(images.float(), landmarks), colours)
         return FaceFeatures(images, z, maps, colours, landmarks, teeth)
@@ -127,7 +127,7 @@ class Decoder(nn.Module):
         self.bottom = FilmBlock(channels[0], channels[0], condition_dim=config.condition_dim)
         # A coarser map is narrowed, enlarged, and joins the encoder's map of the same size.
         self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for coarse, fine in pairwise(channels))
-        self.steps = nn.ModuleList(FilmBlock(fine, fine, condition_dim=config.condition_dim) for fine in channels[1:])
+        self.blocks = nn.ModuleList(FilmBlock(fine, fine, condition_dim=config.condition_dim) for fine in channels[1:])
         self.to_edit = nn.Conv2d(channels[-1], (3 + COLOURS) * 4, 3, padding=1)
         assert self.to_edit.bias is not None
         nn.init.normal_(self.to_edit.weight, std=1e-3)  # training starts from an edit of nearly nothing
@@ -144,8 +144,8 @@ class Decoder(nn.Module):
         condition = self.condition(torch.cat([features.z, source, target, way, lips_now], dim=1))
         *finer, x = features.maps
         x = self.bottom(x, condition)
-        for narrow, step, skip in zip(self.narrow, self.steps, finer[::-1], strict=True):
-            x = step(enlarged(narrow(x)) + skip, condition)
+        for narrow, block, skip in zip(self.narrow, self.blocks, finer[::-1], strict=True):
+            x = block(enlarged(narrow(x)) + skip, condition)
         # To first order an edit is linear in the way from source to target. The conditioned blocks add the rest.
         length = way.norm(dim=1, keepdim=True)
         shares = torch.cat([torch.ones_like(length), length * 2, way * 2], dim=1)  # (N, 4)

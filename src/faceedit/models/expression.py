@@ -55,10 +55,9 @@ class Motion(nn.Module):
     smile with closed lips open them in surprise like all others. What open mouths show is such a polynomial too, of
     affect alone. No gradients train these coefficients: `training.expression.fit` fits them.
 
-    The buffers are named as in published weights. mean: (K, 2), the mean face. poses: (2, 2), mean and standard
-    deviation of yaw and pitch. course: (3 * POWERS, K, 2), the coefficients, alone and times yaw and pitch. parted:
-    (K, 2), how landmarks move as lips part by one unit. shown: (POWERS, *GRID), coefficients of what open mouths show,
-    from 0, dark, to 1, teeth.
+    mean: (K, 2), the mean face. pose_statistics: (2, 2), mean and standard deviation of yaw and pitch. coefficients:
+    (3 * POWERS, K, 2), alone and times yaw and pitch. lip_coefficients: (K, 2), how landmarks move as lips part by one
+    unit. texture_coefficients: (POWERS, *GRID), of what open mouths show, from 0, dark, to 1, teeth.
     """
 
     def __init__(self) -> None:
@@ -66,34 +65,34 @@ class Motion(nn.Module):
         count = len(POINTS)
         anywhere = torch.linspace(0.2, 0.8, count)
         self.mean: torch.Tensor
-        self.poses: torch.Tensor
-        self.course: torch.Tensor
-        self.parted: torch.Tensor
-        self.shown: torch.Tensor
+        self.pose_statistics: torch.Tensor
+        self.coefficients: torch.Tensor
+        self.lip_coefficients: torch.Tensor
+        self.texture_coefficients: torch.Tensor
         self.register_buffer("mean", torch.stack([anywhere, anywhere.flip(0)], dim=1))
-        self.register_buffer("poses", torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
-        self.register_buffer("course", torch.zeros(3 * POWERS, count, 2))
-        self.register_buffer("parted", torch.zeros(count, 2))
-        self.register_buffer("shown", torch.zeros(POWERS, *GRID))
+        self.register_buffer("pose_statistics", torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
+        self.register_buffer("coefficients", torch.zeros(3 * POWERS, count, 2))
+        self.register_buffer("lip_coefficients", torch.zeros(count, 2))
+        self.register_buffer("texture_coefficients", torch.zeros(POWERS, *GRID))
 
     def forward(self, before: torch.Tensor, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The landmarks (N, K, 2) at the target of faces whose landmarks at the source are `before`, (N, K, 2)."""
         turn = similarity_transform(before, self.mean)[:, None]
         points = as_complex(before) * turn
-        pose = standard_pose(head_pose(points), self.poses)
+        pose = standard_pose(head_pose(points), self.pose_statistics)
         here, there = powers(torch.cat([source, target])).chunk(2)
-        way = constant(EMPHASIS, before.device) * as_complex(mixed(with_pose(there - here, pose), self.course))
+        way = constant(EMPHASIS, before.device) * as_complex(mixed(with_pose(there - here, pose), self.coefficients))
         # Open mouths change the landmarks that pitch is read from, and means at such a pitch would hardly part lips.
-        parting = lip_gap(as_complex(self.course[:POWERS]))
+        parting = lip_gap(as_complex(self.coefficients[:POWERS]))
         beyond = lip_gap(points) - lip_gap(as_complex(self.mean)) - mixed(here, parting)
         gone = (1 - MOTION.habit) * linear_ramp((target - source).norm(dim=1), 0, MOTION.far)
         wider = mixed(there - here, parting) - gone * beyond - lip_gap(way)
-        after = before + torch.view_as_real((way + wider[:, None] * as_complex(self.parted)) / turn)
+        after = before + torch.view_as_real((way + wider[:, None] * as_complex(self.lip_coefficients)) / turn)
         return keep_openings(before, after)
 
     def texture(self, target: torch.Tensor) -> torch.Tensor:
         """What open mouths show at the target on average, (N, *GRID) from 0, dark, to 1, teeth."""
-        return mixed(powers(target), self.shown)
+        return mixed(powers(target), self.texture_coefficients)
 
 
 def keep_openings(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:

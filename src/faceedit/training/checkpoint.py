@@ -18,7 +18,7 @@ from faceedit.circumplex import Support
 from faceedit.config import NetworkConfig, TrainConfig, configs_from_json
 from faceedit.errors import UnwritableError, UsageError, WeightsError
 from faceedit.files import remove_leftovers, write_atomically
-from faceedit.weights import build, check_shapes, save_weights, shapes
+from faceedit.weights import build, check_shapes, current_names, save_weights, shapes
 
 STATE_FILE, EARLIER_FILE, LOCK_FILE = "state.pt", "state-earlier.pt", "run.lock"
 
@@ -98,6 +98,9 @@ def _read_state(path: Path) -> State:
         state: State = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         if missing := State.__required_keys__ - state.keys():
             raise WeightsError(f"{path} was not made by this version: it has no {min(missing)}")
+        for tensors in (state["ema"], *state["networks"].values()):
+            for name, now in current_names(tensors).items():
+                tensors[now] = tensors.pop(name)
         return state
     except FileNotFoundError as error:
         raise WeightsError(f"{path} is missing") from error

@@ -53,23 +53,23 @@ def fit(motion: Motion, landmarks: torch.Tensor, shown: torch.Tensor, affect: to
     yaw, pitch = pose.unbind(1)
     # Squares of the pose explain where it moves landmarks at any affect. They cancel in a change of affect.
     terms = torch.cat([with_pose(powers(everyone), pose), torch.stack([yaw**2, yaw * pitch, pitch**2], dim=1)], dim=1)
-    course = _fit(both - as_complex(mean), terms, everyone)
+    coefficients = _fit(both - as_complex(mean), terms, everyone)
     # What moves where lips are further apart than the mean. In percent, so that the ridge is small beside it.
-    rest = both - as_complex(mean) - terms.to(both.dtype) @ course
-    parted = 100 * _fit(rest, 100 * lip_gap(rest)[:, None], everyone)[0]
+    rest = both - as_complex(mean) - terms.to(both.dtype) @ coefficients
+    lip_coefficients = 100 * _fit(rest, 100 * lip_gap(rest)[:, None], everyone)[0]
     # The gap of the lips is the median: a few wide mouths would open the mean one, and it would show teeth in grief.
     gap = _median(lip_gap(both - as_complex(mean)), powers(everyone), everyone)
-    course[:POWERS] += (gap - lip_gap(course[:POWERS]))[:, None] * parted
+    coefficients[:POWERS] += (gap - lip_gap(coefficients[:POWERS]))[:, None] * lip_coefficients
     open_ = lip_opening(landmarks) > MIN_OPENING
     shown = (shown + shown.flip(2))[open_].flatten(1) / 2
-    shown = _fit(shown.double(), powers(affect[open_]), affect[open_]).view_as(motion.shown)
+    shown = _fit(shown.double(), powers(affect[open_]), affect[open_]).view_as(motion.texture_coefficients)
     motion.load_state_dict(
         {
             "mean": mean,
-            "poses": statistics,
-            "course": torch.view_as_real(course[:-3]),
-            "parted": torch.view_as_real(parted),
-            "shown": shown,
+            "pose_statistics": statistics,
+            "coefficients": torch.view_as_real(coefficients[:-3]),
+            "lip_coefficients": torch.view_as_real(lip_coefficients),
+            "texture_coefficients": shown,
         }
     )
 
