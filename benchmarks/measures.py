@@ -149,10 +149,10 @@ class Bench:
         for i in range(count):
             write_photo(data / TRAIN / f"{i}.jpg", Photo(_drawn_crop(i / count * 1.5 - 0.75, i)))
         _write_labels(data / TRAIN, [f"{i}.jpg" for i in range(count)])
-        guide = self.folder / "guide.safetensors"
-        save_weights(guide, build(MODELS["guide"].network), Support.from_affect(np.zeros((1, 2))), {})
+        teacher = self.folder / "teacher.safetensors"
+        save_weights(teacher, build(MODELS["teacher"].network), Support.from_affect(np.zeros((1, 2))), {})
         network, settings = MODELS["editor"].network, MODELS["editor"].training
-        settings = replace(settings, guide=str(guide), minutes=seconds / 60)
+        settings = replace(settings, teacher=str(teacher), minutes=seconds / 60)
         step = _bare_step(WarpTrainer(settings, network, load_crops(data / TRAIN, network.image_size), self.device))
         step()
         trained, bare = [], []
@@ -264,8 +264,8 @@ def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
             features = editor.encoder(images, landmarks)
             edit = editor.decoder(features, source, target, correct_lips=False)
             edited = rendered(images, edit, trainer.masks)
-            maps = trainer.guide.maps(edited)
-            shown = trainer.guide.read(maps[-1])[0].float()
+            maps = trainer.teacher.maps(edited)
+            shown = trainer.teacher.read(maps[-1])[0].float()
             loss = functional.smooth_l1_loss(shown, target) + edit.flow.square().mean()
             loss = loss + wrong(image_discriminator(maps, target), 1)
             loss = loss + wrong(latent_discriminator(torch.cat([prior, features.z]))[len(prior) :], 1)
@@ -275,7 +275,7 @@ def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
         trainer.update("editor", loss)
         with trainer.autocast():
             with torch.no_grad():
-                real_maps = trainer.guide.maps(images)
+                real_maps = trainer.teacher.maps(images)
             real, mismatch = image_discriminator(real_maps, source, target)
             drawn = image_discriminator([x.detach() for x in maps], target)
             image_loss = wrong(real, 1) + wrong(mismatch, -1) + wrong(drawn, -1)

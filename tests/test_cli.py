@@ -301,6 +301,8 @@ def test_prepare_train_export_edit(run, prepared, tmp_path, photo):
     assert "step 6" in err  # three steps an epoch
     assert run("train", "--model", "caae", "--data", prepared, "--run", tmp_path / "none", "--resume")[0] == 5
     assert run("train", "--model", "caae", "--data", prepared, "--model", "judge", "--perceptual", "off")[0] == 2
+    for teacher in ("--teacher", "--guide"):  # its earlier name
+        assert run("train", "--data", prepared, "--run", tmp_path / "none", teacher, "none.safetensors")[0] == 5
     path = tmp_path / "new.safetensors"
     assert run("export", state, "-o", path)[:2] == (0, f"{path}\n")
     assert run("export", state, "-o", path)[0] == 2

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 DEFAULT_WEIGHTS = "warp-96"
 JUDGE_WEIGHTS = "judge"
+RENAMED = {"guide": "teacher"}  # models and settings of training by the names that they had earlier
 MAX_SIDE, MAX_CHANNELS, MAX_LAYERS = 1024, 65536, 16  # beyond these, a file's configuration is taken for damaged
 
 
@@ -50,7 +51,7 @@ class WarpConfig:
     z_dim: int = 64
     channels: tuple[int, ...] = (24, 64, 96, 128)  # at half size, then after each step
     condition_dim: int = 128
-    discriminator_channels: tuple[int, ...] = (64, 128, 256)  # of the guide's stages whose maps it reads
+    discriminator_channels: tuple[int, ...] = (64, 128, 256)  # of the teacher's stages whose maps it reads
     discriminator_hidden: int = 64
     latent_channels: tuple[int, ...] = (64, 32, 16)
 
@@ -121,7 +122,7 @@ class EstimatorTraining(TrainConfig):
 
 @dataclass(frozen=True)
 class WarpTraining(TrainConfig):
-    """How to train the editor. guide: weights of the estimator that teaches it, by name or path.
+    """How to train the editor. teacher: weights of the estimator that teaches it, by name or path.
 
     landmarks: those of the network that finds the crops' landmarks, likewise. balance: how far the bins of the affect
     plane are evened out, 0 to 1.
@@ -130,7 +131,7 @@ class WarpTraining(TrainConfig):
     epochs: int = 60
     batch: int = 16
     learning_rate: float = 6e-4
-    guide: str | None = None
+    teacher: str | None = None
     balance: float = 0.7
     landmarks: str = "landmarks"
     affect_weight: float = 3.0
@@ -242,7 +243,7 @@ class Preset:
     on_gpu: dict[str, Any] = field(default_factory=dict)
 
 
-# What `faceedit train --model` takes. The judge and the guide differ in architecture, input size, photos and seed.
+# What `faceedit train --model` takes. The judge and the teacher differ in architecture, input size, photos and seed.
 MODELS = {
     "editor": Preset(WarpConfig(), WarpTraining(), "the default one", {"batch": 256, "learning_rate": 1.5e-3}),
     "folds": Preset(
@@ -259,7 +260,7 @@ MODELS = {
     ),
     "caae": Preset(CaaeConfig(), CaaeTraining(), "the paper's"),
     "judge": Preset(EstimatorConfig(), EstimatorTraining(), "an affect estimator, to judge"),
-    "guide": Preset(
+    "teacher": Preset(
         EstimatorConfig(image_size=72, block="plain", channels=(32, 64, 128, 256), blocks=1),
         EstimatorTraining(half=1, seed=1, perturbation=0.25),
         "an affect estimator, to teach",
@@ -292,7 +293,8 @@ def configs_from_json(text: str) -> tuple[NetworkConfig, TrainConfig]:
     """What `configs_to_json` was given. Raises LookupError, TypeError or ValueError for text that it did not make."""
     values = json.loads(text)
     kind = KINDS[values["kind"]]
-    return network_config(kind.network, values["network"]), kind.training(**values["training"])
+    settings = {RENAMED.get(name, name): value for name, value in values["training"].items()}
+    return network_config(kind.network, values["network"]), kind.training(**settings)
 
 
 def network_config(config: type[Network], values: dict[str, Any]) -> Network:

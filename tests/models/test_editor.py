@@ -1,9 +1,12 @@
+import json
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
 from torch.nn import functional
 
+from faceedit import config, weights
 from faceedit.config import MODELS, EstimatorTraining, Preset, WarpTraining
 from faceedit.editing.compositing import edit_masks
 from faceedit.models.discriminators import ImageDiscriminator
@@ -14,7 +17,7 @@ from faceedit.models.mouth import Mouth
 from faceedit.models.mouth.settings import MOUTH
 from faceedit.models.palette import palette
 from faceedit.models.sampling import warped
-from faceedit.training.checkpoint import export_weights
+from faceedit.training.checkpoint import STATE_FILE, export_weights
 from faceedit.training.editor import _bending_energy
 from faceedit.training.loop import train
 from faceedit.weights import load_weights
@@ -187,7 +190,7 @@ def test_the_teeth_of_a_dark_face_do_not_glow_before_a_bright_background():
     assert -0.5 < teeth.mean() < 0.1
 
 
-def test_the_discriminator_sees_the_last_maps_of_a_guide_and_the_affect(images, tiny_judge):
+def test_the_discriminator_sees_the_last_maps_of_a_teacher_and_the_affect(images, tiny_judge):
     torch.manual_seed(0)
     discriminator = ImageDiscriminator(TINY_WARP).eval()
     neutral = torch.zeros(3, 2)
@@ -223,15 +226,33 @@ def test_what_a_mask_stretches_costs_though_its_flow_is_straight():
 
 
 def test_the_editor_trains_and_is_published(prepared, tiny_judge, tmp_path):
-    training = WarpTraining(epochs=8, batch=4, guide=str(tiny_judge), save_minutes=60)
+    training = WarpTraining(epochs=8, batch=4, teacher=str(tiny_judge), save_minutes=60)
     reports = []
     train(prepared, tmp_path / "run", training, TINY_WARP, report=reports.append)
     assert {"affect", "geometry", "adversarial", "cycle", "bend", "image_discriminator"} <= reports[-1].losses.keys()
     assert list((tmp_path / "run" / "sheets").glob("edits-*.png"))
     export_weights(tmp_path / "run", tmp_path / "tiny.safetensors")
-    weights = load_weights(str(tmp_path / "tiny.safetensors"))
-    assert weights.model.config == TINY_WARP
-    assert weights.training["guide"] == tiny_judge.name
+    published = load_weights(str(tmp_path / "tiny.safetensors"))
+    assert published.model.config == TINY_WARP
+    assert published.training["teacher"] == tiny_judge.name
+
+
+def test_a_run_written_under_earlier_names_resumes(prepared, tiny_judge, tmp_path):
+    run = tmp_path / "run"
+    training = WarpTraining(epochs=1, batch=4, teacher=str(tiny_judge), save_minutes=60)
+    train(prepared, run, training, TINY_WARP)
+    state = torch.load(run / STATE_FILE)
+    for tensors in (state["ema"], state["networks"]["editor"]):
+        for old, now in weights.RENAMED.items():
+            for name in [name for name in tensors if name.startswith(now)]:
+                tensors[name.replace(now, old)] = tensors.pop(name)
+    configs = json.loads(state["configs"])
+    for old, now in config.RENAMED.items():
+        configs["training"][old] = configs["training"].pop(now)
+    torch.save(state | {"configs": json.dumps(configs)}, run / STATE_FILE)
+    reports = []
+    train(prepared, run, replace(training, epochs=2), TINY_WARP, resume=True, report=reports.append)
+    assert reports[-1].step == 2 * state["step"]
 
 
 def test_filters_mixed_draw_what_mixtures_of_what_they_draw_are():
@@ -241,9 +262,9 @@ def test_filters_mixed_draw_what_mixtures_of_what_they_draw_are():
     torch.testing.assert_close(mix_filters(layer, x, shares), torch.einsum("nk,nkchw->nchw", shares, drawn))
 
 
-def test_an_editor_without_a_guide_trains_one_first_and_keeps_it(prepared, tmp_path, monkeypatch):
+def test_an_editor_without_a_teacher_trains_one_first_and_keeps_it(prepared, tmp_path, monkeypatch):
     tiny = Preset(TINY_ESTIMATOR, EstimatorTraining(epochs=1, batch=4, half=1))
-    monkeypatch.setitem(MODELS, "guide", tiny)
+    monkeypatch.setitem(MODELS, "teacher", tiny)
     training = WarpTraining(epochs=1, batch=4)
     run = tmp_path / "run"
 
@@ -254,7 +275,7 @@ def test_an_editor_without_a_guide_trains_one_first_and_keeps_it(prepared, tmp_p
     with pytest.raises(KeyboardInterrupt):
         train(prepared, run, training, TINY_WARP, report=interrupt)
     train(prepared, run, training, TINY_WARP)  # the same again goes on
-    weights = load_weights(str(run / "guide.safetensors"), kinds=("estimator",))
-    assert weights.training["half"] == 1
+    teacher = load_weights(str(run / "teacher.safetensors"), kinds=("estimator",))
+    assert teacher.training["half"] == 1
     export_weights(run, tmp_path / "tiny.safetensors")
-    assert load_weights(str(tmp_path / "tiny.safetensors")).training["guide"] == "guide.safetensors"
+    assert load_weights(str(tmp_path / "tiny.safetensors")).training["teacher"] == "teacher.safetensors"

@@ -29,9 +29,9 @@ COMMON = {"epochs": 3, "batch": 2, "save_minutes": 60.0}
 CAAE = CaaeTraining(**COMMON, perceptual="off")
 
 
-def runs(guide):
+def runs(teacher):
     return {
-        "editor": (WarpTraining(**COMMON, guide=guide), TINY_WARP),
+        "editor": (WarpTraining(**COMMON, teacher=teacher), TINY_WARP),
         "caae": (CAAE, TINY),
         "judge": (EstimatorTraining(**COMMON, perturbation=0.3), TINY_ESTIMATOR),
     }
@@ -106,11 +106,11 @@ def test_the_first_process_alone_writes(together, out):
     assert len(list((out / "editor" / "sheets").iterdir())) == 3
 
 
-def test_the_command_trains_a_guide_and_its_editor_and_prints_once(together, out):
+def test_the_command_trains_a_teacher_and_its_editor_and_prints_once(together, out):
     assert together[1] == f"{out / 'command'}\n"
-    assert load_state(out / "command" / "guide")["step"] == 3
+    assert load_state(out / "command" / "teacher")["step"] == 3
     assert load_state(out / "command")["step"] > 0
-    assert load_weights(str(out / "command" / "guide.safetensors")).training["batch"] == 4
+    assert load_weights(str(out / "command" / "teacher.safetensors")).training["batch"] == 4
 
 
 def test_interrupted_on_one_process_both_stop_and_one_goes_on(together, alone, out):
@@ -146,7 +146,7 @@ def test_minutes_end_with_the_same_step(together, out):
     assert first["timed"]["weights"] == second["timed"]["weights"]
 
 
-def work(out: Path, guide: str) -> None:
+def work(out: Path, teacher: str) -> None:
     """What each process does."""
     rank = int(os.environ["RANK"])
     told, trainers, seen = {}, [], []
@@ -192,7 +192,7 @@ def work(out: Path, guide: str) -> None:
     exactly(patch)
     patch.setattr(Trainer, "join", joining)
     patch.setattr(Crops, "batch", seeing)
-    for name, (training, network) in runs(guide).items():
+    for name, (training, network) in runs(teacher).items():
         run(name, training, network)
     run("uneven", replace(CAAE, batch=5), TINY, resume=True)
     run("timed", replace(CAAE, minutes=0.01), TINY)
@@ -203,7 +203,7 @@ def work(out: Path, guide: str) -> None:
     (out / f"{rank}.json").write_text(json.dumps(told))
     patch.setattr(CaaeTrainer, "train_step", step)
     patch.setitem(MODELS, "editor", Preset(TINY_WARP, WarpTraining(**COMMON)))
-    patch.setitem(MODELS, "guide", Preset(TINY_ESTIMATOR, EstimatorTraining(**COMMON, half=1)))
+    patch.setitem(MODELS, "teacher", Preset(TINY_ESTIMATOR, EstimatorTraining(**COMMON, half=1)))
     sys.argv = f"faceedit train --device cpu --data {out / 'data'} --run {out / 'command'}".split()
     main()
 

@@ -12,7 +12,7 @@ from tests.conftest import TINY_ESTIMATOR
 from tests.training.test_loop import same
 
 
-@pytest.mark.parametrize("name", ["judge", "guide"])
+@pytest.mark.parametrize("name", ["judge", "teacher"])
 def test_estimators_take_crops_of_any_size(name):
     model = Estimator(MODELS[name].network).eval()
     for size in (64, 96, 130):
@@ -22,13 +22,13 @@ def test_estimators_take_crops_of_any_size(name):
     assert 2 * sum(parameter.numel() for parameter in model.parameters()) < 12e6  # bytes as float16
 
 
-def test_judge_and_guide_share_neither_photos_nor_architecture():
-    judge, guide = (MODELS[name].network for name in ("judge", "guide"))
-    judged, guided = (MODELS[name].training for name in ("judge", "guide"))
-    assert judged.half != guided.half
-    assert judged.seed != guided.seed
-    assert judge.block != guide.block
-    assert judge.image_size != guide.image_size
+def test_judge_and_teacher_share_neither_photos_nor_architecture():
+    judge, teacher = (MODELS[name].network for name in ("judge", "teacher"))
+    judged, taught = (MODELS[name].training for name in ("judge", "teacher"))
+    assert judged.half != taught.half
+    assert judged.seed != taught.seed
+    assert judge.block != teacher.block
+    assert judge.image_size != teacher.image_size
 
 
 def test_rescaling_changes_affect_alone():

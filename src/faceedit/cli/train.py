@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceedit.cli.app import Device, Overwrite, app, console, progress_bar, refuse_existing, say, say_error
-from faceedit.config import MODELS, on_device
+from faceedit.config import MODELS, RENAMED, on_device
 from faceedit.errors import BatchError, UsageError
 
 if TYPE_CHECKING:
@@ -73,9 +73,13 @@ Perceptual = Annotated[
         "MobileFaceNet weights, or off."
     ),
 ]
-Guide = Annotated[
+Teacher = Annotated[
     str | None,
-    typer.Option(help="Weights of the estimator that teaches the editor; by default one is trained first."),
+    typer.Option(
+        "--teacher",
+        "--guide",  # its name before 0.1
+        help="Weights of the estimator that teaches the editor; by default one is trained first.",
+    ),
 ]
 
 
@@ -92,7 +96,7 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam, at its highest.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Side of the images that the networks see.")] = None,
     perceptual: Perceptual = None,
-    guide: Guide = None,
+    teacher: Teacher = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**31, help="Of all that is random.")] = None,
     save_minutes: Annotated[float | None, typer.Option(help="Save at least this often.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the state in --run.")] = False,
@@ -107,12 +111,13 @@ def train(
         "batch": batch,
         "learning_rate": learning_rate,
         "perceptual": perceptual,
-        "guide": guide,
+        "teacher": teacher,
         "seed": seed,
         "save_minutes": save_minutes,
         "image_size": image_size,
     }
     given = {name: value for name, value in given.items() if value is not None}
+    model = RENAMED.get(model, model)
     run = run or Path("runs") / model
     network, training = _settings(model, run, resume, given)
     from faceedit.device import resolve_device
@@ -182,12 +187,12 @@ def _shown() -> Iterator[Callable[["Report"], None]]:
 
 def _say_interrupted(run: Path) -> None:
     from faceedit.training.checkpoint import has_state
-    from faceedit.training.loop import GUIDE_FOLDER
+    from faceedit.training.loop import TEACHER_FOLDER
 
     if has_state(run):
         say(f"interrupted; go on with --resume --run {run}")
-    elif has_state(run / GUIDE_FOLDER):
-        say("interrupted while the guide learnt; go on with the same command")
+    elif has_state(run / TEACHER_FOLDER):
+        say("interrupted while the teacher learnt; go on with the same command")
     else:
         say("interrupted, with nothing to keep yet")
 

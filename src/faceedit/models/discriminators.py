@@ -7,10 +7,10 @@ from faceedit.config import WarpConfig
 
 
 class ImageDiscriminator(nn.Module):
-    """A guide's maps of images, affect → logits (N, one for each map) that the images are real and show this affect
+    """A teacher's maps of images, affect → logits (N, one for each map) that the images are real and show this affect
     (the paper's D_img).
 
-    It sees images as the guide's last stages do: from pixels it would learn too late what a mouth looks like (a
+    It sees images as the teacher's last stages do: from pixels it would learn too late what a mouth looks like (a
     projected GAN: Sauer et al. 2021).
     """
 

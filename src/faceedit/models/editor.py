@@ -99,7 +99,7 @@ class EditSettings:
 
     free_length: float = 0.3  # of the way from source to target, above which an edit is not scaled down
     flow_scale: float = 0.1  # of half the crop's side; nothing bounds a flow, as where a bound flattens, learning ends
-    max_colour: float = 0.15  # that shades a face: more would give it white irises, which please the guide
+    max_colour: float = 0.15  # that shades a face: more would give it white irises, which please the teacher
     mask_bias: float = 3.0  # of the mask's logits, so that training starts with little colour
 
 
@@ -169,7 +169,7 @@ def _shading(features: FaceFeatures, fields: torch.Tensor, flow: torch.Tensor, a
     mask, mixture = torch.sigmoid(fields[:, :1] - EDIT.mask_bias), torch.softmax(fields[:, 1:], dim=1)
     shade = torch.einsum("nkhw,nkc->nchw", mixture, features.shades)
     change = mask * (shade - moved) * amount
-    # Means over eight by eight pixels of crops: fine detail is the photo's own, moved. Finer colours please the guide
+    # Means over eight by eight pixels of crops: fine detail is the photo's own, moved. Finer colours please the teacher
     # as dark blots on cheeks and brows.
     colour = EDIT.max_colour * torch.tanh(change / EDIT.max_colour)
     return functional.avg_pool2d(colour, 4, stride=2, padding=1, count_include_pad=False)
@@ -200,7 +200,7 @@ def residual(edit: Edit) -> torch.Tensor:
     """The residual that an edit adds to the moved crops, in the units of images, and how much of them it hides, in
     [0, 1]: (N, 4, S, S).
 
-    The inside of a mouth is a sketch, for a guide and a discriminator to see in training. Into photos, the painter of
+    The inside of a mouth is a sketch, for a teacher and a discriminator to see in training. Into photos, the painter of
     mouths paints it.
     """
     return Mouth.residual(finer(edit.colour, 4), edit.mouth, edit.palette)

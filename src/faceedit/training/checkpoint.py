@@ -147,7 +147,7 @@ def export_weights(run: str | Path, path: str | Path, overwrite: bool = True) ->
     model = build(network)
     model.load_state_dict(state["ema"])
     facts = {key: value for key, value in asdict(training).items() if key not in ("minutes", "epochs", "save_minutes")}
-    for name in ("perceptual", "guide"):  # the file's name, not where it lay
+    for name in ("perceptual", "teacher"):  # the file's name, not where it lay
         if facts.get(name):
             facts[name] = Path(facts[name]).name
     facts |= {

@@ -1,4 +1,4 @@
-"""How the warping editor learns: its edits are to reach any supported affect, as the guide estimates it, to move
+"""How the warping editor learns: its edits are to reach any supported affect, as the teacher estimates it, to move
 landmarks as those of other faces move, and to look real to the discriminator."""
 
 import math
@@ -33,7 +33,7 @@ from faceedit.weights import load_model
 
 WARM_UP = 0.02  # of the run
 RAMP = 0.15  # of the run, over which weights rise that would stop all learning before there is an edit
-STAGES = 3  # of the guide, whose maps the image discriminator sees
+STAGES = 3  # of the teacher, whose maps the image discriminator sees
 DISCRIMINATOR_RATE = 2.0  # the image discriminator learns faster (Heusel et al. 2017)
 MOUTH_WEIGHT = 4  # of the mouth, beside 1 for the rest of the face: it is small, and most is to be learnt there
 KEPT_TEETH_WEIGHT = 0.3  # of the edge of visible teeth, beside landmarks
@@ -46,15 +46,15 @@ VALIDATION_FACES = 64
 
 
 class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
-    """Trains the editor: affect by the guide, geometry by landmarks, realism by a conditional discriminator and a
+    """Trains the editor: affect by the teacher, geometry by landmarks, realism by a conditional discriminator and a
     cycle back to the photo, smoothness by the bending energy, and the latent's prior by its discriminator."""
 
     def __init__(self, training: WarpTraining, network: WarpConfig, crops: Crops, device: str):
-        if training.guide is None:
-            raise UsageError("an editor needs a guide, the weights of an estimator that will not judge it")
-        self.guide = guide = load_model(training.guide, Estimator, device)
+        if training.teacher is None:
+            raise UsageError("an editor needs a teacher, the weights of an estimator that will not judge it")
+        self.teacher = teacher = load_model(training.teacher, Estimator, device)
         landmarker = load_model(training.landmarks, Landmarker, device)
-        network = replace(network, discriminator_channels=guide.config.channels[-STAGES:])
+        network = replace(network, discriminator_channels=teacher.config.channels[-STAGES:])
         torch.manual_seed(training.seed)
         editor, nets = self.networks_for(network)
         landmarks, shown = _shown(landmarker, crops, device)
@@ -106,8 +106,8 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             edit = editor.decoder(features, source, target, correct_lips=False)
             after = edit.landmarks
             edited = rendered(images, edit, self.masks)
-            drawn_maps = self.guide.maps(augment(edited, self.guide.config.image_size, self.generator(1)))
-            shown = self.guide.read(drawn_maps[-1])[0].float()
+            drawn_maps = self.teacher.maps(augment(edited, self.teacher.config.image_size, self.generator(1)))
+            shown = self.teacher.read(drawn_maps[-1])[0].float()
             losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
             teeth_edge, counts = kept_teeth_edge(before, after, features.teeth_visibility)
             teeth_weight = KEPT_TEETH_WEIGHT * counts[:, None]
@@ -150,11 +150,11 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         prior: torch.Tensor,
         z: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
-        """What both discriminators learn from: photos and their affect, the guide's maps of edits, and latents."""
+        """What both discriminators learn from: photos and their affect, the teacher's maps of edits, and latents."""
         with self.autocast():
             # A real face with another's affect is wrong too: this is what ties realism to the label.
             with torch.no_grad():
-                real_maps = self.guide.maps(augment(images, self.guide.config.image_size, self.generator(3)))
+                real_maps = self.teacher.maps(augment(images, self.teacher.config.image_size, self.generator(3)))
             real, mismatch = self.image_discriminator(real_maps, source, target)
             drawn = self.image_discriminator([x.detach() for x in drawn_maps], target)
             far = ((target - source).norm(dim=1, keepdim=True) / 0.5).clamp(max=1)
@@ -166,7 +166,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
 
     @torch.no_grad()
     def validate(self, validation: Crops) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """How the guide, which is the teacher and no judge, sees the edits; and what they look like."""
+        """How far the edits reach their targets, as the teacher estimates, who is no judge; and sheets of them."""
         order = torch.linspace(0, len(validation) - 1, min(VALIDATION_FACES, len(validation))).long()
         images, source = validation.batch(order, self.device)
         axis = grid_axis()
@@ -177,7 +177,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             target = torch.tensor([point], device=self.device).expand(len(images), -1)
             edit = self.ema.decoder(features, source, target, correct_lips=True)
             edited = rendered(images, edit, self.masks)
-            estimates.append(self.guide(edited)[0].float().cpu())
+            estimates.append(self.teacher(edited)[0].float().cpu())
         shown = torch.stack(estimates).numpy()  # (targets, faces, 2)
         wanted = np.broadcast_to(np.array(targets)[:, None], shown.shape)
         figures: dict[str, float] = {}

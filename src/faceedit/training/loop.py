@@ -35,8 +35,8 @@ from faceedit.training.trainer import AnyTrainer
 if TYPE_CHECKING:  # it need not be installed
     from torch.utils.tensorboard import SummaryWriter
 
-GUIDE_FOLDER = "guide"  # in the run of an editor that was given none
-GUIDE_SHARE = 0.15  # of the time
+TEACHER_FOLDER = "teacher"  # in the run of an editor that was given none
+TEACHER_SHARE = 0.15  # of the time
 REPORT_EVERY = 10  # steps; reading a loss makes the processor wait for the device
 REPORT_SECONDS = 2.0  # where steps are slow, that wait is nothing
 
@@ -58,7 +58,7 @@ def train(
     the CPU, with as many threads, the end is bitwise that of a run that was not interrupted. Interrupting
     (KeyboardInterrupt) saves first.
     tell: hears when the newest state was damaged, and the one before it is used.
-    An editor without a guide gets one, trained first, in its run's folder. In a launched run all processes call this,
+    An editor without a teacher gets one, trained first, in its run's folder. In a launched run all processes call this,
     each with its own GPU; the first writes, reports and tells, and `training.batch` is the batch of one.
     Raises FaceEditError kinds; after a loss that is not a number the last good state is in `run`.
     """
@@ -95,10 +95,10 @@ def _train(
         network, kept = configs_of(run, state)
         training = replace(kept, epochs=training.epochs, minutes=training.minutes, save_minutes=training.save_minutes)
     else:
-        if isinstance(training, WarpTraining) and training.guide is None:
-            guide, seconds = _train_guide(data, run, training, device, report, tell, world)
+        if isinstance(training, WarpTraining) and training.teacher is None:
+            teacher, seconds = _train_teacher(data, run, training, device, report, tell, world)
             left = None if training.minutes is None else training.minutes - seconds / 60
-            training = replace(training, guide=str(guide), minutes=left)
+            training = replace(training, teacher=str(teacher), minutes=left)
         # A run keeps the batch of all its processes and counts steps of it: neither its place in the data nor what it
         # learns there depends on how many processes go on with it.
         training = replace(training, batch=training.batch * world.size)
@@ -126,7 +126,7 @@ def _train(
         _run(trainer, run, validation, writer, report, interrupted)
 
 
-def _train_guide(
+def _train_teacher(
     data: Path,
     run: Path,
     training: WarpTraining,
@@ -135,15 +135,15 @@ def _train_guide(
     tell: Callable[[str], None],
     world: World,
 ) -> tuple[Path, float]:
-    """A guide trained in the editor's run, or begun there and gone on with: its weights, and the seconds it took."""
-    folder, weights = run / GUIDE_FOLDER, run / f"{GUIDE_FOLDER}.safetensors"
-    network, guide = MODELS["guide"].network, MODELS["guide"].training
+    """A teacher trained in the editor's run, or begun there and gone on with: its weights, and the seconds it took."""
+    folder, weights = run / TEACHER_FOLDER, run / f"{TEACHER_FOLDER}.safetensors"
+    network, teacher = MODELS["teacher"].network, MODELS["teacher"].training
     if training.minutes is not None:
-        guide = replace(guide, minutes=training.minutes * GUIDE_SHARE)
-    guide = replace(guide, save_minutes=training.save_minutes, **on_device("guide", device))
+        teacher = replace(teacher, minutes=training.minutes * TEACHER_SHARE)
+    teacher = replace(teacher, save_minutes=training.save_minutes, **on_device("teacher", device))
     trained, begun = world.run_on_main(lambda: (weights.exists(), has_state(folder)))
     if not trained:
-        train(data, folder, guide, network, device, begun, report, tell)
+        train(data, folder, teacher, network, device, begun, report, tell)
         world.run_on_main(lambda: export_weights(folder, weights))
     return weights, world.run_on_main(lambda: load_state(folder)["seconds"])
 
