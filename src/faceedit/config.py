@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 DEFAULT_WEIGHTS = "warp-96"
 JUDGE_WEIGHTS = "judge"
-RENAMED = {"guide": "teacher"}  # models and settings of training by the names that they had earlier
+# Models and settings of training by the names that they had earlier.
+RENAMED = {"guide": "teacher", "bend_weight": "bending_weight"}
 MAX_SIDE, MAX_CHANNELS, MAX_LAYERS = 1024, 65536, 16  # beyond these, a file's configuration is taken for damaged
 
 
@@ -138,7 +139,7 @@ class WarpTraining(TrainConfig):
     geometry_weight: float = 3.0
     adversarial_weight: float = 0.5
     latent_weight: float = 0.03
-    bend_weight: float = 3.5
+    bending_weight: float = 3.5
     change_weight: float = 2.0
     cycle_weight: float = 20.0
 

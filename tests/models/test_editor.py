@@ -229,7 +229,7 @@ def test_the_editor_trains_and_is_published(prepared, tiny_judge, tmp_path):
     training = WarpTraining(epochs=8, batch=4, teacher=str(tiny_judge), save_minutes=60)
     reports = []
     train(prepared, tmp_path / "run", training, TINY_WARP, report=reports.append)
-    assert {"affect", "geometry", "adversarial", "cycle", "bend", "image_discriminator"} <= reports[-1].losses.keys()
+    assert {"affect", "geometry", "adversarial", "cycle", "bending", "image_discriminator"} <= reports[-1].losses.keys()
     assert list((tmp_path / "run" / "sheets").glob("edits-*.png"))
     export_weights(tmp_path / "run", tmp_path / "tiny.safetensors")
     published = load_weights(str(tmp_path / "tiny.safetensors"))

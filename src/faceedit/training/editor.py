@@ -116,7 +116,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             losses["adversarial"] = -self.image_discriminator(drawn_maps, target).float().mean()
             # Side by side with the prior's: alone, a batch norm would bring any latent to the prior's scale.
             losses["latent"] = bce(self.latent_discriminator(torch.cat([prior, features.z]))[len(prior) :], 1)
-            losses["bend"] = _bending_energy(edit.flow, self.moves, 1 - parting(before, after, images.shape[-1]))
+            losses["bending"] = _bending_energy(edit.flow, self.moves, 1 - parting(before, after, images.shape[-1]))
             losses["change"] = (self.colour_weight * edit.colour).abs().mean()
             # An edit and its photo are a pair: the way back from one ends at the other. No gradient flows to the edit,
             # or it would learn to hide there what the way back needs (Chu et al. 2017).
@@ -128,7 +128,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             "geometry": config.geometry_weight,
             "adversarial": config.adversarial_weight * min(progress / RAMP, 1),
             "latent": config.latent_weight,
-            "bend": config.bend_weight,
+            "bending": config.bending_weight,
             "change": config.change_weight * min(progress / RAMP, 1),
             "cycle": config.cycle_weight * min(progress / RAMP, 1),
         }
