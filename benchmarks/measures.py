@@ -19,7 +19,6 @@ from torch.nn import functional
 
 from faceedit import batch
 from faceedit.circumplex import Affect, Support, named_emotion
-from faceedit.config import MODELS
 from faceedit.data.crops import load_crops
 from faceedit.data.labels import TRAIN, Label, write_labels
 from faceedit.data.prepare import prepare
@@ -28,6 +27,7 @@ from faceedit.editing.photo import edit_photo
 from faceedit.editing.request import Request
 from faceedit.faces.alignment import TEMPLATE, alignment, crop_face
 from faceedit.faces.detector import DETECTION_SIDE
+from faceedit.kinds import MODELS
 from faceedit.media.image import Photo, read_photo, write_photo
 from faceedit.models.editor import rendered
 from faceedit.training.editor import WarpTrainer

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from faceedit import cli, config, hub
+from faceedit import cli, config, hub, kinds
 from faceedit.data import prepare
 from faceedit.editing.editor import FaceEditor
 from faceedit.faces.estimate import AffectEstimator
@@ -78,7 +78,7 @@ def small(place, tiny_editor, judge, tiny_weights, monkeypatch):
     monkeypatch.setattr(prepare, "FaceDetector", Detector)
     monkeypatch.setattr(prepare, "get_context", lambda kind: fork)
     monkeypatch.setattr(prepare, "CHUNK", 2)
-    monkeypatch.setitem(config.MODELS, "caae", config.Preset(TINY, CONFIG))
+    monkeypatch.setitem(kinds.MODELS, "caae", kinds.Preset(TINY, CONFIG))
 
 
 def start(name: str, out: Path, room: int | None = None):

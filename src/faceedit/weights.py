@@ -14,10 +14,11 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from faceedit.circumplex import Support
-from faceedit.config import KINDS, NetworkConfig, class_at, kind_of, network_config
+from faceedit.config import NetworkConfig
 from faceedit.errors import WeightsError
 from faceedit.files import write_atomically
 from faceedit.hub import digest_of, find_weights
+from faceedit.kinds import KINDS, class_at, kind_of, network_config
 
 SUPPORT_TENSOR = "support"
 HEADER_KEY = "faceedit"

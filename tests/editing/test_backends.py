@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from faceedit.circumplex import Affect
-from faceedit.config import KINDS, class_at
 from faceedit.editing.backends import WarpBackend, difference
 from faceedit.editing.compositing import FINER
+from faceedit.kinds import KINDS, class_at
 from faceedit.models.caae import Caae
 from faceedit.models.face_mesh import POINTS
 from faceedit.weights import build

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from faceedit import config, weights
-from faceedit.config import MODELS, EstimatorTraining, Preset, WarpTraining
+from faceedit import kinds, weights
+from faceedit.config import EstimatorTraining, WarpTraining
 from faceedit.editing.compositing import edit_masks
+from faceedit.kinds import MODELS, Preset
 from faceedit.models.discriminators import ImageDiscriminator
 from faceedit.models.editor import EDIT, Edit, WarpEditor, rendered, residual
 from faceedit.models.face_mesh import LOWER_LIP, POINTS, UPPER_LIP, point_indices
@@ -247,7 +248,7 @@ def test_a_run_written_under_earlier_names_resumes(prepared, tiny_judge, tmp_pat
             for name in [name for name in tensors if name.startswith(now)]:
                 tensors[name.replace(now, old)] = tensors.pop(name)
     configs = json.loads(state["configs"])
-    for old, now in config.RENAMED.items():
+    for old, now in kinds.RENAMED.items():
         configs["training"][old] = configs["training"].pop(now)
     torch.save(state | {"configs": json.dumps(configs)}, run / STATE_FILE)
     reports = []

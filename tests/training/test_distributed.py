@@ -14,9 +14,10 @@ import pytest
 from torch import nn
 
 from faceedit.cli import main
-from faceedit.config import MODELS, CaaeTraining, EstimatorTraining, Preset, WarpTraining
+from faceedit.config import CaaeTraining, EstimatorTraining, WarpTraining
 from faceedit.data.crops import Crops
 from faceedit.errors import FaceEditError
+from faceedit.kinds import MODELS, Preset
 from faceedit.training import loop
 from faceedit.training.caae import CaaeTrainer
 from faceedit.training.checkpoint import load_state

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from faceedit.config import MODELS, EstimatorTraining
+from faceedit.config import EstimatorTraining
 from faceedit.data.crops import load_crops
+from faceedit.kinds import MODELS
 from faceedit.models.estimator import Estimator
 from faceedit.training.checkpoint import export_weights, load_state
 from faceedit.training.estimator import EstimatorTrainer

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceedit.cli.app import Device, Overwrite, app, console, progress_bar, refuse_existing, say, say_error
-from faceedit.config import MODELS, RENAMED, on_device
 from faceedit.errors import BatchError, UsageError
+from faceedit.kinds import MODELS, RENAMED, on_device
 
 if TYPE_CHECKING:
     from faceedit.config import NetworkConfig, TrainConfig

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from faceedit.circumplex import Affect, affect_grid, grid_axis
-from faceedit.config import DEFAULT_WEIGHTS, KINDS, class_at
+from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.device import resolve_device
 from faceedit.editing.backends import Backend, FaceEdit
 from faceedit.editing.compositing import FINER, apply_edit, rows_below
@@ -21,6 +21,7 @@ from faceedit.faces.detector import Face, FaceDetector
 from faceedit.faces.estimate import AffectEstimator, FaceEstimate
 from faceedit.faces.eyelids import Eye
 from faceedit.faces.eyes import LandmarkFinder, find_eyes
+from faceedit.kinds import KINDS, class_at
 from faceedit.media.conversion import ImageLike, as_photo
 from faceedit.media.sheet import circumplex_grid, paper_sheet
 from faceedit.pool import in_turn

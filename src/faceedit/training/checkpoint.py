@@ -15,9 +15,10 @@ from filelock import FileLock, Timeout
 from torch import nn
 
 from faceedit.circumplex import Support
-from faceedit.config import NetworkConfig, TrainConfig, configs_from_json
+from faceedit.config import NetworkConfig, TrainConfig
 from faceedit.errors import UnwritableError, UsageError, WeightsError
 from faceedit.files import remove_leftovers, write_atomically
+from faceedit.kinds import configs_from_json
 from faceedit.weights import build, check_shapes, current_names, save_weights, shapes
 
 STATE_FILE, EARLIER_FILE, LOCK_FILE = "state.pt", "state-earlier.pt", "run.lock"

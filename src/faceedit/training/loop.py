@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from faceedit.config import KINDS, MODELS, NetworkConfig, TrainConfig, WarpTraining, class_at, kind_of, on_device
+from faceedit.config import NetworkConfig, TrainConfig, WarpTraining
 from faceedit.data.crops import Crops, load_crops
 from faceedit.data.labels import TRAIN, VALIDATION
 from faceedit.errors import FaceEditError, RunExistsError, UsageError, WeightsError
 from faceedit.files import remove_leftovers
+from faceedit.kinds import KINDS, MODELS, class_at, kind_of, on_device
 from faceedit.models.estimator import CROP_SIZE
 from faceedit.training.checkpoint import (
     State,
@@ -53,7 +54,7 @@ def train(
 ) -> None:
     """Train on a prepared folder until the epochs or minutes are over, keeping all state in the folder `run`.
 
-    data: a folder with `train` and, for sheets and figures, `validation`. training, network: one of config.MODELS,
+    data: a folder with `train` and, for sheets and figures, `validation`. training, network: one of kinds.MODELS,
     changed as wished. resume: go on with the state in `run`, whose settings hold except for the epochs and minutes; on
     the CPU, with as many threads, the end is bitwise that of a run that was not interrupted. Interrupting
     (KeyboardInterrupt) saves first.

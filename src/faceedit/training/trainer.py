@@ -9,8 +9,9 @@ from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from faceedit.circumplex import Support
-from faceedit.config import NetworkConfig, TrainConfig, configs_to_json
+from faceedit.config import NetworkConfig, TrainConfig
 from faceedit.data.crops import BalancedSampler, Crops
+from faceedit.kinds import configs_to_json
 from faceedit.training.checkpoint import State
 from faceedit.training.distributed import ALONE, BatchGenerator, Shard, World
 
