@@ -53,7 +53,7 @@ class WarpConfig:
 
 @dataclass(frozen=True)
 class MouthConfig:
-    """Sizes of the networks that paint the inside of mouths."""
+    """Sizes of the networks that inpaint the inside of mouths."""
 
     image_size: int = 256  # pixels, of the aligned crop of which the mouth's region is a part
     z_dim: int = 16
@@ -140,8 +140,10 @@ class WarpTraining(TrainConfig):
 
 @dataclass(frozen=True)
 class MouthTraining(TrainConfig):
-    """How to train the mouth painter. landmarks, balance: as in WarpTraining; groups are how far lips are apart and how
-    sharp a photo is. flatness_weight: of how much the discriminator's verdict changes with a little noise.
+    """How to train the mouth inpainter.
+
+    landmarks, balance: as in WarpTraining; groups are how far lips are apart and how sharp a photo is.
+    flatness_weight: of how much the discriminator's logits change with a little noise.
     """
 
     epochs: int = 30

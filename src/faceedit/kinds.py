@@ -68,7 +68,7 @@ KINDS = {
     "mouth": Kind(
         MouthConfig,
         MouthTraining,
-        "faceedit.models.mouth.painter:MouthPainter",
+        "faceedit.models.mouth.inpainter:MouthInpainter",
         "faceedit.training.mouth:MouthTrainer",
     ),
     "folds": Kind(FoldConfig, FoldTraining, "faceedit.models.folds:FoldNetwork", "faceedit.training.folds:FoldTrainer"),
@@ -101,7 +101,7 @@ MODELS = {
     "mouth": Preset(
         MouthConfig(),
         MouthTraining(),
-        "the network that paints the inside of mouths",
+        "the network that inpaints the inside of mouths",
         {"batch": 64, "learning_rate": 1e-3},
     ),
     "caae": Preset(CaaeConfig(), CaaeTraining(), "the paper's"),

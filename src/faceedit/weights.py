@@ -32,6 +32,7 @@ RENAMED = {
     "decoder.steps.": "decoder.blocks.",
     "encoder.spread.": "encoder.norm.",
     "encoder.steps.": "encoder.blocks.",
+    "painter.": "inpainter.",
 }
 
 

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from faceedit.editing.mouth import MouthEdit, MouthPainting
+from faceedit.editing.mouth import MouthEdit, MouthInpainting
 from faceedit.faces.alignment import alignment
-from faceedit.models.mouth.painter import mouth_mask
+from faceedit.models.mouth.inpainter import mouth_mask
 from tests.conftest import draw_face, face_at
-from tests.models.test_painter import mouth
+from tests.models.test_inpainter import mouth
 
 SIDE = 96  # of the crops that the matrices lead to
 
 
 @pytest.fixture(scope="module")
-def painting():
-    return MouthPainting()
+def inpainting():
+    return MouthInpainting()
 
 
 @pytest.fixture(scope="module")
@@ -33,48 +33,49 @@ def photo(side: int, x: int = 30, y: int = 20) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("side", [60, 200, 700])
-def test_only_what_the_mask_hides_is_painted(painting, wanted, side):
+def test_only_what_the_mask_hides_is_inpainted(inpainting, wanted, side):
     image, matrix = photo(side)
-    painted = painting.paint(image, matrix, SIDE, wanted, 1.0)
-    changed = np.argwhere((painted != image).any(-1)) - (20, 30)
+    inpainted = inpainting.inpaint(image, matrix, SIDE, wanted, 1.0)
+    changed = np.argwhere((inpainted != image).any(-1)) - (20, 30)
     (top, left), (bottom, right) = changed.min(0) / side, changed.max(0) / side
     assert 0.6 < top < 0.74
     assert 0.76 < bottom < 0.9
     assert 0.3 < left < 0.45
     assert 0.55 < right < 0.7
-    middle = painted[20 + round(0.75 * side), 30 + side // 2].astype(int)
+    middle = inpainted[20 + round(0.75 * side), 30 + side // 2].astype(int)
     assert np.abs(middle - image[20 + round(0.75 * side), 30 + side // 2]).max() > 8
 
 
-def test_nothing_hidden_is_nothing_painted(painting, wanted):
+def test_nothing_hidden_is_nothing_inpainted(inpainting, wanted):
     image, matrix = photo(100)
     nothing = wanted.faded(0.0)
-    assert painting.paint(image, matrix, SIDE, nothing, 1.0) is image
+    assert inpainting.inpaint(image, matrix, SIDE, nothing, 1.0) is image
 
 
-def test_a_person_keeps_a_mouth_and_others_get_others(painting, wanted):
+def test_a_person_keeps_a_mouth_and_others_get_others(inpainting, wanted):
     image, matrix = photo(200)
     codes = (np.full(16, z, np.float32) for z in (1, 1, -1))
-    first, again, other = (painting.paint(image, matrix, SIDE, replace(wanted, z=z), 1.0) for z in codes)
+    first, again, other = (inpainting.inpaint(image, matrix, SIDE, replace(wanted, z=z), 1.0) for z in codes)
     assert (first == again).all()
     assert (first != other).any()
 
 
-def test_what_was_behind_the_lips_does_not_matter(painting, wanted):
+def test_what_was_behind_the_lips_does_not_matter(inpainting, wanted):
     image, matrix = photo(200)
     other = image.copy()
     other[20 + 146 : 20 + 154, 30 + 90 : 30 + 110] = (0, 255, 0)
     a, b = (
-        painting.paint(x, matrix, SIDE, wanted, 1.0)[20 + 148 : 20 + 152, 30 + 95 : 30 + 105] for x in (image, other)
+        inpainting.inpaint(x, matrix, SIDE, wanted, 1.0)[20 + 148 : 20 + 152, 30 + 95 : 30 + 105]
+        for x in (image, other)
     )
     assert np.abs(a.astype(int) - b).max() <= 1
 
 
 @pytest.mark.parametrize(("x", "y"), [(-120, 20), (30, -160), (2000, 2000), (200, 120)])
-def test_a_mouth_at_the_frames_edge_or_beyond_is_no_trouble(painting, wanted, x, y):
+def test_a_mouth_at_the_frames_edge_or_beyond_is_no_trouble(inpainting, wanted, x, y):
     image, _ = photo(200)
-    painted = painting.paint(image, alignment(face_at(x, y, 200).landmarks, SIDE), SIDE, wanted, 1.0)
-    assert painted.shape == image.shape
+    inpainted = inpainting.inpaint(image, alignment(face_at(x, y, 200).landmarks, SIDE), SIDE, wanted, 1.0)
+    assert inpainted.shape == image.shape
 
 
 def test_edits_meet_half_way(wanted):

@@ -1,8 +1,8 @@
 """From an aligned crop and a target affect to an edit, by each kind of networks.
 
-An edit is a `flow` (S, S, 2) float32, the xy deformation in pixels from each pixel of the crop to where its content
-comes from, a `residual` (P, P, 3) float32, the colour that is then added, in units of 255, which
-`compositing.apply_edit` takes, and a `mouth`, what `mouth.MouthPainting` is then to paint, or None. Crops are (S, S, 3)
+An edit has three parts. `flow` (S, S, 2) float32 is the xy deformation in pixels from each pixel of the crop to where
+its content comes from. `residual` (P, P, 3) float32 is the colour that is then added, in units of 255.
+`compositing.apply_edit` takes both. `mouth`, if any, is what `mouth.MouthInpainting` inpaints then. Crops are (S, S, 3)
 uint8 RGB, targets (N, 2) = valence, arousal.
 """
 
@@ -23,7 +23,7 @@ from faceedit.editing.folds import Folding, Skin
 from faceedit.editing.mouth import MouthEdit
 from faceedit.models.caae import Caae
 from faceedit.models.editor import Edit, FaceFeatures, WarpEditor
-from faceedit.models.mouth.painter import edit_mask
+from faceedit.models.mouth.inpainter import edit_mask
 
 BATCH = 16  # targets decoded at a time, where memory suffices
 SMOOTHING = 0.01  # standard deviation of a blur, of the crop's side
@@ -161,7 +161,7 @@ class WarpBackend:
 
     def _decoded(self, features: WarpFeatures, targets: torch.Tensor) -> tuple[Edit, torch.Tensor, Iterator[MouthEdit]]:
         """What the decoder draws at each target (N, 2), what folds the skin, see `Folding.shading`, and what is to be
-        painted in the mouth."""
+        inpainted in the mouth."""
         face, source = features.face.expand(len(targets)), features.source.expand(len(targets), -1)
         targets = targets.to(self.device)
         edit = self.model.decoder(face, source, targets, correct_lips=True)

@@ -11,7 +11,7 @@ from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.device import resolve_device
 from faceedit.editing.backends import Backend, FaceEdit
 from faceedit.editing.compositing import FINER, apply_edit, rows_below
-from faceedit.editing.mouth import MouthPainting
+from faceedit.editing.mouth import MouthInpainting
 from faceedit.editing.paths import timed_path
 from faceedit.editing.photo import Animation, EditResult, Layout, animate, choose_face, draw_grid, edit_photo
 from faceedit.editing.request import Request, is_largest
@@ -38,7 +38,7 @@ class EncodedFace:
 
     matrix: (2, 3), photo pixels to crop pixels. crop: (S, S, 3) uint8. source: the affect that the face shows, as the
     judge sees it. features: what the networks made of it. softness: of the photo, see
-    `models.mouth.painter.describe`. eyes: where they are in the crop.
+    `models.mouth.inpainter.describe`. eyes: where they are in the crop.
     """
 
     matrix: np.ndarray
@@ -64,7 +64,7 @@ class FaceEditor:
         self.device = device
         self.detector = FaceDetector(device)
         self.landmark_finder = LandmarkFinder(device)
-        self.mouths = MouthPainting(device)
+        self.mouths = MouthInpainting(device)
         self.backend: Backend = class_at(BACKENDS[weights.kind])(weights.model, device)
 
     @classmethod
@@ -188,7 +188,7 @@ class FaceEditor:
         image = apply_edit(image, matrix, edit.flow, edit.residual, encoded.eyes)
         if edit.mouth is None:
             return image
-        return self.mouths.paint(image, matrix, self.backend.size, edit.mouth, encoded.softness)
+        return self.mouths.inpaint(image, matrix, self.backend.size, edit.mouth, encoded.softness)
 
     def edit_face(self, image: np.ndarray, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The image with one encoded face of it moved to the target, or to the nearest supported affect."""

@@ -1,4 +1,4 @@
-"""Painting the inside of a mouth into a photo whose face was edited. Images are (H, W, 3) uint8 RGB."""
+"""Inpainting the inside of a mouth into a photo whose face was edited. Images are (H, W, 3) uint8 RGB."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ from faceedit.editing.compositing import touched
 from faceedit.faces.alignment import crop_face, kept_mask, scaled
 from faceedit.faces.blur import blur
 from faceedit.models.face_mesh import POINTS
-from faceedit.models.mouth.painter import MouthPainter, describe, likely_expressions, region
+from faceedit.models.mouth.inpainter import MouthInpainter, describe, likely_expressions, region
 from faceedit.weights import load_model
 
 MOUTH_WEIGHTS = "mouth"
@@ -19,7 +19,7 @@ TRUNCATION = 0.5  # of the latent's deviation (Brock et al. 2019): mouths far fr
 
 @dataclass(frozen=True)
 class MouthEdit:
-    """What is to be painted, in a mouth's region of an aligned crop, see `models.mouth.painter`.
+    """What is to be inpainted, in a mouth's region of an aligned crop, see `models.mouth.inpainter`.
 
     mask: (H, W) float32 in [0, 1]. affect: (2,), of the target. landmarks: (K, 2), where they lie in the edited face.
     z: (Z,), about standard normal, which mouth of all that fit; one person keeps one.
@@ -40,19 +40,21 @@ class MouthEdit:
         return replace(self, mask=self.mask * np.float32(strength))
 
 
-class MouthPainting:
-    """Paints mouths by the network that ships. Raises WeightsError."""
+class MouthInpainting:
+    """Inpaints mouths by the network that ships. Raises WeightsError."""
 
     def __init__(self, device: str = "cpu"):
-        self._model = load_model(MOUTH_WEIGHTS, MouthPainter, device).to(memory_format=torch.channels_last)
+        self._model = load_model(MOUTH_WEIGHTS, MouthInpainter, device).to(memory_format=torch.channels_last)
         self._device, self.size = device, self._model.config.image_size
 
     def softness(self, image: np.ndarray, matrix: np.ndarray, side: int) -> float:
-        """How soft a face is in its photo, see `painter.describe`; matrix: (2, 3), to a crop of this side."""
+        """How soft a face is in its photo, see `inpainter.describe`; matrix: (2, 3), to a crop of this side."""
         return blur(crop_face(image, scaled(matrix, self.size / side), self.size))
 
-    def paint(self, image: np.ndarray, matrix: np.ndarray, side: int, mouth: MouthEdit, softness: float) -> np.ndarray:
-        """The image with the inside of a face's mouth painted where the mask says so.
+    def inpaint(
+        self, image: np.ndarray, matrix: np.ndarray, side: int, mouth: MouthEdit, softness: float
+    ) -> np.ndarray:
+        """The image with the inside of a face's mouth inpainted where the mask says so.
 
         matrix: (2, 3), photo pixels to those of a crop of this side. softness: see there.
         """
@@ -61,7 +63,7 @@ class MouthPainting:
         rows, columns = region(self.size)
         matrix = scaled(matrix, self.size / side)
         crop = crop_face(image, matrix, self.size)[rows, columns]
-        painted = self._painted(crop, mouth, softness)
+        inpainted = self._inpainted(crop, mouth, softness)
         matrix = matrix - np.array([[0, 0, columns.start], [0, 0, rows.start]])
         window = _window(matrix, mouth.mask > 0, image.shape)
         if window is None:
@@ -76,7 +78,7 @@ class MouthPainting:
 
         seen = mouth.mask * kept_mask(self.size)[rows, columns]
         share = spread(seen, cv2.INTER_LINEAR)[..., None]
-        result, laid = image.copy(), spread(painted, cv2.INTER_CUBIC)
+        result, laid = image.copy(), spread(inpainted, cv2.INTER_CUBIC)
         under = result[y0:y1, x0:x1]
         under[:] = np.rint(under + (laid - under) * share).clip(0, 255)
         return result
@@ -86,16 +88,16 @@ class MouthPainting:
         rows, columns = region(self.size)
         shape = rows.stop - rows.start, columns.stop - columns.start
         others = (np.zeros(some, np.float32) for some in (2, (len(POINTS), 2), self._model.config.z_dim))
-        self._painted(np.zeros((*shape, 3), np.uint8), MouthEdit(np.ones(shape, np.float32), *others), 1.0)
+        self._inpainted(np.zeros((*shape, 3), np.uint8), MouthEdit(np.ones(shape, np.float32), *others), 1.0)
 
     @torch.inference_mode()
-    def _painted(self, crop: np.ndarray, mouth: MouthEdit, softness: float) -> np.ndarray:
-        """The region (H, W, 3) float32, of 255, with what is hidden painted, and as it was elsewhere."""
+    def _inpainted(self, crop: np.ndarray, mouth: MouthEdit, softness: float) -> np.ndarray:
+        """The region (H, W, 3) float32, of 255, with what is hidden inpainted, and as it was elsewhere."""
         images = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 127.5 - 1
         mask, affect, landmarks, z = (torch.from_numpy(x)[None].float() for x in vars(mouth).values())
         condition = describe(affect, likely_expressions(affect), torch.tensor([softness]), landmarks)
-        painted = self._model(*(x.to(self._device) for x in (images, mask[:, None], condition, TRUNCATION * z)))
-        pixels = (painted[0].clamp(-1, 1).permute(1, 2, 0).cpu().numpy() + 1) * 127.5
+        inpainted = self._model(*(x.to(self._device) for x in (images, mask[:, None], condition, TRUNCATION * z)))
+        pixels = (inpainted[0].clamp(-1, 1).permute(1, 2, 0).cpu().numpy() + 1) * 127.5
         return np.where(mouth.mask[..., None] > 0, pixels, crop).astype(np.float32)
 
 

@@ -197,11 +197,10 @@ class WarpEditor(nn.Module):
 
 
 def residual(edit: Edit) -> torch.Tensor:
-    """The residual that an edit adds to the moved crops, in the units of images, and how much of them it hides, in
-    [0, 1]: (N, 4, S, S).
+    """The residual that an edit adds to the moved crops, in the units of images, and its occlusion map, in [0, 1]:
+    (N, 4, S, S).
 
-    The inside of a mouth is a sketch, for a teacher and a discriminator to see in training. Into photos, the painter of
-    mouths paints it.
+    The inside of a mouth is a sketch, for the teacher and the discriminator in training. In photos, it is inpainted.
     """
     return Mouth.residual(finer(edit.colour, 4), edit.mouth, edit.palette)
 

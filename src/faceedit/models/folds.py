@@ -29,7 +29,7 @@ from faceedit.models.face_mesh import (
     point_indices,
 )
 from faceedit.models.layers import ModulatedBlock, conditions
-from faceedit.models.mouth.painter import EXPRESSIONS
+from faceedit.models.mouth.inpainter import EXPRESSIONS
 from faceedit.models.sampling import constant, coordinate_grid, enlarged, pixel_centres
 
 CONDITION = 2 + EXPRESSIONS + 2

@@ -239,7 +239,7 @@ def _bending_energy(flow: torch.Tensor, mask: torch.Tensor, held: torch.Tensor) 
 
     flow: (N, 2, S, S). mask: (S, S), the share of the flow that moves a photo; where it falls, straight flows stretch
     what they move. held: (N, 1, S, S) in [0, 1], where the flow is to be smooth. Lips may part: what lies between them
-    is painted over.
+    is inpainted.
     """
     deformation = flow * (flow.shape[-1] / 2)  # in pixels
     dx, dy, seen = deformation.diff(dim=3), deformation.diff(dim=2), mask * held

@@ -1,6 +1,6 @@
-"""Training the mouth painter: photos whose mouths are hidden, and the painter fills them in.
+"""Training the mouth inpainter: it fills in mouths that are hidden in photos.
 
-Given the latent of the hidden mouth, it must paint that mouth. Given a random latent, it must paint a mouth that the
+Given the latent of the hidden mouth, it must draw that mouth. Given a random latent, it must draw a mouth that the
 discriminator takes for a photo's. This is a conditional variational autoencoder and a GAN in one (BicycleGAN, Zhu et
 al. 2017). No affect estimator supervises it.
 """
@@ -18,7 +18,14 @@ from faceedit.errors import UsageError
 from faceedit.media.sheet import tile
 from faceedit.models.landmarker import Landmarker
 from faceedit.models.lips import lip_opening
-from faceedit.models.mouth.painter import MouthDiscriminator, MouthEncoder, MouthPainter, describe, mouth_mask, region
+from faceedit.models.mouth.inpainter import (
+    MouthDiscriminator,
+    MouthEncoder,
+    MouthInpainter,
+    describe,
+    mouth_mask,
+    region,
+)
 from faceedit.training.augment import affinities, moved, relit
 from faceedit.training.distributed import BatchGenerator
 from faceedit.training.losses import total
@@ -39,15 +46,15 @@ SHEET_FACES, VALIDATION_FACES = 24, 128
 LATENTS = 3  # random latents, side by side in a sheet
 
 
-class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
-    """Trains painter and encoder by reconstruction and by a relativistic discriminator (Jolicoeur-Martineau 2019)."""
+class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
+    """Trains inpainter and encoder by reconstruction and by a relativistic discriminator (Jolicoeur-Martineau 2019)."""
 
     def __init__(self, training: MouthTraining, network: MouthConfig, crops: Crops, device: str):
         if network.image_size % 128:
-            raise UsageError(f"a mouth painter's image size must be a multiple of 128, not {network.image_size}")
+            raise UsageError(f"a mouth inpainter's image size must be a multiple of 128, not {network.image_size}")
         landmarker = load_model(training.landmarks, Landmarker, device)
         torch.manual_seed(training.seed)
-        painter, nets = self.networks_for(network)
+        inpainter, nets = self.networks_for(network)
         for net in nets.values():
             net.to(device)
         optimizers: dict[str, torch.optim.Optimizer] = {
@@ -58,20 +65,20 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         groups = torch.bucketize(lip_opening(landmarks), torch.tensor(OPENINGS)) * (len(BLURS) + 1)
         groups += torch.bucketize(softness, torch.tensor(BLURS))
         sampler = BalancedSampler(groups, training.batch, training.seed, power=training.balance, max_repeats=8)
-        super().__init__(training, network, painter, nets, optimizers, crops, sampler, device)
+        super().__init__(training, network, inpainter, nets, optimizers, crops, sampler, device)
         self.encoder, self.discriminator = nets["autoencoder"].get_submodule("encoder"), nets["discriminator"]
         self.landmarker = landmarker
         self.landmarks, self.softness = landmarks.to(device), softness.to(device)
         self.expressions = crops.probabilities.to(device)
 
     @staticmethod
-    def networks_for(network: MouthConfig) -> tuple[MouthPainter, dict[str, nn.Module]]:
-        painter = MouthPainter(network)
-        both = nn.ModuleDict({"painter": painter, "encoder": MouthEncoder(network)})
-        return painter, {"autoencoder": both, "discriminator": MouthDiscriminator(network)}
+    def networks_for(network: MouthConfig) -> tuple[MouthInpainter, dict[str, nn.Module]]:
+        inpainter = MouthInpainter(network)
+        both = nn.ModuleDict({"inpainter": inpainter, "encoder": MouthEncoder(network)})
+        return inpainter, {"autoencoder": both, "discriminator": MouthDiscriminator(network)}
 
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
-        config, painter, encoder = self.training, self.published, self.encoder
+        config, inpainter, encoder = self.training, self.published, self.encoder
         for name, optimizer in self.optimizers.items():
             rate = config.learning_rate * min((self.step + 1) / WARM_UP, 1) * _fallen(progress)
             for group in optimizer.param_groups:
@@ -85,13 +92,13 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         with self.autocast():
             mean, log_variance = encoder(images[:half], mask[:half])
             own = mean + noise[:half] * (log_variance / 2).exp()
-            painted = torch.lerp(images, painter(images, mask, condition, torch.cat([own, z[half:]])), mask)
-            found, _ = encoder(painted[half:], mask[half:])
-            drawn, drawn_maps = self.discriminator(painted, mask, condition)
+            inpainted = torch.lerp(images, inpainter(images, mask, condition, torch.cat([own, z[half:]])), mask)
+            found, _ = encoder(inpainted[half:], mask[half:])
+            drawn, drawn_maps = self.discriminator(inpainted, mask, condition)
             with torch.no_grad():
                 real, real_maps = self.discriminator(images, mask, condition)
             area = mask.mean((1, 2, 3)) + 0.01
-            difference = painted - images
+            difference = inpainted - images
             losses["pixels"] = (difference[:half].abs().mean((1, 2, 3)) / area[:half]).mean()
             # Other mouths that fit are about as bright and as red as this one.
             other, area = difference[half:], area[half:]
@@ -116,7 +123,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
             "recovered": config.recovery_weight,
         }
         self.update("autoencoder", total(weight * losses[name] for name, weight in weights.items()))
-        self.update("discriminator", self._verdicts(images, painted.detach(), mask, condition, losses))
+        self.update("discriminator", self._verdicts(images, inpainted.detach(), mask, condition, losses))
         self.update_ema()
         self.step += 1
         return {name: loss.detach().float() for name, loss in losses.items()}
@@ -124,16 +131,16 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
     def _verdicts(
         self,
         images: torch.Tensor,
-        painted: torch.Tensor,
+        inpainted: torch.Tensor,
         mask: torch.Tensor,
         condition: torch.Tensor,
         losses: dict[str, torch.Tensor],
     ) -> torch.Tensor:
-        """The discriminator's loss: logits of photos above those of paintings, and flat around both (R1 and R2,
+        """The discriminator's loss: logits of photos above those of inpainted ones, and flat around both (R1 and R2,
         Mescheder et al. 2018, by finite differences)."""
         some = len(images) // 2
         moved = self.generator(2).randn(*images.shape[1:]).to(self.device) * PERTURBATION * mask
-        parts = [images, painted, images[:some] + moved[:some], painted[:some] + moved[:some]]
+        parts = [images, inpainted, images[:some] + moved[:some], inpainted[:some] + moved[:some]]
         with self.autocast():
             verdicts, _ = self.discriminator(
                 torch.cat(parts), *(torch.cat([x, x, x[:some], x[:some]]) for x in (mask, condition))
@@ -187,16 +194,16 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthPainter]):
         mask = mouth_mask(landmarks, self.network.image_size, 1.0)
         expressions = validation.probabilities[order].to(self.device)
         condition = describe(affect, expressions, softness.to(self.device), landmarks)
-        painted = []
+        inpainted = []
         for seed in range(LATENTS):
             generator = torch.Generator().manual_seed(seed)
             z = torch.randn(1, self.network.z_dim, generator=generator).expand(len(images), -1).to(self.device)
-            painted.append(torch.lerp(images, self.ema(images, mask, condition, z).clamp(-1, 1), mask))
-        off = [((x - images).abs() * mask).sum() / mask.sum() / 3 for x in painted]
-        detail = [_detail(x, mask) / _detail(images, mask) for x in painted]
-        spread = (torch.stack(painted).std(0) * mask).sum() / mask.sum() / 3
+            inpainted.append(torch.lerp(images, self.ema(images, mask, condition, z).clamp(-1, 1), mask))
+        off = [((x - images).abs() * mask).sum() / mask.sum() / 3 for x in inpainted]
+        detail = [_detail(x, mask) / _detail(images, mask) for x in inpainted]
+        spread = (torch.stack(inpainted).std(0) * mask).sum() / mask.sum() / 3
         figures = {"l1": torch.stack(off).mean(), "detail": torch.stack(detail).mean(), "spread": spread}
-        columns_shown = [x[:SHEET_FACES] for x in (images, images * (1 - mask), *painted)]
+        columns_shown = [x[:SHEET_FACES] for x in (images, images * (1 - mask), *inpainted)]
         sheet = tile(np.stack([to_pixels(x) for x in columns_shown], axis=1))
         return {name: value.item() for name, value in figures.items()}, {"mouths": sheet}
 

@@ -1,5 +1,5 @@
-"""Mouths. `Mouth` is the one door to all that an edit draws of lips, teeth and what lies behind them; `painter` holds
-the network that learns to paint the inside of a mouth instead."""
+"""Mouths. `Mouth` draws all that an edit changes of lips, teeth and what lies behind them. In photos, the network of
+`inpainter` draws what lies between the lips instead."""
 
 from faceedit.models.mouth.drawing import Mouth
 

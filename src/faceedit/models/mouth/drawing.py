@@ -103,8 +103,8 @@ class Mouth:
 
     @classmethod
     def residual(cls, colour: torch.Tensor, fields: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:
-        """The residual that an edit adds to crops, and how much of them it hides, with a sketch of the mouths that
-        fields describe: (N, 4, S, S) in the units of images.
+        """The residual that an edit adds to crops, in the units of images, and its occlusion map, in [0, 1], with a
+        sketch of the mouths that fields describe: (N, 4, S, S).
 
         colour: (N, 3, S, S), what it adds elsewhere. fields: see `fields`. palette: (N, 4, 3).
         """

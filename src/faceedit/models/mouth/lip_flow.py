@@ -63,7 +63,7 @@ class LipFlow:
         """For each point, the x and y in [-1, 1] of the point whose flow it gets, (N, H, W, 2).
 
         In the slope that networks produce between two lips, these stretch, or teeth still show. So the edge of a lip
-        gets the flow from further outside, by the slope's width. One pixel, which is painted over, leads to the other
+        gets the flow from further outside, by the slope's width. One pixel, which is inpainted, leads to the other
         lip.
         """
         inset = ((self.lower - self.upper) / 2).clamp(0, 1 / self.size)

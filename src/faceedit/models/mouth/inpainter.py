@@ -1,8 +1,9 @@
-"""The network that paints the inside of a mouth: inpainting, learnt from photos whose mouths were hidden.
+"""The network that inpaints the inside of a mouth, learnt from photos whose mouths were hidden.
 
 It works on one region of an aligned crop. Throughout: `images` (N, 3, H, W) in [-1, 1], the region; `mask` (N, 1, H, W)
-in [0, 1], 1 where the inside of the mouth is to be painted; `condition` (N, CONDITION), see `describe`; `z` (N, z_dim),
-standard normal, which mouth of all that fit; `landmarks` (N, K, 2) as `landmarker.Landmarker` finds them.
+in [0, 1], 1 where the inside of the mouth is to be drawn; `condition` (N, CONDITION), see `describe`; `z` (N, z_dim), a
+standard normal latent that chooses among the mouths that fit; `landmarks` (N, K, 2) as `landmarker.Landmarker` finds
+them.
 """
 
 import math
@@ -40,7 +41,7 @@ def region(size: int) -> tuple[slice, slice]:
 def likely_expressions(affect: torch.Tensor) -> torch.Tensor:
     """The probabilities (N, 8) of what faces of an affect (N, 2) express, for `describe`.
 
-    Told nothing, the network paints clenched teeth where a surprised mouth gapes. Contempt is left out: labels take
+    Told nothing, the network inpaints clenched teeth where a surprised mouth gapes. Contempt is left out: labels take
     mild smiles for it.
     """
     distance = (affect[:, None] - constant(CENTRES, affect.device)).square().sum(2)
@@ -51,7 +52,7 @@ def likely_expressions(affect: torch.Tensor) -> torch.Tensor:
 def describe(
     affect: torch.Tensor, expressions: torch.Tensor, blur: torch.Tensor, landmarks: torch.Tensor
 ) -> torch.Tensor:
-    """The condition (N, CONDITION) under which a mouth is painted.
+    """The condition (N, CONDITION) under which a mouth is inpainted.
 
     affect: (N, 2). expressions: (N, 8) probabilities; all zeros where any expression will do. blur: (N,), how soft the
     photo is, the standard deviation of a Gaussian in pixels of a crop of 256.
@@ -89,21 +90,21 @@ def edit_mask(
     target: torch.Tensor,
     size: int = 256,
 ) -> torch.Tensor:
-    """What of a face's mouth is to be painted once an edit has moved its landmarks, (N, H, W) in [0, 1].
+    """What of a face's mouth is to be inpainted once an edit has moved its landmarks, (N, H, W) in [0, 1].
 
     before, after: landmarks. teeth: (N,), see `lips.teeth_visibility`: those that show stay. texture: see `Mouth`.
     source, target: (N, 2), affect.
     """
     distance, _ = Mouth(before, after, kept_teeth(before, teeth), texture, size, region(size)).inside()
-    # Nothing is painted at the source itself, nor where lips that were closed stay so.
+    # Nothing is inpainted at the source itself, nor where lips that were closed stay so.
     amount = ((target - source).norm(dim=1) / EDIT.free_length).clamp(max=1) * 8 - 1
     opened = size * torch.maximum(lip_opening(before), lip_opening(after)) - 1
     limit = torch.minimum(amount, opened)[:, None, None]
     return torch.minimum(distance[:, 0] + GROW + 0.5, limit).clamp(0, 1)
 
 
-class MouthPainter(nn.Module):
-    """images, mask, condition, z → images whose hidden part is painted, (N, 3, H, W); the rest of them means nothing.
+class MouthInpainter(nn.Module):
+    """images, mask, condition, z → images whose hidden part is inpainted, (N, 3, H, W); the rest of them means nothing.
 
     A U-Net that works at a half, a quarter, an eighth and a sixteenth of the region's size, whose sides are multiples
     of 16.

@@ -4,10 +4,10 @@ import torch
 from faceedit.config import MouthConfig
 from faceedit.models.face_mesh import POINTS
 from faceedit.models.lips import GRID, LOWER, UPPER
-from faceedit.models.mouth.painter import (
+from faceedit.models.mouth.inpainter import (
     MouthDiscriminator,
     MouthEncoder,
-    MouthPainter,
+    MouthInpainter,
     describe,
     edit_mask,
     likely_expressions,
@@ -57,17 +57,17 @@ def test_closed_lips_leave_a_line():
 
 def test_the_painter_sees_nothing_of_what_is_hidden():
     torch.manual_seed(0)
-    painter = MouthPainter(TINY)
-    for parameter in painter.parameters():  # some begin at nothing
+    inpainter = MouthInpainter(TINY)
+    for parameter in inpainter.parameters():  # some begin at nothing
         torch.nn.init.normal_(parameter, std=0.2)
     images, mask = torch.rand(2, 3, 32, 48) * 2 - 1, torch.zeros(2, 1, 32, 48)
     mask[..., 8:24, 8:40] = 1
     condition = describe(torch.zeros(2, 2), torch.zeros(2, 8), torch.ones(2), mouth(0.1).expand(2, -1, -1))
     z = torch.zeros(2, TINY.z_dim)
     other = torch.where(mask > 0, -images, images)
-    assert torch.equal(painter(images, mask, condition, z), painter(other, mask, condition, z))
-    assert not torch.equal(painter(images, mask, condition, z), painter(-images, mask, condition, z))
-    assert not torch.equal(painter(images, mask, condition, z), painter(images, mask, condition, z + 1))
+    assert torch.equal(inpainter(images, mask, condition, z), inpainter(other, mask, condition, z))
+    assert not torch.equal(inpainter(images, mask, condition, z), inpainter(-images, mask, condition, z))
+    assert not torch.equal(inpainter(images, mask, condition, z), inpainter(images, mask, condition, z + 1))
 
 
 def test_the_encoder_sees_only_what_is_hidden():
@@ -108,7 +108,7 @@ def test_an_edit_paints_what_it_opens_and_nothing_at_the_source():
     assert at(hidden(closed, opened, 0.0, far), 0.5, 0.78) == 1
     assert not hidden(closed, opened, 0.0, near).any()
     assert not hidden(closed, closed, 0.0, far).any()
-    kept = hidden(mouth(0.05), opened, 1.0, far)  # teeth that show stay, and what is below them is painted
+    kept = hidden(mouth(0.05), opened, 1.0, far)  # teeth that show stay, and what is below them is inpainted
     assert at(kept, 0.5, 0.73) == 0
     assert at(kept, 0.5, 0.79) == 1
 
