@@ -26,8 +26,8 @@ from faceedit.models.lips import (
     brightness,
     kept_teeth,
     kept_teeth_edge,
+    lip_condition,
     lip_opening,
-    lip_state,
     signed_distance,
     teeth_visibility,
 )
@@ -354,8 +354,8 @@ def test_the_published_network_finds_the_landmarks_of_a_photo():
     mouth = found[point_indices(LIPS)]
     torch.testing.assert_close(mouth.mean(0), torch.tensor([0.5, 0.7]), atol=0.04, rtol=0)
     teeth = teeth_visibility(between_lips(image, found[None]), palette(image))
-    apart, shown = lip_state(found[None], teeth)[0]
+    apart, shown = lip_condition(found[None], teeth)[0]
     assert apart > 0.3  # she smiles
     assert shown > 0.9
     found[point_indices(LOWER_LIP)] = found[point_indices(UPPER_LIP)]
-    assert not lip_state(found[None], teeth).any()
+    assert not lip_condition(found[None], teeth).any()

@@ -16,7 +16,7 @@ from torch.nn import functional
 from faceedit.config import WarpConfig
 from faceedit.models.expression import Motion
 from faceedit.models.layers import FilmBlock, mix_filters
-from faceedit.models.lips import between_lips, lip_state, teeth_visibility
+from faceedit.models.lips import between_lips, lip_condition, teeth_visibility
 from faceedit.models.mouth import Mouth
 from faceedit.models.palette import COLOURS, palette
 from faceedit.models.sampling import enlarged, finer, warped
@@ -110,7 +110,7 @@ class Decoder(nn.Module):
     """Features of faces, source, target → an edit.
 
     A mask and a mixture of shades change the colour of the warped face. FiLM conditions every block on z, source,
-    target and the state of the lips. An edit to the source itself is empty: everything is scaled by the distance from
+    target and the lips. An edit to the source itself is empty: everything is scaled by the distance from
     source to target, up to `EDIT.free_length`. Mouths are drawn where `Motion` takes landmarks: convolutions at times
     stretch lips that should part.
     """
@@ -140,7 +140,7 @@ class Decoder(nn.Module):
         """correct_lips: whether `Mouth.lip_correction` moves lips too. Not in training: networks would learn nothing
         from inner lips then."""
         way = target - source
-        lips_now = lip_state(features.landmarks, features.teeth_visibility)
+        lips_now = lip_condition(features.landmarks, features.teeth_visibility)
         condition = self.condition(torch.cat([features.z, source, target, way, lips_now], dim=1))
         *finer, x = features.maps
         x = self.bottom(x, condition)

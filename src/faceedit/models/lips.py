@@ -32,7 +32,7 @@ class LipSettings:
 LIPS = LipSettings()
 
 
-def lip_state(landmarks: torch.Tensor, teeth: torch.Tensor) -> torch.Tensor:
+def lip_condition(landmarks: torch.Tensor, teeth: torch.Tensor) -> torch.Tensor:
     """The lips' opening and the visibility of teeth that stay when they open: (N, 2), each from 0 to 1.
 
     teeth: (N,), see `teeth_visibility`.
