@@ -298,7 +298,7 @@ def test_at_its_edge_a_lip_moves_as_it_does_further_away(mean):
     across, down = ((torch.arange(100) + 0.5) / 50 - 1).expand(100, -1), (torch.arange(60, 80) + 0.5)[:, None]
     heights = torch.stack([across, across.T])[None]  # a flow that tells where it is seen
     lips = Mouth(mean[None], after, torch.zeros(1), torch.zeros(1, *GRID), 100, (slice(60, 80), slice(0, 100))).lips
-    columns, rows = lips.parted(heights)[0]
+    columns, rows = lips.discontinuous(heights)[0]
     rows = (rows + 1) * 50
     middle = rows[:, 50]
     still = [*range(8), *range(12, 20)]
@@ -316,7 +316,7 @@ def test_lips_lie_where_they_shall_whatever_the_networks_draw(geometry):
     lips = Mouth(before, after, torch.zeros(8), moves.texture(target), 96, (slice(0, 96), slice(0, 96))).lips
     drawn = torch.randn(8, 2, 3, 3, generator=torch.Generator().manual_seed(0)) * 0.04
     drawn = functional.interpolate(drawn, (96, 96), mode="bilinear")
-    flow = lips.parted(drawn) + lips.missing(drawn)
+    flow = lips.discontinuous(drawn) + lips.missing(drawn)
     edges = torch.tensor(UPPER[1:-1] + LOWER[1:-1])
     grid = (after + outside() / 96)[:, None, edges] * 2 - 1
 

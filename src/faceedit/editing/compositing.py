@@ -50,7 +50,7 @@ def apply_edit(
     to_region = finer.copy()  # maps pixels of the region to the crop
     to_region[:, 2] += finer[:, :2] @ (x0, y0)
 
-    def spread(field: np.ndarray) -> np.ndarray:
+    def warp(field: np.ndarray) -> np.ndarray:
         return cv2.warpAffine(
             field,
             to_region,
@@ -60,8 +60,8 @@ def apply_edit(
         )
 
     fine = np.pad(fine, ((0, below), (0, 0), (0, 0)), mode="edge") * kept_mask(size, below)[..., None]
-    deformation = spread(np.ascontiguousarray(fine @ inverse[:, :2].T.astype(np.float32)))
-    added = spread(np.ascontiguousarray(residual * kept_mask(size)[..., None]))
+    deformation = warp(np.ascontiguousarray(fine @ inverse[:, :2].T.astype(np.float32)))
+    added = warp(np.ascontiguousarray(residual * kept_mask(size)[..., None]))
     rows, columns = np.mgrid[y0:y1, x0:x1].astype(np.float32)
     moved = cv2.remap(
         image, columns + deformation[..., 0], rows + deformation[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT

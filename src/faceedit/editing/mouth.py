@@ -72,13 +72,13 @@ class MouthInpainting:
         to_window = matrix.copy()
         to_window[:, 2] += matrix[:, :2] @ (x0, y0)
 
-        def spread(field: np.ndarray, method: int) -> np.ndarray:
+        def warp(field: np.ndarray, method: int) -> np.ndarray:
             flags = method | cv2.WARP_INVERSE_MAP
             return cv2.warpAffine(field, to_window, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
         seen = mouth.mask * kept_mask(self.size)[rows, columns]
-        share = spread(seen, cv2.INTER_LINEAR)[..., None]
-        result, laid = image.copy(), spread(inpainted, cv2.INTER_CUBIC)
+        share = warp(seen, cv2.INTER_LINEAR)[..., None]
+        result, laid = image.copy(), warp(inpainted, cv2.INTER_CUBIC)
         under = result[y0:y1, x0:x1]
         under[:] = np.rint(under + (laid - under) * share).clip(0, 255)
         return result

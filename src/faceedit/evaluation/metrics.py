@@ -19,10 +19,10 @@ def agreement(wanted: np.ndarray, got: np.ndarray) -> dict[str, float]:
     """
     wanted, got = np.asarray(wanted, np.float64), np.asarray(got, np.float64)
     covariance = np.mean((wanted - wanted.mean()) * (got - got.mean()))
-    spread = wanted.var() + got.var() + (wanted.mean() - got.mean()) ** 2
+    denominator = wanted.var() + got.var() + (wanted.mean() - got.mean()) ** 2
     scale = np.sqrt(wanted.var() * got.var())
     return {
-        "ccc": float(2 * covariance / spread) if spread > 0 else 0.0,
+        "ccc": float(2 * covariance / denominator) if denominator > 0 else 0.0,
         "correlation": float(covariance / scale) if scale > 0 else 0.0,
         "slope": float(covariance / wanted.var()) if wanted.var() > 0 else 0.0,
         "error": float(np.sqrt(np.mean((wanted - got) ** 2))),

@@ -99,8 +99,8 @@ class Eyeball:
                 for lids in (self.before, self.after)
             )
             angle = side * turn
-            spread = before + (angle - after).clip(0) * (np.pi / 2 - before) / np.maximum(np.pi / 2 - after, 1e-3)
-            angle = np.where(after < before, np.maximum(spread, angle), angle)
+            stretched = before + (angle - after).clip(0) * (np.pi / 2 - before) / np.maximum(np.pi / 2 - after, 1e-3)
+            angle = np.where(after < before, np.maximum(stretched, angle), angle)
             across, down = side * np.sin(angle), np.where(below, 1, -1) * np.cos(angle)
             sources.append(self.iris + self.radius * far[..., None] * np.stack([across, down], axis=-1))
         upper, lower = self.after

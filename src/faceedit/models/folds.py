@@ -37,7 +37,7 @@ TYPICAL_BLUR = 0.8  # pixels at a side of 128: between the sharpest photos and t
 COARSE = 5 / 128  # standard deviation of a Gaussian, of the side: what is finer is detail, folds and all
 LUMINANCE = (0.299, 0.587, 0.114)
 MIN_LIGHT = 0.05  # keeps the logarithm of black within bounds
-SPREAD = 0.02  # standard deviation of a landmark's blob, of the side
+BLOB_SIGMA = 0.02  # standard deviation of a landmark's blob, of the side
 MAX_OVERLAP = 1.5  # of blobs
 BLOBS = tuple(
     tuple(point_indices(numbers))
@@ -70,9 +70,9 @@ def describe(affect: torch.Tensor, expressions: torch.Tensor, blur: torch.Tensor
     return conditions(affect, expressions, blur - TYPICAL_BLUR)
 
 
-def coarse(images: torch.Tensor, spread: float = COARSE) -> torch.Tensor:
-    """The images without their detail, of the same shape; spread: of a Gaussian, of the side."""
-    kernel = _gaussian(spread * images.shape[-1], images.device)
+def coarse(images: torch.Tensor, sigma: float = COARSE) -> torch.Tensor:
+    """The images without their detail, of the same shape; sigma: of a Gaussian, of the side."""
+    kernel = _gaussian(sigma * images.shape[-1], images.device)
     reach, count = len(kernel) // 2, images.shape[1]
     images = functional.pad(images, (reach, reach, reach, reach), mode="reflect")
     for shape in ((1, 1, 1, -1), (1, 1, -1, 1)):
@@ -120,7 +120,7 @@ class FoldNetwork(nn.Module):
     def forward(self, images: torch.Tensor, landmarks: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         condition = self.condition(torch.cat([condition, 2 * landmarks.flatten(1) - 1], dim=1))
         half, quarter = images.shape[-1] // 2, images.shape[-1] // 4
-        blobs = [_blobs(landmarks[:, list(points)], half, SPREAD).clamp(max=MAX_OVERLAP) for points in BLOBS]
+        blobs = [_blobs(landmarks[:, list(points)], half, BLOB_SIGMA).clamp(max=MAX_OVERLAP) for points in BLOBS]
         fine = self.from_landmarks(torch.stack(blobs, dim=1).to(images))
         small = functional.interpolate(images, (quarter, quarter), mode="area")
         where = coordinate_grid(quarter, quarter, images.device).to(images).permute(2, 0, 1)
@@ -134,10 +134,10 @@ class FoldNetwork(nn.Module):
         return functional.pixel_shuffle(self.to_detail(functional.silu(deep)), 2).float()
 
 
-def _blobs(landmarks: torch.Tensor, size: int, spread: float) -> torch.Tensor:
-    """The sum of a Gaussian at each landmark, (N, H, W); spread: of the side."""
+def _blobs(landmarks: torch.Tensor, size: int, sigma: float) -> torch.Tensor:
+    """The sum of a Gaussian at each landmark, (N, H, W); sigma: standard deviation, of the side."""
     centres = pixel_centres(size, landmarks.device)
-    x, y = (torch.exp(-(((points[..., None] - centres) / spread) ** 2) / 2) for points in landmarks.unbind(2))
+    x, y = (torch.exp(-(((points[..., None] - centres) / sigma) ** 2) / 2) for points in landmarks.unbind(2))
     return torch.einsum("nky,nkx->nyx", y, x)
 
 

@@ -110,5 +110,5 @@ class EstimatorTrainer(Trainer[EstimatorTraining, EstimatorConfig, Estimator]):
 def _concordance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Lin's concordance correlation coefficient of each column of (N, 2) with the other's, (2,)."""
     covariance = ((a - a.mean(0)) * (b - b.mean(0))).mean(0)
-    spread = a.var(0, correction=0) + b.var(0, correction=0) + (a.mean(0) - b.mean(0)) ** 2
-    return 2 * covariance / spread.clamp_min(1e-6)
+    denominator = a.var(0, correction=0) + b.var(0, correction=0) + (a.mean(0) - b.mean(0)) ** 2
+    return 2 * covariance / denominator.clamp_min(1e-6)

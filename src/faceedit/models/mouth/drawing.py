@@ -57,7 +57,7 @@ class Mouth:
 
         amount: (N, 1, 1, 1) in [0, 1], how much of `lip_correction` is added; or None for nothing of it.
         """
-        change = self.lips.parted(flow) - flow[..., self.rows, self.columns]
+        change = self.lips.discontinuous(flow) - flow[..., self.rows, self.columns]
         if amount is not None:
             change = change + amount * self.lip_correction(flow)
         return flow + _padded(change, self.rows, self.columns, self.size)

@@ -24,9 +24,9 @@ from faceedit.models.sampling import constant, heights, pixel_centres
 # Left, top, right, bottom, in shares of a crop's side. At 256 pixels: 160 × 96, from below the nose to the chin.
 REGION = (48 / 256, 150 / 256, 208 / 256, 246 / 256)
 EXPRESSIONS = 8
-# Where the eight expressions lie, in the estimator's order (means of AffectNet's validation labels), and how widely.
-CENTRES = tuple(CLASS_MEANS.values())
-SPREAD = 0.17
+# The mean affect of the eight expressions, in the estimator's order (AffectNet's validation labels), and its deviation.
+CLASS_AFFECT = tuple(CLASS_MEANS.values())
+CLASS_DEVIATION = 0.17
 GROW = 1.5  # pixels at a side of 256, over the edges of lips: by eye
 CONDITION = 2 + EXPRESSIONS + 3
 TYPICAL_BLUR = 1.2  # pixels at a side of 256: between the sharpest photos and the softest
@@ -44,8 +44,8 @@ def likely_expressions(affect: torch.Tensor) -> torch.Tensor:
     Told nothing, the network inpaints clenched teeth where a surprised mouth gapes. Contempt is left out: labels take
     mild smiles for it.
     """
-    distance = (affect[:, None] - constant(CENTRES, affect.device)).square().sum(2)
-    likely = torch.softmax(-distance[:, :-1] / (2 * SPREAD**2), dim=1)
+    distance = (affect[:, None] - constant(CLASS_AFFECT, affect.device)).square().sum(2)
+    likely = torch.softmax(-distance[:, :-1] / (2 * CLASS_DEVIATION**2), dim=1)
     return torch.cat([likely, torch.zeros_like(affect[:, :1])], dim=1)
 
 

@@ -26,7 +26,7 @@ class LipFlow:
     size: int
     moves: torch.Tensor
 
-    def parted(self, flow: torch.Tensor) -> torch.Tensor:
+    def discontinuous(self, flow: torch.Tensor) -> torch.Tensor:
         """A flow (N, 2, S, S) made to jump at the lips' edges, in these rows and columns, (N, 2, H, W)."""
         return functional.grid_sample(flow, self._beside(), align_corners=False)
 
