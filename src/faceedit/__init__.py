@@ -7,11 +7,18 @@ if TYPE_CHECKING:
     from faceedit.editing.editor import FaceEditor
     from faceedit.editing.photo import EditedFace, EditResult
     from faceedit.editing.request import Request
+    from faceedit.editing.video import EditedVideo
 
 __version__ = "0.1.0"
-__all__ = ["EditResult", "EditedFace", "FaceEditor", "Request"]
+__all__ = ["EditResult", "EditedFace", "EditedVideo", "FaceEditor", "Request"]
 
-PLACES = {"FaceEditor": "editor", "EditResult": "photo", "EditedFace": "photo", "Request": "request"}
+PLACES = {  # modules of `editing`
+    "FaceEditor": "editor",
+    "EditResult": "photo",
+    "EditedFace": "photo",
+    "EditedVideo": "video",
+    "Request": "request",
+}
 
 
 def __getattr__(name: str) -> object:

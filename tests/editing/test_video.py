@@ -4,10 +4,12 @@ import pytest
 
 from faceedit.circumplex import Affect
 from faceedit.editing.request import Request
-from faceedit.editing.video import edited_frames, follow, smooth_track
-from faceedit.errors import NoFaceError
+from faceedit.editing.tracking import follow, smooth_track
+from faceedit.editing.video import edited_frames
+from faceedit.errors import ExistsError, NoFaceError, UsageError
 from faceedit.faces.detector import FaceDetector
 from faceedit.media.image import read_photo
+from faceedit.media.video import open_video
 from tests.conftest import ASTRONAUT, FILM_SIDE, face_at, film_place
 
 
@@ -31,7 +33,7 @@ class FilmDetector:
 
 def test_one_face_is_followed_among_others_and_smoothly(clip, tiny_editor):
     tiny_editor.detector = FilmDetector()
-    track = follow(tiny_editor, clip, "largest", clip)
+    track = follow(tiny_editor, clip, clip.fps, "largest")
     assert (track.strength == 1).all()
     middles = track.landmarks.mean(1)[:, 0]
     truth = np.array([face_at(*film_place(i), FILM_SIDE).landmarks.mean(0)[0] for i in range(24)])
@@ -41,7 +43,7 @@ def test_one_face_is_followed_among_others_and_smoothly(clip, tiny_editor):
 
 def test_short_gaps_are_bridged_and_edits_fade_in_and_out(clip, tiny_editor):
     tiny_editor.detector = FilmDetector(hidden=(3, 4))
-    assert (follow(tiny_editor, clip, "largest", clip).strength == 1).all()
+    assert (follow(tiny_editor, clip, clip.fps, "largest").strength == 1).all()
     faces = [None] * 4 + [face_at(0, 0, 10)] * 10 + [None] * 10
     strength = smooth_track(faces, np.zeros((24, 2)), 12.0).strength
     assert (strength[:4] == 0).all()
@@ -49,13 +51,13 @@ def test_short_gaps_are_bridged_and_edits_fade_in_and_out(clip, tiny_editor):
     assert 0 < strength[4] < strength[5] < strength[8] == 1
     tiny_editor.detector = FilmDetector(hidden=range(100))
     with pytest.raises(NoFaceError, match="video"):
-        follow(tiny_editor, clip, "largest", clip)
+        follow(tiny_editor, clip, clip.fps, "largest")
 
 
 def test_frames_are_edited_at_the_face_alone_and_flicker_less_than_one_by_one(clip, tiny_editor):
     tiny_editor.detector = FilmDetector()
     frames = list(clip)
-    track = follow(tiny_editor, clip, "largest", frames)
+    track = follow(tiny_editor, frames, clip.fps, "largest")
     edited = list(edited_frames(tiny_editor, frames, track, Request(0.9, 0.4)))
     for index, (before, after) in enumerate(zip(frames, edited, strict=True)):
         x, y = film_place(index)
@@ -68,6 +70,30 @@ def test_frames_are_edited_at_the_face_alone_and_flicker_less_than_one_by_one(cl
         face = min(detector.detect(frame), key=lambda found: found.box[0])
         alone.append(tiny_editor.edit_face(frame, tiny_editor.encode(frame, face), Affect(0.9, 0.4)))
     assert flicker(edited) < 0.6 * flicker(alone)
+
+
+def test_a_video_is_edited_from_python_as_by_the_command(clip, tiny_editor, tmp_path):
+    tiny_editor.detector = FilmDetector()
+    output = tmp_path / "edited.mp4"
+    edited = tiny_editor.edit_video(clip.path, output, Request(0.9, 0.4))
+    assert (edited.path, edited.frames, edited.edited_frames, edited.target) == (output, 24, 24, Affect(0.9, 0.4))
+    assert str(edited).endswith("on average → valence +0.90, arousal +0.40")
+    moved = [np.abs(after.astype(int) - before).mean() for after, before in zip(open_video(output), clip, strict=True)]
+    assert min(moved) > 0.5
+    tiny_editor.detector = FilmDetector(hidden=range(100))  # which nothing that is refused asks
+    for refused, arguments in (
+        (ExistsError, (output, Request(0.9, 0.4))),
+        (UsageError, (tmp_path / "edited.avi", Request(0.9, 0.4))),
+        (UsageError, (tmp_path / "all.mp4", Request(0.9, 0.4), "all")),
+        (UsageError, (tmp_path / "none.mp4", Request(0.9, 0.4), 0)),
+    ):
+        with pytest.raises(refused):
+            tiny_editor.edit_video(str(clip.path), *arguments)
+    assert tiny_editor.detector.index == -1
+    with pytest.raises(NoFaceError):
+        tiny_editor.edit_video(clip.path, output, Request(0.9, 0.4), overwrite=True)
+    assert open_video(output).frames == 24
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "edited.mp4"}
 
 
 def flicker(frames) -> float:
@@ -103,7 +129,7 @@ class People(FilmDetector):
 
 def followed(clip, editor, scenes):
     editor.detector = People(scenes)
-    return follow(editor, clip, "largest", editor.detector.frames())
+    return follow(editor, editor.detector.frames(), clip.fps, "largest")
 
 
 def test_the_same_person_is_found_again_after_leaving_and_among_others(clip, tiny_editor):
@@ -148,7 +174,7 @@ def test_a_real_face_is_followed_without_being_found_in_each_frame(clip, tiny_ed
     hidden = [frame.copy() for frame in frames[-3:]]
     for frame in hidden:
         frame[:] = cv2.blur(frame, (90, 90))
-    track = follow(tiny_editor, clip, "largest", frames + hidden)
+    track = follow(tiny_editor, frames + hidden, clip.fps, "largest")
     wanted = np.stack([cv2.transform(face.landmarks[None], move)[0] for move in moves])
     eyes = np.hypot(*(face.landmarks[1] - face.landmarks[0]))
     assert len(sought) == 1 + len(hidden)

@@ -8,7 +8,7 @@ from av.codec.context import Flags
 
 from faceedit.errors import UnreadableError
 from faceedit.media.provenance import COMPOSITE, Provenance, from_xmp, read_embedded, to_xmp
-from faceedit.media.video import edit_video, open_video, write_video
+from faceedit.media.video import open_video, rewrite_video, write_video
 from tests.conftest import draw_face, film
 
 SIZE = 96, 64
@@ -131,7 +131,7 @@ def test_a_playlist_opens_no_other_file(tmp_path):
 def test_a_video_says_what_was_done_in_it(tmp_path):
     packet = to_xmp(Provenance(COMPOSITE, "tiny", "ab" * 32, "one face"))
     write_video(tmp_path / "a.mp4", film(5), 12.0, packet)
-    edit_video(open_video(tmp_path / "a.mp4"), tmp_path / "b.mov", marked, packet)
+    rewrite_video(open_video(tmp_path / "a.mp4"), tmp_path / "b.mov", marked, packet)
     for path in (tmp_path / "a.mp4", tmp_path / "b.mov"):
         assert from_xmp(read_embedded(path)).edits == "one face"
         assert len(list(open_video(path))) == 5
@@ -156,7 +156,7 @@ def test_a_video_says_what_was_done_in_it(tmp_path):
 )  # fmt: skip
 def test_what_a_video_is_like_is_kept(tmp_path, given, kept):
     source = make(tmp_path / "a.mp4", **given)
-    edit_video(source, tmp_path / "b.mp4", marked)
+    rewrite_video(source, tmp_path / "b.mp4", marked)
     before, after = facts(tmp_path / "a.mp4"), facts(tmp_path / "b.mp4")
     assert {name: after[name] for name in kept} == kept
     assert {**after, "length": 0} == {**before, "length": 0}
@@ -186,7 +186,7 @@ def test_a_video_that_lies_on_its_side_is_turned(tmp_path, turn):
     halves = {90: red[:, : red.shape[1] // 2], 180: red[len(red) // 2 :], -90: red[:, red.shape[1] // 2 :]}
     assert halves[turn].mean() > 0.9
     assert red.mean() == pytest.approx(0.5, abs=0.05)
-    edit_video(source, tmp_path / "b.mp4", marked)
+    rewrite_video(source, tmp_path / "b.mp4", marked)
     after = shown(tmp_path / "b.mp4")
     assert after[0].shape == (source.height, source.width, 3)
     assert close(after[0], frame)
@@ -202,7 +202,7 @@ def test_more_than_8_bits_are_kept(tmp_path):
         for _ in range(3):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(ramp), "rgb48le")))
         file.mux(stream.encode(None))
-    edit_video(open_video(tmp_path / "a.mp4"), tmp_path / "b.mp4", marked)
+    rewrite_video(open_video(tmp_path / "a.mp4"), tmp_path / "b.mp4", marked)
     with av.open(str(tmp_path / "b.mp4")) as file:
         _, edited, _ = file.decode(video=0)
         levels = np.unique(edited.to_ndarray(format="rgb48le")[40:, :, 1] // 64)
@@ -212,19 +212,19 @@ def test_more_than_8_bits_are_kept(tmp_path):
 def test_transparency_is_kept_where_the_container_has_it(tmp_path):
     source = make(tmp_path / "a.mov", codec="prores_ks", pixels="yuva444p10le", alpha=20000)
     assert source.alpha
-    edit_video(source, tmp_path / "b.mov", marked)
+    rewrite_video(source, tmp_path / "b.mov", marked)
     with av.open(str(tmp_path / "b.mov")) as file:
         edited = list(file.decode(video=0))[1].to_ndarray(format="rgba64le").astype(int)
     assert close(edited[..., 3], 20000, 300)
     assert close(edited[:12, :20, :3], 65535, 2000)
-    edit_video(source, tmp_path / "b.mp4", marked)
+    rewrite_video(source, tmp_path / "b.mp4", marked)
     assert not open_video(tmp_path / "b.mp4").alpha
 
 
 @pytest.mark.parametrize(("name", "sound"), [("a.avi", "pcm_u8"), ("a.mkv", "flac")])
 def test_sound_that_mp4_does_not_hold_is_encoded_anew(tmp_path, name, sound):
     source = make(tmp_path / name, sound=(sound,))
-    edit_video(source, tmp_path / "b.mp4", marked, metadata=False)
+    rewrite_video(source, tmp_path / "b.mp4", marked, metadata=False)
     ((codec, rate),) = facts(tmp_path / "b.mp4")["sound"]
     assert (codec, rate) == ("flac" if sound == "flac" else "aac", 8000)
     with av.open(str(tmp_path / "b.mp4")) as file:
@@ -252,7 +252,7 @@ def test_what_ends_an_edit_leaves_no_file(tmp_path, monkeypatch):
             raise error
 
         with pytest.raises(type(error)):
-            edit_video(source, tmp_path / "b.mp4", failing)
+            rewrite_video(source, tmp_path / "b.mp4", failing)
         assert os.listdir(tmp_path) == ["a.mp4"]
 
 

@@ -1,6 +1,6 @@
 """Videos of the command that edits: one face through each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from faceedit.cli.app import failing_as, progress_bar, say, say_error
@@ -51,22 +51,14 @@ def edit_videos(
 
 
 def _edit_video(editor: "FaceEditor", job: "Job", metadata: bool, face: str, request: "Request") -> None:
-    from faceedit.editing.video import edited_frames, follow
-    from faceedit.media.provenance import COMPOSITE, declaration
-    from faceedit.media.video import edit_video, open_video
+    from faceedit.editing.video import edit_video
 
-    video = open_video(job.photo)
-    if video.alpha and job.output.suffix.lower() != ".mov":
-        say("the video is transparent in parts, which MP4 cannot hold: name a .mov file with -o to keep that")
-    with progress_bar("frames") as progress:
-        track = follow(editor, video, face, progress.track(video, video.frames, description="finding the face"))
-        way = f"{track.mean_source} on average → {request.target(track.mean_source)}"
-        say(f"{job.photo}: {way}")
+    with progress_bar("frames") as bar:
 
-        def edit(frames: Iterator["np.ndarray"]) -> Iterator["np.ndarray"]:
-            shown = progress.track(frames, len(track.strength), description="editing")
-            return edited_frames(editor, shown, track, request)
+        def progress(frames: Iterable["np.ndarray"], count: int, doing: str) -> Iterable["np.ndarray"]:
+            return bar.track(frames, count, description=doing)
 
-        xmp = declaration(COMPOSITE, editor.weights, f"one face: {way}")
-        edit_video(video, job.output, edit, xmp, metadata, job.if_taken == "replace")
+        overwrite = job.if_taken == "replace"
+        edited = edit_video(editor, job.photo, job.output, request, face, metadata, overwrite, progress)
+    say(f"{job.photo}: {edited}")
     print(job.output)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from faceedit.editing.mouth import MouthInpainting
 from faceedit.editing.paths import timed_path
 from faceedit.editing.photo import Animation, EditResult, Layout, animate, choose_face, draw_grid, edit_photo
 from faceedit.editing.request import Request, is_largest
+from faceedit.editing.video import EditedVideo, edit_video
 from faceedit.errors import FaceEditError, UsageError, unexpected
 from faceedit.faces.alignment import alignment, crop_face, scaled
 from faceedit.faces.detector import Face, FaceDetector
@@ -52,9 +54,9 @@ class EncodedFace:
 class FaceEditor:
     """Edits the expression of faces in photos.
 
-    `edit`, `edit_many`, `estimate`, `grid` and `animate` take paths, PIL images and arrays; what they consist of takes
-    images as (H, W, 3) uint8 RGB. Several threads may use one editor. Raises UsageError for values out of their range,
-    NoFaceError where there is no face.
+    `edit`, `edit_many`, `estimate`, `grid` and `animate` take paths, PIL images and arrays; `edit_video` takes the path
+    of a video. The other methods, of which these are made, take images as (H, W, 3) uint8 RGB. Several threads may use
+    one editor. Raises UsageError for values out of their range, NoFaceError where there is no face.
     """
 
     def __init__(self, weights: Weights, judge: AffectEstimator, device: str = "cpu"):
@@ -161,6 +163,24 @@ class FaceEditor:
         """
         timed, photo = timed_path(path, seconds, fps, loop), as_photo(image)
         return animate(self, photo, choose_face(self, photo.pixels, face), timed, crop)
+
+    def edit_video(
+        self,
+        video: str | Path,
+        output: str | Path,
+        request: Request,
+        face: str | int = "largest",
+        *,
+        source_metadata: bool = True,
+        overwrite: bool = False,
+    ) -> EditedVideo:
+        """Write a video as .mp4 or .mov, whole or not at all, in which one face goes where the request says.
+
+        The face is followed from frame to frame. Sound, time stamps, colours and size stay as they are. video: the
+        path of a file. face: "largest" or a number from 1, in the first frame that has it. source_metadata: keep what
+        the file says of itself. Raises UsageError, ExistsError, NoFaceError, UnreadableError, UnwritableError.
+        """
+        return edit_video(self, video, output, request, face, source_metadata, overwrite)
 
     def encode(self, image: np.ndarray, face: Face, source: Affect | None = None) -> EncodedFace:
         """Align a face, see what affect it shows, and bring it to where targets can be decoded.

@@ -87,7 +87,7 @@ class Picture:
 
 
 def check_output(path: Path) -> None:
-    """Raise UsageError where `edit_video` cannot write such a file."""
+    """Raise UsageError where `rewrite_video` cannot write such a file."""
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"a video is written as .mp4 or .mov, not as {path.suffix or 'a file without ending'}")
 
@@ -112,7 +112,7 @@ def open_video(path: Path) -> Video:
         )
 
 
-def edit_video(
+def rewrite_video(
     video: Video,
     path: Path,
     edit: Callable[[Iterator[np.ndarray]], Iterator[np.ndarray]],
