@@ -1,14 +1,31 @@
 """What the page on Python shows is what Python shows."""
 
 import doctest
+import inspect
 import shutil
 from pathlib import Path
 
+import faceedit
 from faceedit.media.image import read_photo
 from faceedit.media.video import write_video
 from tests.conftest import ASTRONAUT
 
 PAGE = Path(__file__).parents[1] / "docs" / "python.md"
+
+
+def test_every_public_name_says_what_it_is():
+    bare = []
+    for name in faceedit.__all__:
+        public = getattr(faceedit, name)
+        members = [member for member in vars(public) if not member.startswith("_") and member not in fields_of(public)]
+        bare += [name] if not public.__doc__ or public.__doc__.startswith(f"{name}(") else []
+        bare += [f"{name}.{member}" for member in members if not inspect.getdoc(getattr(public, member))]
+    assert bare == []
+
+
+def fields_of(public) -> set[str]:
+    """The fields of a dataclass, which its docstring explains."""
+    return set(getattr(public, "__dataclass_fields__", ()))
 
 
 def test_the_examples_of_the_page_on_python_run(tmp_path, monkeypatch):

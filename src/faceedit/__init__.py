@@ -4,25 +4,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from faceedit.circumplex import Affect
     from faceedit.editing.editor import FaceEditor
-    from faceedit.editing.photo import EditedFace, EditResult
+    from faceedit.editing.photo import Animation, EditedFace, EditResult
     from faceedit.editing.request import Request
     from faceedit.editing.video import EditedVideo
+    from faceedit.faces.estimate import FaceEstimate
 
 __version__ = "0.1.0"
-__all__ = ["EditResult", "EditedFace", "EditedVideo", "FaceEditor", "Request"]
+__all__ = ["Affect", "Animation", "EditResult", "EditedFace", "EditedVideo", "FaceEditor", "FaceEstimate", "Request"]
 
-PLACES = {  # modules of `editing`
-    "FaceEditor": "editor",
-    "EditResult": "photo",
-    "EditedFace": "photo",
-    "EditedVideo": "video",
-    "Request": "request",
+MODULES = {
+    "Affect": "circumplex",
+    "Animation": "editing.photo",
+    "EditResult": "editing.photo",
+    "EditedFace": "editing.photo",
+    "EditedVideo": "editing.video",
+    "FaceEditor": "editing.editor",
+    "FaceEstimate": "faces.estimate",
+    "Request": "editing.request",
 }
 
 
 def __getattr__(name: str) -> object:
     # torch takes a second or more to import: `faceedit --help` does without it.
-    if name in PLACES:
-        return getattr(import_module(f"faceedit.editing.{PLACES[name]}"), name)
+    if name in MODULES:
+        return getattr(import_module(f"faceedit.{MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
