@@ -56,9 +56,9 @@ def edit_video(
     video: str | Path,
     output: str | Path,
     request: Request,
-    face: str | int = "largest",
-    source_metadata: bool = True,
-    overwrite: bool = False,
+    face: str | int,
+    source_metadata: bool,
+    overwrite: bool,
     progress: Progress = _no_progress,
 ) -> EditedVideo:
     """Write a video in which one face goes where the request says: see `FaceEditor.edit_video`.
