@@ -184,6 +184,7 @@ def test_the_package_offers_the_editor_and_what_it_takes_and_gives():
     assert faceedit.FaceEditor is FaceEditor
     assert all(getattr(faceedit, name).__name__ == name for name in faceedit.__all__)
     assert list(inspect.signature(FaceEditor.edit).parameters)[1:4] == ["image", "valence", "arousal"]
-    for method in (FaceEditor.edit, FaceEditor.edit_many, FaceEditor.grid, FaceEditor.estimate):
+    for name in ("edit", "edit_many", "edit_video", "grid", "animate", "estimate"):
+        method = getattr(FaceEditor, name)
         kinds = {parameter.kind for parameter in inspect.signature(method).parameters.values()}
         assert not kinds & {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}

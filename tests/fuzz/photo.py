@@ -12,7 +12,7 @@ import atheris
 import numpy as np
 
 with atheris.instrument_imports(include=["faceedit", "PIL"]):
-    from faceedit.errors import UnreadableError
+    from faceedit.errors import FileError
     from faceedit.media.image import READ_FORMATS, Photo, encode_photo, read_photo
 
 
@@ -20,7 +20,7 @@ def read_and_write(data: bytes) -> None:
     try:
         photo = read_photo(data)
         encode_photo(photo, photo.format)
-    except UnreadableError:
+    except FileError:
         pass
 
 

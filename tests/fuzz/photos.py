@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
-from faceedit.errors import UnreadableError
+from faceedit.errors import UnreadableError, UnwritableError
 from faceedit.media import metadata
 from faceedit.media.image import READ_FORMATS, Photo, encode_photo, read_photo
 from faceedit.media.provenance import COMPOSITE, MAX_XMP, Provenance, from_xmp, to_xmp
@@ -205,7 +205,7 @@ def _through(data: bytes, dice: random.Random) -> str | None:
     for name in {photo.format, dice.choice(READ_FORMATS)}:
         try:
             written = encode_photo(marked, name)
-        except UnreadableError as error:
+        except UnwritableError as error:
             # WebP's largest side; and x265 encodes no strips a few pixels wide.
             if (max(photo.pixels.shape) > 16_383 and name == "WEBP") or (name == "HEIF" and "x265" in str(error)):
                 continue

@@ -166,7 +166,7 @@ def test_an_output_is_written_whole_or_not_at_all(tmp_path, pixels):
         write_photo(tmp_path / "b.xyz", photo)
     with pytest.raises(UnwritableError, match="cannot write"):
         write_photo(tmp_path / "missing" / "b.png", photo)
-    with pytest.raises(UnreadableError, match="WEBP"):
+    with pytest.raises(UnwritableError, match="WEBP"):
         write_photo(tmp_path / "b.webp", photo.with_pixels(np.zeros((1, 20_000, 3), np.uint8)))
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from faceedit.errors import UnreadableError, sentence
+from faceedit.errors import UnwritableError, sentence
 from faceedit.media import colour, deep, exif, jpeg, metadata
 from faceedit.media.formats import KEEPS, SAVE_OPTIONS
 from faceedit.media.photo import Photo
@@ -36,7 +36,7 @@ def encode_photo(photo: Photo, format: str) -> bytes:
     """The bytes of a file of this format (Pillow's name) with the photo and what it carried.
 
     The headers and metadata are parsed again; what the format has no place for, or cannot be written so that it is
-    read back, is left out, which is logged as one warning. Raises UnreadableError.
+    read back, is left out, which is logged as one warning. Raises UnwritableError.
     """
     supported, gone = supported_part(photo, format)
     problem: Exception | None = None
@@ -57,7 +57,7 @@ def encode_photo(photo: Photo, format: str) -> bytes:
         return data
     height, width = photo.pixels.shape[:2]
     reason = sentence(problem) if problem else "it does not say why"
-    raise UnreadableError(f"cannot write {width}x{height} pixels as {format}: {reason}") from problem
+    raise UnwritableError(f"cannot write {width}x{height} pixels as {format}: {reason}") from problem
 
 
 def supported_part(photo: Photo, format: str) -> tuple[Photo, list[str]]:

@@ -67,7 +67,7 @@ def write_photo(path: str | Path, photo: Photo, overwrite: bool = True) -> None:
     """Write a photo, whole or not at all, in the format that the name of `path` says.
 
     Raises UsageError for an unknown ending, ExistsError for a file that is there and not to be overwritten,
-    UnreadableError for pixels that the format does not hold, UnwritableError when the file cannot be written.
+    UnwritableError for pixels that the format does not hold, and where the file cannot be written.
     """
     write_atomically(path, encode_photo(photo, format_of(path)), overwrite=overwrite)
 
