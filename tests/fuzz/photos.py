@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
 from faceedit.errors import UnreadableError, UnwritableError
-from faceedit.media import metadata
+from faceedit.media import colour, deep, exif, jpeg, metadata
 from faceedit.media.image import READ_FORMATS, Photo, encode_photo, read_photo
 from faceedit.media.provenance import COMPOSITE, MAX_XMP, Provenance, from_xmp, to_xmp
 from tests.media.test_metadata import DIRECTORY, IPTC, block, packet, photoshop
@@ -35,27 +35,9 @@ EDIT = Provenance(COMPOSITE, "weights", "ab" * 32, "a face")
 XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>"""
 TAGS = (
-    254,
-    256,
-    257,
-    258,
-    262,
-    270,
-    271,
-    274,
-    277,
-    282,
-    296,
-    330,
-    700,
-    33723,
-    34377,
-    34665,
-    34675,
-    34853,
-    36867,
-    40965,
-)
+    254, 256, 257, 258, 262, 270, 271, 274, 277, 282,
+    296, 330, 700, 33723, 34377, 34665, 34675, 34853, 36867, 40965,
+)  # fmt: skip
 PIECES = (
     b"\0",
     b"\xff",
@@ -73,18 +55,30 @@ PIECES = (
 MARKS = (b"Exif\0\0", b"II*\0", b"MM\0*", b"acsp", b"XYZ ", b"8BIM", b"xmpmeta", b"cICP", b"eXIf", b"VP8X", b"tRNS")
 MARKS += (b"meta", b"pitm", b"iloc", b"iinf", b"iref", b"ipco", b"ipma", b"colr", b"ispe", b"pixi", b"hvcC", b"av1C")
 
+PIXELS = np.arange(24 * 16 * 3, dtype=np.uint8).reshape(24, 16, 3)
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+METADATA = {  # what is damaged before it goes into a photo
+    "exif": (block(), block(">"), block(thumbnail=False)),
+    "xmp": (XMP, packet('G:MotionPhoto="1" n:HasExtendedXMP="A"', DIRECTORY), to_xmp(EDIT)),
+    "icc_profile": (
+        PROFILE,
+        colour.built_profile(colour.PRIMARIES[12], (2.2,)),
+        colour.built_profile(colour.PRIMARIES[9], (2.4,), True),
+    ),
+    "photoshop": (photoshop((0x0404, IPTC), (0x040C, b"small")),),
+}
+
 
 def seeds() -> list[bytes]:
     """A small photo of each format and mode, with metadata of each kind."""
-    pixels = np.arange(24 * 16 * 3, dtype=np.uint8).reshape(24, 16, 3)
-    exif = Image.Exif()
-    exif[274], exif[271] = 6, "Maker"
-    exif.get_ifd(34665)[36867] = "2020:01:02 03:04:05"
-    exif.get_ifd(34853)[1] = "N"
-    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    pixels, icc = PIXELS, PROFILE
+    tags = Image.Exif()
+    tags[274], tags[271] = 6, "Maker"
+    tags.get_ifd(34665)[36867] = "2020:01:02 03:04:05"
+    tags.get_ifd(34853)[1] = "N"
     made = []
     for name in READ_FORMATS:
-        for photo in (Photo(pixels, exif=exif.tobytes(), xmp=XMP, icc=icc, dpi=(72, 72)), Photo(pixels, grey=True)):
+        for photo in (Photo(pixels, exif=tags.tobytes(), xmp=XMP, icc=icc, dpi=(72, 72)), Photo(pixels, grey=True)):
             made.append(encode_photo(photo, name))
         made.append(encode_photo(Photo(pixels, alpha=pixels[..., 0].copy()), name))
 
@@ -97,11 +91,11 @@ def seeds() -> list[bytes]:
     for mode in ("CMYK", "P", "1", "I;16", "F"):
         saved(image.convert("L").convert(mode) if mode in ("I;16", "F") else image.convert(mode), "TIFF")
     saved(image.convert("CMYK"), "JPEG", icc_profile=icc)
-    saved(image, "TIFF", big_tiff=True, exif=exif)
+    saved(image, "TIFF", big_tiff=True, exif=tags)
     saved(image, "JPEG", progressive=True, comment=b"hello")
     text = PngImagePlugin.PngInfo()
     text.add_itxt("XML:com.adobe.xmp", XMP.decode(), zip=True)
-    saved(image.convert("P"), "PNG", pnginfo=text, transparency=3, exif=exif)
+    saved(image.convert("P"), "PNG", pnginfo=text, transparency=3, exif=tags)
     saved(image, "WEBP", save_all=True, append_images=[image.rotate(180)])
     saved(image, "MPO", save_all=True, append_images=[image.rotate(180)])
     return made + rich_seeds(pixels, icc)
@@ -147,24 +141,60 @@ def tagged(dice: random.Random) -> bytes:
     return buffer.getvalue()
 
 
+def dressed(dice: random.Random) -> bytes:
+    """A photo of any format whose metadata were damaged before they went in, past its checksums and compression."""
+    parts = {name: damaged_bytes(dice, dice.choice(blocks)) for name, blocks in METADATA.items() if dice.random() < 0.6}
+    name, buffer = dice.choice(READ_FORMATS), io.BytesIO()
+    image = Image.fromarray(PIXELS) if dice.random() < 0.8 else Image.fromarray(PIXELS).convert("L")
+    resources = parts.pop("photoshop", b"")
+    try:
+        if name == "TIFF":
+            numbers = {"icc_profile": exif.ICC, "xmp": exif.XMP}
+            tags = {numbers[part]: (7, len(text), text) for part, text in parts.items() if part in numbers}
+            return exif.with_tags(
+                deep.tiff(PIXELS), parts.get("exif"), tags | {exif.PHOTOSHOP: (7, len(resources), resources)}
+            )
+        if name == "JPEG":
+            parts["extra"] = jpeg.extra_segments(resources, (resources[:9],))
+        if name == "PNG":
+            texts = PngImagePlugin.PngInfo()
+            texts.add(b"iTXt", metadata.PNG_XMP + b"\0\1\0\0\0" + zlib.compress(parts.pop("xmp", b"")))
+            parts["pnginfo"] = texts
+        image.save(buffer, name, **parts)
+    except Exception:  # Pillow and its plugins look into some of it
+        return b""
+    return buffer.getvalue()
+
+
 SEEDS = seeds()
 
 
 def damaged(dice: random.Random) -> bytes:
-    """The bytes of a photo with up to six places changed; of a TIFF, often its tags."""
-    data = bytearray(tagged(dice) if dice.random() < 0.15 else dice.choice(SEEDS))
+    """The bytes of a photo with up to six places changed; of some, the tags or metadata before they went in."""
+    kind = dice.random()
+    data = tagged(dice) if kind < 0.15 else dressed(dice) if kind < 0.4 else dice.choice(SEEDS)
+    data = damaged_bytes(dice, data)
+    if data.startswith(metadata.PNG_START) and dice.random() < 0.7:  # with checksums that hold
+        data = metadata.png(list(metadata.chunks(data)))
+    return data
+
+
+def damaged_bytes(dice: random.Random, given: bytes) -> bytes:
+    """The bytes with up to six places changed: any, numbers in structures, and tags."""
+    data = bytearray(given)
     for _ in range(dice.randint(0, 6)):
         place = dice.randrange(len(data) or 1)
         kind = dice.random()
-        if kind < 0.5:
+        if kind < 0.4:
             data[place : place + 1] = bytes([dice.randrange(256)])
-        elif kind < 0.7:
+        elif kind < 0.55:
             piece = dice.choice(PIECES)
             data[place : place + dice.choice([0, len(piece)])] = piece
-        elif kind < 0.8:
+        elif kind < 0.65:
             del data[place : place + dice.randrange(64)]
-        elif kind < 0.9:  # a number in a structure
-            place = data.find(dice.choice(MARKS)) + dice.randrange(120)
+        elif kind < 0.85:  # a number in a structure
+            places = [place for mark in MARKS if (place := data.find(mark)) >= 0]
+            place = dice.choice(places or [0]) + dice.randrange(120)
             width = dice.choice([1, 2, 4])
             number = dice.choice([0, 1, 0x7F, 0xFF, len(data), (1 << 8 * width) - 1, 1 << (8 * width - 1)])
             data[place : place + width] = (number % (1 << 8 * width)).to_bytes(width, dice.choice(["little", "big"]))
@@ -200,8 +230,10 @@ def _through(data: bytes, dice: random.Random) -> str | None:
         photo = read_photo(data)
     except UnreadableError:
         return None
-    packet = to_xmp(EDIT, photo.xmp)
-    marked = Photo(**{**vars(photo), "xmp": packet if len(packet) <= MAX_XMP else to_xmp(EDIT)})
+    words = to_xmp(EDIT, photo.xmp)
+    edited = photo.with_pixels(photo.pixels ^ 1)
+    marked = replace(edited, xmp=words if len(words) <= MAX_XMP else to_xmp(EDIT))
+    photo.drawable()
     for name in {photo.format, dice.choice(READ_FORMATS)}:
         try:
             written = encode_photo(marked, name)
