@@ -5,9 +5,11 @@ import shutil
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image, ImageCms
 
 from faceedit.circumplex import Affect
 from faceedit.media.image import Photo, read_photo, write_photo
@@ -201,8 +203,8 @@ def test_no_file_of_the_machine_is_served(address, photo, tmp_path):
     assert json.loads(urllib.request.urlopen(f"{address}config").read())["version"]
 
 
-def test_photos_of_all_visitors_together_are_bounded(page, photo, monkeypatch):
-    monkeypatch.setattr("faceedit.web.session.MAX_HELD_MEGAPIXELS", 7)  # each has 3
+def test_photos_of_all_visitors_together_are_bounded(page, photo, monkeypatch, tmp_path):
+    monkeypatch.setattr("faceedit.web.session.MAX_HELD", 20_000_000)  # each has 9
     first, second = page.open(str(photo))[0], page.open(str(photo))[0]
     with pytest.raises(gr.Error, match="try again later"):
         page.open(str(photo))
@@ -212,6 +214,31 @@ def test_photos_of_all_visitors_together_are_bounded(page, photo, monkeypatch):
     with pytest.raises(gr.Error, match="3 megapixels"):
         page.open(str(photo))
     assert second
+    deep = read_photo(photo)
+    deep = replace(deep, deep=deep.pixels.astype(np.uint16) * 257)
+    write_photo(tmp_path / "deep.png", deep)  # of 27
+    monkeypatch.undo()
+    monkeypatch.setattr("faceedit.web.session.MAX_HELD", 20_000_000)
+    del second
+    with pytest.raises(gr.Error, match="try again later"):
+        page.open(str(tmp_path / "deep.png"))
+
+
+def test_the_preview_shows_colours_and_transparency_as_a_page_does(page, photo, tmp_path):
+    pixels = read_photo(photo).pixels.copy()
+    pixels[:150] = (255, 0, 0)
+    opacity = np.full(pixels.shape[:2], 255, np.uint8)
+    opacity[:100] = 0
+    swapped = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = swapped.replace(b"rXYZ", b"?XYZ", 1).replace(b"gXYZ", b"rXYZ", 1).replace(b"?XYZ", b"gXYZ", 1)
+    write_photo(tmp_path / "a.png", Photo(pixels, alpha=opacity, icc=swapped))
+    session, *_ = page.open(str(tmp_path / "a.png"))
+    assert session.scale < 1
+    assert (session.preview[:50] == 255).all()
+    assert np.abs(session.preview[60:70].astype(int) - (0, 255, 0)).max() <= 2
+    with Image.open(page.animate(session, "neutral,happy", 0.2, True)) as film:
+        assert np.abs(np.asarray(film.convert("RGB"))[:40].astype(int) - 255).max() <= 3
+    assert read_photo(page.download(session, 0.5, 0)).alpha[0, 0] == 0
 
 
 def test_where_files_lie_on_the_server_is_not_told(page, photo, monkeypatch, tmp_path):

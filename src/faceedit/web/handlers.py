@@ -154,7 +154,7 @@ class Handlers:
         timed = timed_path(path.strip(), seconds, ANIMATION_FPS, loop=True)
         photo, chosen = session.photo, session.chosen
         if whole:
-            photo, chosen = photo.with_pixels(session.preview), session.chosen_in_preview
+            photo, chosen = Photo(session.preview, name=photo.name), session.chosen_in_preview
         animation = animate(self.editor, photo, chosen, timed, crop=not whole)
         output = self._output(session, "animated.webp")
         shown = progress.tqdm(animation.frames, total=len(animation), desc="frames")

@@ -11,16 +11,21 @@ from faceedit.editing.editor import FaceEditor
 from faceedit.editing.photo import ChosenFace
 from faceedit.errors import NoFaceError, UsageError
 from faceedit.faces.estimate import FaceEstimate
+from faceedit.media import colour
 from faceedit.media.image import WRITE_FORMATS, Photo, read_photo
 
 PREVIEW_SIDE = 1024  # pixels: what is shown; the download has the photo's own size
-MAX_MEGAPIXELS = 60  # of a photo; each takes 3 MB while its visitor is there
-MAX_HELD_MEGAPIXELS = 400  # of all visitors' photos
+MAX_MEGAPIXELS = 60  # of a photo
+MAX_HELD = 1_200_000_000  # bytes of all visitors' photos: 400 megapixels in colour, and fewer with 16 bits or alpha
 
 
 @dataclass(frozen=True)
 class Session:
-    """One visitor's photo. preview: a copy of at most PREVIEW_SIDE, scale times as large. chosen: the face to edit."""
+    """One visitor's photo.
+
+    preview: a copy of at most PREVIEW_SIDE, scale times as large, in sRGB and on white, as a page shows pictures.
+    chosen: the face to edit.
+    """
 
     photo: Photo
     suffix: str
@@ -48,33 +53,39 @@ class Sessions:
 
     def __init__(self, editor: FaceEditor):
         self.editor = editor
-        self.held: WeakValueDictionary[int, np.ndarray] = WeakValueDictionary()
+        self.held: WeakValueDictionary[int, Photo] = WeakValueDictionary()
 
     def open(self, path: Path) -> Session:
         """A photo with its faces, the largest chosen. Raises UnreadableError, NoFaceError, and UsageError for too many
         pixels.
         """
         photo = read_photo(path)
-        self._hold(photo.pixels)
+        self._hold(photo)
         faces = self.editor.detect(photo.pixels)
         if not faces:
             raise NoFaceError("no face was found in the photo")
         estimates = self.editor.judge.estimate(photo.pixels, faces)
-        scale = min(1.0, PREVIEW_SIDE / max(photo.pixels.shape[:2]))
-        size = [max(round(side * scale), 1) for side in photo.pixels.shape[1::-1]]
-        preview = cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA) if scale < 1 else photo.pixels
+        shown = photo.drawable()
+        scale = min(1.0, PREVIEW_SIDE / max(shown.pixels.shape[:2]))
+        size = [max(round(side * scale), 1) for side in shown.pixels.shape[1::-1]]
+        preview = cv2.resize(shown.pixels, size, interpolation=cv2.INTER_AREA) if scale < 1 else shown.pixels
+        preview = colour.to_srgb(preview, shown.icc)
         suffix = path.suffix.lower() if path.suffix.lower() in WRITE_FORMATS else ".png"
         return Session(photo, suffix, preview, scale, estimates, _chosen(self.editor, photo, estimates, 1))
 
-    def _hold(self, pixels: np.ndarray) -> None:
+    def _hold(self, photo: Photo) -> None:
         """Count a photo that is kept in memory while its visitor is there. Raises UsageError for too many pixels."""
-        megapixels = pixels.size // 3_000_000
+        megapixels = photo.pixels.size // 3_000_000
         if megapixels > MAX_MEGAPIXELS:
             raise UsageError(f"the photo has {megapixels} megapixels, more than the {MAX_MEGAPIXELS} of this page")
-        held = sum(other.size // 3_000_000 for other in list(self.held.values()))
-        if held + megapixels > MAX_HELD_MEGAPIXELS:
+        if sum(map(_size, list(self.held.values()))) + _size(photo) > MAX_HELD:
             raise UsageError("the page holds as many photos of others as it can: try again later")
-        self.held[id(pixels)] = pixels
+        self.held[id(photo)] = photo
+
+
+def _size(photo: Photo) -> int:
+    """Bytes of its pictures."""
+    return sum(picture.nbytes for picture in (photo.pixels, photo.alpha, photo.deep) if picture is not None)
 
 
 def _chosen(editor: FaceEditor, photo: Photo, estimates: list[FaceEstimate], number: int) -> ChosenFace:
