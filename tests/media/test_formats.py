@@ -1,5 +1,6 @@
 """Files as cameras, phones and programs write them: each is read as what it shows, or refused with a sentence."""
 
+import base64
 import io
 import struct
 
@@ -124,6 +125,28 @@ def test_a_jpeg_with_tables_of_any_ids_is_written_with_their_values(pixels, new,
     with Image.open(io.BytesIO(plain)) as a, Image.open(io.BytesIO(encode_photo(photo, "JPEG"))) as b:
         assert a.quantization == b.quantization
     assert caplog.messages == []
+
+
+# draw_face(32) by `cjpeg -arithmetic -quality 50`: Pillow reads this coding and does not write it.
+ARITHMETIC = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABALDA4MChAODQ4SERATGCgaGBYWGDEjJR0oOjM9PDkzODdASFxOQERXRTc4UG1RV19iZ2hnPk1xeX"
+    "BkeFxlZ2P/2wBDARESEhgVGC8aGi9jQjhCY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2P/yQARCAAg"
+    "ACADASIAAhEBAxEB/8wACgAQEAUBEBEF/9oADAMBAAIRAxEAPwD4y9AtjEWPyvBFb/DDdRBW/Y0Je+M4/bBli81as4/St8VVtKMSqCx2TfV4TA"
+    "05Sbg7WQ9lHaGFcJdvDTE87bL+ugzLGmpN96u2MXtxa/VI+3t9richtAwXwx2ndkwT4tr1bPfe3K9KHMn6nEYN/F+CIfrfaP8AstcCKX/Xn5cb"
+    "tBu0Ss5baIBwOHKHN8fliezffbnTHidjIHn0ORRVd5XEre/ssRuuDgYnJwyYHCsfY4tZXeKU9EAKM33pdWlrzCyD7CPhKGT/2Q=="
+)
+
+
+@pytest.mark.parametrize("block", [100, 65536])
+def test_a_jpeg_in_arithmetic_coding_is_read_whatever_its_length(block, monkeypatch):
+    plain = read_photo(saved(draw_face(32), "JPEG", quality=50))
+    with monkeypatch.context() as patched:
+        patched.setattr("PIL.ImageFile.MAXBLOCK", block)
+        photo = read_photo(ARITHMETIC)
+    assert np.array_equal(photo.pixels, plain.pixels)
+    assert np.abs(read_photo(encode_photo(photo, "JPEG")).pixels.astype(int) - photo.pixels).mean() < 2
+    with pytest.raises(UnreadableError):
+        read_photo(ARITHMETIC[:300])
 
 
 @pytest.mark.parametrize("progressive", [False, True])

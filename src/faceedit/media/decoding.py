@@ -28,6 +28,8 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
     """
     # Also of an MPO, which has further pictures behind.
     jpeg_file = file if isinstance(file, JpegImagePlugin.JpegImageFile) else None
+    if jpeg_file:  # all at once: arithmetic coding cannot be decoded in pieces
+        jpeg_file.decodermaxblock = max(jpeg_file.decodermaxblock, len(data))
     is_deep = deep.is_deep(file, data)
     _drop_unusable(file)
     code_points = _code_points(file, data)
