@@ -43,9 +43,11 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
     ImageOps.exif_transpose(image, in_place=True)  # a copy of the largest photo would take half a gigabyte
     grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
     grey = grey or (file.format == "PNG" and data[25:26] in GREY_PNG)
-    icc = _profile(file, code_points, grey)
+    icc = colour.profile_of_bmp(data) if file.format == "BMP" else _profile(file, code_points, grey)
     samples = deep.read(data, orientation if isinstance(orientation, int) else 1) if is_deep else None
     is_plain = image.mode not in ("CMYK", "LAB")
+    if image.mode.startswith("I") or image.mode == "F":
+        image = colour.eight_bits(image, *_bits(file))
     pixels, alpha = _pixels(image if is_plain else colour.plain_rgb(image, icc, name))
     if file.format in ("AVIF", "WEBP") and (icc or b"")[16:20] == b"GRAY":  # which come in colour
         grey = bool((pixels == pixels[..., :1]).all())
@@ -79,8 +81,6 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
 
 def _pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     """(H, W, 3) uint8 RGB, and the transparency (H, W) uint8 or None."""
-    if image.mode.startswith("I") or image.mode == "F":
-        image = colour.eight_bits(image)
     mode = "RGBA" if image.has_transparency_data else "RGB"
     pixels = np.asarray(image if image.mode == mode else image.convert(mode))  # read-only: a copy takes time
     alpha = np.ascontiguousarray(pixels[..., 3]) if mode == "RGBA" else None
@@ -217,8 +217,14 @@ def _gone(file: ImageFile.ImageFile, data: bytes) -> list[str]:
     return found
 
 
+def _bits(file: ImageFile.ImageFile) -> tuple[int, bool]:
+    """How many bits a sample of a TIFF has, and whether it has a sign; of another file, what a deep one has."""
+    tags = getattr(file, "tag_v2", {})
+    bits = [bit for bit in tags.get(deep.BITS, ()) if isinstance(bit, int)]
+    return max(bits, default=8 if tags else 16), tags.get(deep.SAMPLE_FORMAT) == (2,)
+
+
 def _lost_bits(file: ImageFile.ImageFile, data: bytes, is_deep: bool) -> list[str]:
     bits = boxes.bits_a_sample(data) if file.format in ("AVIF", "HEIF") else 16 if is_deep else 8
-    if file.format == "TIFF":
-        bits = max((bit for bit in getattr(file, "tag_v2", {}).get(deep.BITS, ()) if isinstance(bit, int)), default=8)
+    bits = _bits(file)[0] if file.format == "TIFF" else bits
     return [f"its {bits} bits a sample, of which 8 are kept"] if bits > 8 else []

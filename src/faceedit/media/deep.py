@@ -33,7 +33,7 @@ def is_deep(file: Image.Image, data: bytes) -> bool:
         return False
     tags = file.tag_v2
     whole = set(tags.get(SAMPLE_FORMAT, (1,))) == {1} and tags.get(PHOTOMETRIC) in (BLACK_IS_ZERO, RGB)
-    return whole and set(tags.get(BITS, (1,))) == {16} and tags.get(EXTRA_SAMPLES, (2,)) in ((2,), (0,))
+    return whole and set(tags.get(BITS, (1,))) == {16} and tags.get(EXTRA_SAMPLES, (2,)) == (2,)
 
 
 def read(data: bytes, orientation: int) -> np.ndarray | None:

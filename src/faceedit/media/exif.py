@@ -5,6 +5,7 @@ its value or says where it stands. Here a block has no `Exif\\0\\0` in front. Th
 """
 
 import struct
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -98,10 +99,13 @@ def from_tiff(data: bytes) -> bytes | None:
 
     None where that is nothing. Raises ValueError or struct.error where it cannot be read.
     """
-    order, _, first = _header(data)
-    tags = _tags(data, first)
-    kept = {number: value for number, value in tags.items() if number not in LAYOUT_TAGS | BLOCK_TAGS}
-    return _block(order, kept) if kept else None
+    kept = {number: value for number, value in all_tags(data).items() if number not in LAYOUT_TAGS | BLOCK_TAGS}
+    return _block(_header(data)[0], kept) if kept else None
+
+
+def all_tags(data: bytes) -> Tags:
+    """The tags of a TIFF file's first folder, or of a block. Raises ValueError or struct.error."""
+    return _tags(data, _header(data)[2])
 
 
 def tiff_value(data: bytes, number: int) -> bytes | None:
@@ -154,22 +158,21 @@ def within(exif: bytes, limit: int) -> tuple[bytes | None, list[str]]:
     return block, gone
 
 
-def with_tags(tiff: bytes, exif: bytes | None, more: Tags) -> bytes:
-    """A TIFF file with a block of EXIF and further tags beside those that describe its pixels.
+def with_tags(tiff: bytes, exif: bytes | None, more: Mapping[int, Value | None]) -> bytes:
+    """A TIFF file with a block of EXIF and further tags beside those that describe its pixels; None takes one away.
 
     Its folder is written anew behind its pixels. Raises ValueError or struct.error where a part cannot be read.
     """
-    order, _, first = _header(tiff)
-    own = _tags(tiff, first)
+    order = _header(tiff)[0]
     others: Tags = {}
     if exif:
-        other_order, _, other_first = _header(exif)
-        others = _tags(exif, other_first)
-        if other_order != order:
+        others = all_tags(exif)
+        if _header(exif)[0] != order:
             others = _swapped(others)
     others = {number: value for number, value in others.items() if number not in LAYOUT_TAGS | BLOCK_TAGS}
     place = len(tiff) + len(tiff) % 2
-    folder = assembled(order, own | others | more, place)
+    tags = {number: value for number, value in {**all_tags(tiff), **others, **more}.items() if value is not None}
+    folder = assembled(order, tags, place)
     return tiff[:4] + struct.pack(order + "I", place) + tiff[8:].ljust(place - 8, b"\0") + folder
 
 

@@ -49,6 +49,7 @@ KEEPS: dict[str, set[str]] = {
 # How a camera's raw files begin, where they are no TIFF: of Fujifilm, Olympus, Panasonic, Minolta, Sigma, and Canon's
 # CR3.
 RAW_STARTS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"\0MRM", b"FOVb", b"ftypcrx ")
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 DNG_VERSION, SUBFILE, OLD_SUBFILE, PHOTOMETRIC, COMPRESSION = 50706, 254, 255, 262, 259
 RAW_PHOTOMETRICS = (32803, 34892)  # a mosaic of colours, and what is linear of one
 RAW_COMPRESSIONS = (32767, 32769, 32770, 34713, 65000, 65535)  # of Sony, Samsung, Nikon, Kodak and Pentax
@@ -68,7 +69,7 @@ def refuse_others(data: bytes) -> None:
     raw = UnreadableError("it is a camera's raw file, which is not edited: develop it into a TIFF or JPEG first")
     if data.startswith(RAW_STARTS) or data[4:].startswith(RAW_STARTS[-1]):
         raise raw
-    if data[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+    if not data.startswith(TIFF_STARTS):
         return
     try:
         folders, inner = exif.tiff_folders(data)

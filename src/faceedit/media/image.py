@@ -5,13 +5,15 @@ Arrays are HWC uint8 RGB, upright.
 
 import io
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from faceedit.errors import UnreadableError, sentence
 from faceedit.files import is_url, write_atomically
-from faceedit.media import jpeg
+from faceedit.media import jpeg, tiff
 from faceedit.media.decoding import decoded
 from faceedit.media.encoding import encode_photo
 from faceedit.media.formats import (
@@ -19,6 +21,7 @@ from faceedit.media.formats import (
     MAX_PIXELS,
     MAX_SIDE,
     READ_FORMATS,
+    TIFF_STARTS,
     WRITE_FORMATS,
     format_of,
     refuse_others,
@@ -41,6 +44,12 @@ def read_photo(source: str | Path | bytes) -> Photo:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large or sloppy files; what matters raises below
             refuse_others(data)
+            if (again := tiff.rebuilt(data)) is not None:
+                photo = _opened(again.data, name)
+                samples = photo.deep
+                if again.is_grey and samples is not None:
+                    photo = replace(photo, grey=True, deep=np.ascontiguousarray(samples[..., [0, 3]]))
+                return photo
             try:
                 return _opened(data, name)
             except OSError as error:  # of a JPEG, the end marker alone may be missing
@@ -59,7 +68,11 @@ def read_photo(source: str | Path | bytes) -> Photo:
     except Image.DecompressionBombError as error:  # Pillow's own limit, beyond ours
         raise UnreadableError(f"cannot read {name}: it has {MEGAPIXELS}") from error
     except Exception as error:  # the decoders raise whatever they meet; to the user it is one thing
-        reason = "it is not a photo in a format that is read" if "cannot identify" in str(error) else sentence(error)
+        reason = sentence(error)
+        if "cannot identify" in reason:
+            reason = "it is not a photo in a format that is read"
+            if data.startswith(TIFF_STARTS):
+                reason = "it is a TIFF of a kind that is not read: save it with 8 or 16 bits a sample, in grey or RGB"
         raise UnreadableError(f"cannot read {name}: {reason}") from error
 
 

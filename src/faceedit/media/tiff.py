@@ -1,0 +1,138 @@
+"""TIFFs of 16 bits that Pillow does not read: made anew as one that it does, with the same tags.
+
+These are grey with transparency, colours that lie apart (planar), white as zero, and colours multiplied by opacity.
+Pillow does read a grey picture of 16 bits in any compression: with other tags, every such file is one or several.
+"""
+
+import io
+import struct
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from faceedit.media import exif
+from faceedit.media.deep import (
+    BITS,
+    CHANNELS,
+    EXTRA_SAMPLES,
+    HEIGHT,
+    PHOTOMETRIC,
+    PREDICTOR,
+    SAMPLE_FORMAT,
+    WIDTH,
+    tiff,
+)
+from faceedit.media.formats import MAX_PIXELS
+
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2  # of PHOTOMETRIC
+PLANAR, TILE_WIDTH = 284, 322
+PLACES = (273, 279, 324, 325)  # where strips and tiles stand, and how long they are
+UNSPECIFIED, MULTIPLIED, STRAIGHT = 0, 1, 2  # of EXTRA_SAMPLES
+KINDS = {(WHITE_IS_ZERO, 1), (WHITE_IS_ZERO, 2), (BLACK_IS_ZERO, 1), (BLACK_IS_ZERO, 2), (RGB, 3), (RGB, 4)}
+LOOKED_AT = {WIDTH, HEIGHT, BITS, PHOTOMETRIC, CHANNELS, PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT, PLANAR, TILE_WIDTH}
+GREY = {CHANNELS: 1, BITS: 16, PHOTOMETRIC: BLACK_IS_ZERO, PLANAR: 1}  # the tags of what Pillow reads
+CARRIED = (exif.XMP, exif.IPTC, exif.PHOTOSHOP, exif.ICC, exif.LAYERS)
+
+
+class Rebuilt(NamedTuple):
+    """The bytes of a file with the same picture and tags. is_grey: it was grey with transparency, and is in colour."""
+
+    data: bytes
+    is_grey: bool
+
+
+def rebuilt(data: bytes) -> Rebuilt | None:
+    """A TIFF of 16 bits as one that Pillow reads.
+
+    None for files that are no such TIFF or that Pillow reads as they are, and where something is amiss.
+    """
+    try:
+        tags = exif.all_tags(data) if data[:4] in (b"II*\0", b"MM\0*") else {}
+        numbers = {number: _numbers(data, tags[number]) for number in tags if number in LOOKED_AT}
+        channels = numbers.get(CHANNELS, (1,))[0]
+        kind, extra = numbers[PHOTOMETRIC][0], numbers.get(EXTRA_SAMPLES, (STRAIGHT,))
+        is_planar = numbers.get(PLANAR, (1,))[0] == 2 and channels > 1
+        whole = set(numbers[BITS]) == {16} and set(numbers.get(SAMPLE_FORMAT, (1,))) == {1}
+        if not whole or (kind, channels) not in KINDS or len(extra) != 1:
+            return None
+        if not (is_planar or channels == 2 or kind == WHITE_IS_ZERO or (channels == 4 and extra[0] != STRAIGHT)):
+            return None
+        if numbers[WIDTH][0] * numbers[HEIGHT][0] > MAX_PIXELS:
+            return None
+        samples = _meant(_samples(data, tags, numbers, channels, is_planar), kind, extra[0])
+        is_grey = samples.shape[2] == 2
+        if is_grey:
+            samples = samples[..., [0, 0, 0, 1]]
+        carried = {number: tags[number] for number in CARRIED if number in tags}
+        made = exif.with_tags(tiff(samples), exif.from_tiff(data), carried)
+    except (KeyError, IndexError, ValueError, struct.error, OSError, SyntaxError, Image.DecompressionBombError):
+        return None
+    return Rebuilt(made, is_grey)
+
+
+def _numbers(data: bytes, value: exif.Value) -> tuple[int, ...]:
+    kind, count, text = value
+    if not isinstance(text, bytes) or kind not in (exif.SHORT, exif.LONG):
+        raise ValueError("no numbers")
+    order = "<" if data[:1] == b"I" else ">"
+    return struct.unpack_from(f"{order}{count}{'H' if kind == exif.SHORT else 'I'}", text)
+
+
+def _samples(
+    data: bytes, tags: exif.Tags, numbers: dict[int, tuple[int, ...]], channels: int, is_planar: bool
+) -> np.ndarray:
+    """The samples (H, W, C) uint16 as they stand in the file."""
+    order = "<" if data[:1] == b"I" else ">"
+    as_grey: dict[int, exif.Value | None] = {
+        **{number: (exif.SHORT, 1, struct.pack(order + "H", value)) for number, value in GREY.items()},
+        **dict.fromkeys((EXTRA_SAMPLES, SAMPLE_FORMAT, exif.ORIENTATION, exif.ICC)),
+    }
+    if is_planar:
+        parts = []
+        for channel in range(channels):
+            places = {number: _share(tags[number], channel, channels) for number in PLACES if number in tags}
+            parts.append(_grey(exif.with_tags(data, None, {**as_grey, **places})))
+        return np.stack(parts, axis=2)
+    widths = {
+        number: (exif.LONG, 1, struct.pack(order + "I", numbers[number][0] * channels))
+        for number in (WIDTH, TILE_WIDTH)
+        if number in numbers
+    }
+    is_difference = (
+        channels > 1 and numbers.get(PREDICTOR, (1,))[0] == 2
+    )  # to the same channel of the pixel before, in a strip or tile
+    if is_difference and TILE_WIDTH in numbers:
+        raise ValueError("tiles of differences")
+    if is_difference:
+        as_grey[PREDICTOR] = (exif.SHORT, 1, struct.pack(order + "H", 1))
+    found = _grey(exif.with_tags(data, None, {**as_grey, **widths})).reshape(numbers[HEIGHT][0], -1, channels)
+    return np.cumsum(found, axis=1, dtype=np.uint16) if is_difference else found
+
+
+def _share(value: exif.Value, channel: int, channels: int) -> exif.Value:
+    kind, count, text = value
+    if not isinstance(text, bytes) or count % channels:
+        raise ValueError("no share for each channel")
+    step = len(text) // channels
+    return kind, count // channels, text[channel * step : (channel + 1) * step]
+
+
+def _grey(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data), formats=["TIFF"]) as file:
+        if not file.mode.startswith("I;16"):
+            raise ValueError("no samples of 16 bits")
+        return np.asarray(file).astype(np.uint16)
+
+
+def _meant(samples: np.ndarray, kind: int, extra: int) -> np.ndarray:
+    """Samples with black as zero and straight transparency; without a further channel that means something else."""
+    colours = samples.shape[2] - (samples.shape[2] in (2, 4))
+    if kind == WHITE_IS_ZERO:
+        samples[..., :colours] = 65535 - samples[..., :colours]
+    if colours < samples.shape[2] and extra == UNSPECIFIED:
+        return samples[..., :colours]
+    if colours < samples.shape[2] and extra == MULTIPLIED:
+        opacity = np.maximum(samples[..., -1:], 1).astype(np.float32)
+        samples[..., :colours] = np.minimum(np.rint(samples[..., :colours] / opacity * 65535), 65535)
+    return samples

@@ -1,0 +1,148 @@
+"""TIFFs as other programs write them: each shows what it means, with all its bits where 16 can be kept."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+
+from faceedit.errors import UnreadableError
+from faceedit.media import deep, exif
+from faceedit.media.image import encode_photo, read_photo
+from tests.conftest import draw_face
+
+EXIF = {315: (2, 5, b"Anna\0"), exif.ORIENTATION: (3, 1, struct.pack("<H", 6))}
+ICC = b"a profile"
+
+
+@pytest.fixture
+def samples() -> np.ndarray:
+    """(48, 32, 4) uint16: a face with low bits of its own, and how opaque it is."""
+    face = draw_face(48)[:, :32].astype(np.uint16) * 257
+    face = face + np.arange(face.size, dtype=np.uint16).reshape(face.shape) % 100
+    opacity = np.tile(np.linspace(2000, 65535, 32).astype(np.uint16), (48, 1))
+    return np.dstack([np.minimum(face, 65000), opacity])
+
+
+def written(samples, photometric, extra=None, planar=False, order="<", difference=False, tags=()) -> bytes:
+    """A TIFF with samples (H, W, C), in strips of 7 lines, deflated."""
+    height, width, count = samples.shape
+    if difference:
+        axes = np.concatenate([samples[:, :1], np.diff(samples, axis=1)], axis=1)
+        samples = axes.astype(samples.dtype)
+    parts = [samples[..., c : c + 1] for c in range(count)] if planar else [samples]
+    strips = [
+        zlib.compress(part[y : y + 7].astype(order + "u2").tobytes()) for part in parts for y in range(0, height, 7)
+    ]
+
+    def numbers(kind, *values):
+        return kind, len(values), struct.pack(f"{order}{len(values)}{'H' if kind == 3 else 'I'}", *values)
+
+    made = {
+        256: numbers(3, width),
+        257: numbers(3, height),
+        258: numbers(3, *[16] * count),
+        259: numbers(3, 8),
+        262: numbers(3, photometric),
+        273: numbers(4, *np.cumsum([8, *map(len, strips)])[:-1].tolist()),
+        277: numbers(3, count),
+        278: numbers(3, 7),
+        279: numbers(4, *map(len, strips)),
+        284: numbers(3, 2 if planar else 1),
+        317: numbers(3, 2 if difference else 1),
+        **dict(tags),
+    }
+    if extra is not None:
+        made[338] = numbers(3, extra)
+    body = b"".join(strips)
+    body += bytes(len(body) % 2)
+    start = b"II*\0" if order == "<" else b"MM\0*"
+    return start + struct.pack(order + "I", 8 + len(body)) + body + exif.assembled(order, made, 8 + len(body))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("difference", [False, True])
+@pytest.mark.parametrize("planar", [False, True])
+def test_grey_with_transparency_keeps_its_sixteen_bits(samples, order, difference, planar):
+    grey = samples[..., 2:]
+    photo = read_photo(written(grey, 1, 2, planar, order, difference))
+    assert np.array_equal(photo.deep, grey)
+    assert photo.grey
+    for name in ("TIFF", "PNG"):
+        again = read_photo(encode_photo(photo, name))
+        assert np.array_equal(again.deep, grey)
+        assert again.grey
+    edited = read_photo(encode_photo(photo.with_pixels(photo.pixels - 1), "TIFF"))
+    assert np.array_equal(edited.deep[..., 1], grey[..., 1])
+    assert (edited.deep[..., 0] != grey[..., 0]).mean() > 0.9
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("difference", [False, True])
+@pytest.mark.parametrize("count", [3, 4])
+def test_colours_that_lie_apart_are_read(samples, order, difference, count):
+    photo = read_photo(written(samples[..., :count], 2, 2 if count == 4 else None, True, order, difference))
+    assert np.array_equal(photo.deep, samples[..., :count])
+
+
+def test_white_as_zero_is_no_negative(samples):
+    assert np.array_equal(read_photo(written(65535 - samples[..., :1], 0)).deep, samples[..., :1])
+    turned = written(np.dstack([65535 - samples[..., 0], samples[..., 3]]), 0, 2)
+    assert np.array_equal(read_photo(turned).deep, samples[..., [0, 3]])
+
+
+def test_what_a_further_channel_means_is_seen(samples):
+    multiplied = samples.copy()
+    multiplied[..., :3] = np.rint(samples[..., :3] * (samples[..., 3:] / 65535))
+    photo = read_photo(written(multiplied, 2, 1))
+    assert np.abs(photo.deep.astype(int) - samples).max() <= 17  # a step of a colour multiplied by the least opacity
+    for planar in (False, True):
+        photo = read_photo(written(samples, 2, 0, planar))
+        assert photo.alpha is None
+        assert np.array_equal(photo.deep, samples[..., :3])
+
+
+def test_what_such_a_file_says_beside_is_kept(samples):
+    tags = {**EXIF, exif.ICC: (7, len(ICC), ICC)}
+    photo = read_photo(written(samples[..., :3], 2, None, True, tags=tags))
+    assert np.array_equal(photo.deep, samples[..., :3].swapaxes(0, 1)[:, ::-1])
+    assert photo.icc == ICC
+    assert b"Anna" in photo.exif
+
+
+@pytest.mark.parametrize("broken", [273, 279, 256, 258, 262])
+def test_such_a_file_with_a_broken_tag_is_refused(samples, broken):
+    for value in ((2, 1, b"\0"), (4, 1, b"\xff\xff\xff\xff"), (4, 3, b"\xff" * 12)):
+        data = written(samples[..., 2:], 1, 2, tags={broken: value})
+        with pytest.raises(UnreadableError):
+            read_photo(data)
+
+
+@pytest.mark.parametrize(("bits", "signed"), [(12, False), (32, False), (32, True), (16, True)])
+def test_grey_samples_are_scaled_by_their_bits(bits, signed):
+    grey = draw_face(32)[..., :1]
+    values = np.rint(grey / 255 * (2.0 ** (bits - signed) - 1)).astype(np.int64)
+    if bits == 12:
+        pairs = values.reshape(32, 16, 2)
+        first, second = pairs[..., 0], pairs[..., 1]
+        text = np.dstack([first >> 4, (first & 15) << 4 | second >> 8, second & 255]).astype(np.uint8).tobytes()
+    else:
+        text = values.astype(f"<u{bits // 8}").tobytes()
+    data = deep.tiff(grey)
+    place = len(data)
+    tags = {
+        258: (3, 1, struct.pack("<H", bits)),
+        259: (3, 1, struct.pack("<H", 1)),
+        273: (4, 1, struct.pack("<I", place)),
+        279: (4, 1, struct.pack("<I", len(text))),
+        317: (3, 1, struct.pack("<H", 1)),
+        339: (3, 1, struct.pack("<H", 2 if signed else 1)),
+    }
+    photo = read_photo(exif.with_tags(data + text, None, tags))
+    assert np.abs(photo.pixels[..., :1].astype(int) - grey).max() <= 1
+
+
+def test_a_kind_of_tiff_that_is_not_read_is_named(samples):
+    data = exif.with_tags(deep.tiff(draw_face(16)), None, {339: (3, 3, struct.pack("<3H", 3, 3, 3))})
+    with pytest.raises(UnreadableError, match="TIFF of a kind"):
+        read_photo(data)
