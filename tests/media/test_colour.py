@@ -176,6 +176,41 @@ def test_what_is_drawn_from_a_grey_photo_has_its_colours(pixels):
     assert np.abs(drawable.pixels - managed(source)).mean() < 1
 
 
+@pytest.mark.parametrize("name", READ_FORMATS)
+def test_a_grey_photo_with_a_profile_for_colour_has_its_values_by_it(pixels, name, caplog):
+    data = saved(Image.fromarray(pixels).convert("L"), icc_profile=WIDE)
+    seen = managed(saved(Image.open(io.BytesIO(data)).convert("RGB"), icc_profile=WIDE))
+    written = encode_photo(read_photo(data), name)
+    shown = saved(Image.open(io.BytesIO(written)).convert("RGB"), icc_profile=read_photo(written).icc)
+    assert np.abs(managed(shown) - seen).mean() < LOSS.get(name, 1)
+    assert ("its colours converted" in caplog.text) == (name == "BMP")
+
+
+def test_a_grey_profile_that_is_converted_by_is_named(pixels, caplog):
+    photo = read_photo(saved(Image.fromarray(pixels).convert("L"), icc_profile=GREY))
+    encode_photo(photo, "TIFF")
+    assert not caplog.messages
+    for name in ("WEBP", "AVIF", "HEIF", "BMP"):
+        caplog.clear()
+        encode_photo(photo, name)
+        assert caplog.text.count("its colours converted") == 1
+
+
+def test_the_profile_in_a_bmp_is_its_colours(pixels):
+    rows = np.ascontiguousarray(pixels[::-1, :, ::-1]).tobytes()
+    header = struct.pack("<IiiHHIIiiII", 124, 64, 64, 1, 24, 0, len(rows), 2835, 2835, 0, 0) + bytes(16) + b"DEBM"
+    header += bytes(48) + struct.pack("<4I", 4, 124 + len(rows), len(WIDE), 0)
+    data = b"BM" + struct.pack("<IHHI", 14 + 124 + len(rows) + len(WIDE), 0, 0, 14 + 124) + header + rows + WIDE
+    assert read_photo(data).icc == WIDE
+    assert (
+        np.abs(
+            managed(encode_photo(read_photo(data), "BMP")) - managed(saved(Image.fromarray(pixels), icc_profile=WIDE))
+        ).max()
+        <= 1
+    )
+    assert read_photo(data[:130] + bytes(8) + data[138:]).icc is None
+
+
 def test_a_lab_photo_has_its_colours(pixels):
     lab = ImageCms.profileToProfile(
         Image.fromarray(pixels), ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
@@ -205,8 +240,7 @@ def test_sixteen_bits_are_kept_where_the_format_has_them(channels, orientation, 
     assert (photo.grey, photo.alpha is not None) == (channels < 3, channels in (2, 4))
     for name in ("PNG", "TIFF"):
         again = read_photo(encode_photo(photo, name))
-        if (name, channels) != ("TIFF", 2):  # which Pillow does not read
-            assert np.array_equal(again.deep, upright)
+        assert np.array_equal(again.deep, upright)
         assert np.array_equal(again.pixels, photo.pixels)
         assert again.icc == P3
     caplog.clear()

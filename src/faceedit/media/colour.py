@@ -79,6 +79,14 @@ def profile_of_gamma(gamma: float | None, chromaticity: tuple[float, ...] | None
         return None
 
 
+def profile_of_bmp(data: bytes) -> bytes | None:
+    """The ICC profile embedded in a BMP of version 5, or None."""
+    if data[14:18] != struct.pack("<I", 124) or data[70:74] != b"DEBM":  # which reads "MBED"
+        return None
+    place, length = struct.unpack_from("<II", data, 126)
+    return data[14 + place : 14 + place + length] or None
+
+
 def built_profile(primaries: tuple[float, ...], curve: Curve, grey: bool = False) -> bytes:
     """An ICC profile (version 4.3) of a display with these primaries (x, y of red, green, blue, white) and curve."""
     xy = np.array(primaries, float).reshape(4, 2)
@@ -112,9 +120,10 @@ def space(icc: bytes | None) -> str:
 
 def to_srgb(pixels: np.ndarray, icc: bytes | None, grey: bool = False) -> np.ndarray:
     """Pixels (H, W, 3) uint8 of this profile, in sRGB; as they are where it cannot be used for them."""
-    if space(icc) != ("GRAY" if grey else "RGB"):
+    found = space(icc)
+    if found != "RGB" and not (grey and found == "GRAY"):
         return pixels
-    mode = "L" if grey else "RGB"
+    mode = "L" if found == "GRAY" else "RGB"
     try:
         transform = _transform(icc, mode)
     except ImageCms.PyCMSError:
@@ -122,7 +131,7 @@ def to_srgb(pixels: np.ndarray, icc: bytes | None, grey: bool = False) -> np.nda
     converted = np.empty_like(pixels)
     for start in range(0, len(pixels), BLOCK_ROWS):
         rows = pixels[start : start + BLOCK_ROWS]
-        image = Image.fromarray(np.ascontiguousarray(rows[..., 0] if grey else rows))
+        image = Image.fromarray(np.ascontiguousarray(rows[..., 0] if mode == "L" else rows))
         converted[start : start + BLOCK_ROWS] = np.asarray(transform.apply(image))
     return converted
 
@@ -142,13 +151,16 @@ def plain_rgb(image: Image.Image, icc: bytes | None, name: str) -> Image.Image:
     return image.convert("RGB")
 
 
-def eight_bits(image: Image.Image) -> Image.Image:
-    """A grey picture of 16 bits, whole numbers or floating point, in 8 bits."""
-    samples = np.nan_to_num(np.array(image, np.float32), copy=False)
+def eight_bits(image: Image.Image, bits: int = 16, signed: bool = False) -> Image.Image:
+    """A grey picture of more bits, whole numbers or floating point, in 8 bits."""
+    whole = np.asarray(image)
+    if bits == 32 and not signed and whole.dtype == np.int32:
+        whole = whole.view(np.uint32)
+    samples = np.nan_to_num(whole.astype(np.float32), copy=False)
     if image.mode == "F":  # by custom floating-point samples lie in [0, 1]; some files hold 0 to 255
         samples *= 255.0 if samples.max(initial=0) <= 1 else 1.0
     else:
-        samples /= 257
+        samples *= 255 / (2 ** (bits - signed) - 1)
     return Image.fromarray(np.rint(samples, out=samples).clip(0, 255, out=samples).astype(np.uint8))
 
 

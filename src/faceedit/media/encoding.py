@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from faceedit.errors import UnwritableError, sentence
-from faceedit.media import colour, deep, exif, jpeg, metadata
+from faceedit.media import colour, deep, exif, jpeg, metadata, tiff
 from faceedit.media.formats import KEEPS, SAVE_OPTIONS
 from faceedit.media.photo import Photo
 
@@ -67,13 +67,14 @@ def supported_part(photo: Photo, format: str) -> tuple[Photo, list[str]]:
         if photo.alpha.min(initial=255) < 255:
             gone.append("its transparency, on white")
         photo = photo.flattened()
-    if photo.icc and "icc" not in keeps:
-        if not photo.grey:
-            photo = replace(photo, pixels=colour.to_srgb(photo.pixels, photo.icc), icc=None, deep=None)
-        gone.append("its colour profile, its colours converted")
+    has_profile = photo.icc is not None
     if photo.grey and photo.icc and format not in GREY_FORMATS:
         photo = photo.in_colour()
-    if photo.deep is not None and ("deep" not in keeps or (format == "TIFF" and photo.deep.shape[2] == 2)):
+    if photo.icc and "icc" not in keeps:
+        photo = replace(photo, pixels=colour.to_srgb(photo.pixels, photo.icc), icc=None, deep=None)
+    if has_profile and photo.icc is None:
+        gone.append("its colour profile, its colours converted")
+    if photo.deep is not None and "deep" not in keeps:
         photo = replace(photo, deep=None)
         gone.append("its 16 bits a sample, of which 8 are kept")
     if "texts" not in keeps and photo.texts:
@@ -173,6 +174,8 @@ def _check_readable(data: bytes, photo: Photo, format: str) -> None:
     """Raise where the file's headers and metadata do not say again what was written; the pixels are not decoded."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        again = tiff.rebuilt(data) if format == "TIFF" else None
+        data = again.data if again else data
         with Image.open(io.BytesIO(data), formats=[format]) as file:
             if file.size != photo.pixels.shape[1::-1]:
                 raise ValueError(f"its size would be read as {file.size}")

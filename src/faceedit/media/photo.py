@@ -66,9 +66,11 @@ class Photo:
         return replace(self, pixels=pixels, alpha=None, deep=samples)
 
     def in_colour(self) -> "Photo":
-        """The same photo as one in colour: a grey one whose profile says what its values mean comes in sRGB."""
+        """The same photo as one in colour: a grey one whose profile is for grey comes in sRGB."""
         if not self.grey:
             return self
+        if colour.space(self.icc) == "RGB":
+            return replace(self, grey=False, deep=None, jpeg_options=None)
         pixels = colour.to_srgb(self.pixels, self.icc, grey=True)
         return replace(self, pixels=pixels, grey=False, icc=None, deep=None, jpeg_options=None)
 
