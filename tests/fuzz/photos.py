@@ -28,6 +28,7 @@ from faceedit.media import colour, deep, exif, jpeg, metadata
 from faceedit.media.image import READ_FORMATS, Photo, encode_photo, read_photo
 from faceedit.media.provenance import COMPOSITE, MAX_XMP, Provenance, from_xmp, to_xmp
 from tests.media.test_metadata import DIRECTORY, IPTC, block, packet, photoshop
+from tests.media.test_tiff import written
 
 SLOW = 2.0
 FINDINGS = Path("fuzz-findings")
@@ -119,6 +120,7 @@ def rich_seeds(pixels: np.ndarray, icc: bytes) -> list[bytes]:
         for name in ("PNG", "TIFF"):
             photo = replace(deeper, deep=samples, grey=samples.shape[2] < 3)
             made.append(encode_photo(photo if samples.shape[2] in (2, 4) else replace(photo, alpha=None), name))
+    made += [written(np.dstack([grey, grey[..., :1]]), 2, planar=True), written(grey, 0, 2, difference=True)]
     head, *rest = metadata.chunks(encode_photo(Photo(pixels), "PNG"))
     colours = [(b"gAMA", struct.pack(">I", 100_000)), (b"cHRM", struct.pack(">8I", *range(20_000, 100_000, 10_000)))]
     made += [metadata.png([head, chunk, *rest]) for chunk in (*colours, (b"cICP", bytes([12, 13, 0, 1])))]
@@ -236,14 +238,14 @@ def _through(data: bytes, dice: random.Random) -> str | None:
     photo.drawable()
     for name in {photo.format, dice.choice(READ_FORMATS)}:
         try:
-            written = encode_photo(marked, name)
+            data = encode_photo(marked, name)
         except UnwritableError as error:
             # WebP's largest side; and x265 encodes no strips a few pixels wide.
             if (max(photo.pixels.shape) > 16_383 and name == "WEBP") or (name == "HEIF" and "x265" in str(error)):
                 continue
             return f"{name} cannot be written"
         try:
-            again = read_photo(written)
+            again = read_photo(data)
         except UnreadableError as error:
             return f"{name} cannot be read back: {error}"
         if again.pixels.shape != photo.pixels.shape:
