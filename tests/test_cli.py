@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -95,7 +96,7 @@ def test_a_folder_is_edited_and_what_fails_is_told(edit, photo, tmp_path):
     assert "2 of 3 photos failed" in err
     assert rows["a.jpg"]["output"] == str(out / "a-edited.jpg")
     assert rows["a.jpg"]["faces"][0]["target"] == {"valence": 0.5, "arousal": -0.3}
-    assert "no face" in rows["wall.png"]["error"]
+    assert "no upright face" in rows["wall.png"]["error"]
     assert [path.name for path in out.iterdir()] == ["a-edited.jpg"]
     (folder / "text.jpg").unlink()
     (folder / "wall.png").unlink()
@@ -110,7 +111,7 @@ def test_a_cluster_takes_its_extra_and_photos_in_files(edit, photo, monkeypatch)
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "faceedit.cluster", raising=False)
     for given, told in (
-        (photo, "install faceedit[ray]"),
+        (photo, "pip install 'faceedit[ray]'"),
         ("-", "- stands for one photo"),
         ("a.mp4", "a video is edited"),
     ):
@@ -182,7 +183,7 @@ def test_videos_of_a_folder_are_edited_as_photos_are(edit, photo, tmp_path):
     ]
     code, shown, err = edit(folder, "--recursive", "-o", out, "--skip-existing")
     assert (code, shown) == (7, "")
-    assert err.count("its output is there") == 2
+    assert "skipped, as their outputs are there: 2\n" in err
     (folder / "c.jpg").write_bytes(photo.read_bytes())  # beside photos, videos are taken by name alone
     assert edit(folder, "-o", out)[1].split() == [f"{out}/c-edited.jpg"]
 
@@ -222,9 +223,51 @@ def test_targets_by_name(run, photo, tiny_weights, tmp_path):
     assert "→ valence -0.43, arousal +0.55" in edited("--emotion", "angry")
     assert "→ valence +0.32, arousal +0.03" in edited("--emotion", "happy", "--intensity", 0.5)
     assert "→ valence -0.43, arousal +0.55" in edited("--face", "1=anger")
+    assert re.search(r"valence \S+, arousal (\S+) → valence \+0.30, arousal \1", edited("--valence", 0.3))
+    assert re.search(r"valence (\S+), arousal \S+ → valence \1, arousal -0.20", edited("--arousal", -0.2))
     assert "→ valence -0.03, arousal -0.02" in edited("--neutralise")
     assert run("edit", photo, "--emotion", "happy", "--neutralise")[0] == 2
     assert run("edit", photo)[0] == 2
+
+
+def test_the_affect_that_was_reached_is_printed(edit, photo):
+    _, out, err = edit(photo, "--json")
+    (face,) = json.loads(out)["faces"]
+    reached = face["reached"]
+    assert f"; reached valence {reached['valence']:+.2f}, arousal {reached['arousal']:+.2f}\n" in err
+
+
+def test_a_pipe_gets_plain_tables(run, photo, tiny_judge):
+    _, out, _ = run("estimate", photo, "--weights", tiny_judge)
+    head, row = (line.split("\t") for line in out.splitlines())
+    assert head == ["photo", "face", "box", "valence", "arousal", "looks"]
+    assert row[:2] == [str(photo), "1"]
+    assert -1 <= float(row[3]) <= 1
+
+
+def test_commands_that_read_a_photo_take_it_from_standard_input(
+    run, photo, tiny_judge, tiny_weights, tmp_path, monkeypatch
+):
+    def given(*arguments):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(photo.read_bytes())))
+        return run(*arguments)
+
+    assert given("estimate", "-", "--weights", tiny_judge)[1].splitlines()[1].startswith("-\t1\t")
+    short = ("--seconds", 0.2, "--fps", 10, "--weights", tiny_weights)
+    assert given("animate", "-", "-o", tmp_path / "a.webp", *short)[0] == 0
+    assert given("animate", "-", *short)[0] == 2  # it has no name
+    assert "does not say" in given("info", "-")[1]
+    for command in (("animate", photo, *short), ("fetch", "hub:a/b"), ("evaluate", tmp_path), ("export", tmp_path)):
+        code, _, err = run(*command, "-o", "-")
+        assert (code, "standard output" in err or "must end in" in err) == (2, True)
+
+
+def test_hints_say_what_to_do(run, photo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("train")
+    assert (code, "`faceedit prepare PHOTOS --out data`" in err) == (4, True)
+    code, _, err = run("edit", photo, "--emotion", "sad", "--weights", "judge")
+    assert (code, "which cannot edit" in err) == (5, True)
 
 
 def test_bad_input_gets_one_line_and_its_exit_code(edit, run, photo, tiny_weights, tmp_path):
@@ -251,7 +294,10 @@ def test_bad_input_gets_one_line_and_its_exit_code(edit, run, photo, tiny_weight
         (2, (photo, "--arousal", "nan")),
         (2, (photo, "--emotion", "happy")),
         (2, (photo, "--strength", "3")),
-        (3, (photo, "--face", "2=happy")),
+        (2, (photo, "--face", "2=happy")),  # and another target, which no face would have
+        (2, (photo, "--intensity", "0.5")),
+        (2, (photo, "--overwrite", "--skip-existing")),
+        (2, (photo, "-o", "-", "--overwrite")),
     ):
         got, out, err = edit(*arguments)
         assert got == code, (arguments, err)
@@ -309,12 +355,12 @@ def test_prepare_train_export_edit(run, prepared, tmp_path, photo):
     assert run("edit", photo, "--valence", 0, "--arousal", 0, "--weights", path)[0] == 0
 
 
-def test_a_gpu_gets_larger_batches_unless_told_otherwise(run, monkeypatch):
+def test_a_gpu_gets_larger_batches_unless_told_otherwise(run, prepared, monkeypatch):
     asked = []
     monkeypatch.setattr("faceedit.device.resolve_device", lambda name: "cpu" if name == "cpu" else "cuda")
     monkeypatch.setattr("faceedit.training.loop.train", lambda data, run, training, *others: asked.append(training))
     for options in ((), ("--device", "cpu"), ("--batch", 16), ("--learning-rate", 1e-4)):
-        assert run("train", *options)[0] == 0
+        assert run("train", "--data", prepared, *options)[0] == 0
     gpu, cpu, small, slow = asked
     assert gpu.batch > cpu.batch
     assert gpu.learning_rate > cpu.learning_rate

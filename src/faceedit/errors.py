@@ -75,6 +75,13 @@ class UnexpectedError(FaceEditError):
     """Something unexpected happened."""
 
 
+def no_upright_face(where: str) -> NoFaceError:
+    """No face was found there. Faces that lie on their side, in profile or very small are not."""
+    return NoFaceError(
+        f"no upright face was found in {where}: turn it until the eyes are on top, or cut it closer to the face"
+    )
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an exception that is none of ours tells of too little memory."""
     return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)

@@ -83,7 +83,10 @@ def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(
             header = json.loads((file.metadata() or {})[HEADER_KEY])
             kind = header["kind"]
             if kind not in kinds:
-                raise WeightsError(f"{path} holds weights of kind {kind}, where {' or '.join(kinds)} is needed")
+                use = "cannot edit" if KINDS[kinds[0]].backend else "do not fit here"
+                raise WeightsError(
+                    f"{path} holds weights of kind {kind}, which {use}: name some of kind {' or '.join(kinds)}"
+                )
             config = network_config(KINDS[kind].network, header["config"])
             with _Unallocated():
                 model = build(config)

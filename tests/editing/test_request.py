@@ -18,6 +18,12 @@ def test_a_point_an_emotion_and_a_way():
     assert Request(0.3, 0.1, relative=True).target(SOURCE) == Affect(0.5, 0.0)
 
 
+def test_what_is_not_given_stays_where_the_face_is():
+    assert Request(valence=0.5).target(SOURCE) == Affect(0.5, -0.1)
+    assert Request(arousal=0.5).target(SOURCE) == Affect(0.2, 0.5)
+    assert Request(arousal=0.5, relative=True).target(SOURCE) == Affect(0.2, 0.4)
+
+
 def test_strength_scales_the_way_from_the_source():
     assert Request(0.6, -0.1, strength=0.5).target(SOURCE) == Affect(0.4, -0.1)
     assert Request(0.6, -0.1, strength=0).target(SOURCE) == SOURCE
@@ -83,11 +89,12 @@ def test_emotions_lie_where_their_names_say():
     "wanted",
     [
         {},
-        {"valence": 0.5},
         {"valence": 0.5, "arousal": 0, "emotion": "sad"},
         {"valence": 0.5, "emotion": "sad"},
         {"emotion": "hungry"},
         {"emotion": "sad", "intensity": 1.2},
+        {"valence": 0.5, "arousal": 0, "intensity": 0.5},
+        {"emotion": "Neutral", "intensity": 0.5},
         {"emotion": "sad", "relative": True},
         {"valence": 2, "arousal": 0},
         {"valence": 3, "arousal": 0, "relative": True},
@@ -108,7 +115,7 @@ def test_each_face_can_have_its_own_emotion():
     assert [face for face, _ in chosen] == FACES
     assert [wanted.emotion for _, wanted in chosen] == [None, "sad", None]
     assert chosen[1][1] == Request(emotion="sad", intensity=0.4, strength=0.5)
-    assert choose_faces(FACES, parse_choices(["3=happy", "1=sad"], None, 1, 1)) == [
+    assert choose_faces(FACES, parse_choices(["3=happy", "1=sad"], None, None, 1)) == [
         ("large", Request(emotion="sad")),
         ("small", Request(emotion="happy")),
     ]
@@ -130,5 +137,5 @@ def test_faces_are_chosen_by_name_or_number():
             select_faces(FACES, choice)
     with pytest.raises(NoFaceError, match="no face 4: the photo has 3"):
         select_faces(FACES, 4)
-    with pytest.raises(NoFaceError, match="no face was found"):
+    with pytest.raises(NoFaceError, match="no upright face was found"):
         select_faces([], "all")

@@ -6,20 +6,47 @@ from typing import Annotated
 
 import typer
 
-from faceedit.cli.app import Device, FaceChoice, Overwrite, Weights, app, failing_as, progress_bar, refuse_existing, say
+from faceedit.cli.app import (
+    OUTPUT,
+    STANDARD,
+    Device,
+    FaceChoice,
+    Overwrite,
+    Weights,
+    command,
+    failing_as,
+    progress_bar,
+    refuse_existing,
+    say,
+)
+from faceedit.cli.completion import animation_outputs
+from faceedit.cli.run import read_input
 from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.errors import UsageError
 
 
-@app.command()
+@command(
+    "Photos",
+    "faceedit animate photo.jpg",
+    "faceedit animate photo.jpg --path happy,surprised,neutral -o photo.mp4",
+)
 def animate(
-    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A JPEG, PNG, WebP, TIFF, BMP, AVIF or HEIC file.")],
+    photo: Annotated[
+        Path,
+        typer.Argument(metavar="PHOTO", help="A photo's file, or - for standard input."),
+    ],
     path: Annotated[
         str, typer.Option(help="circle, emotions such as happy,surprised,neutral, or points such as '0,0 0.8,0.2'.")
     ] = "circle",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A .webp, .gif or .mp4 file, or a new folder for PNG; by default WebP."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="A .webp, .gif or .mp4 file, or a new folder for PNG; by default WebP.",
+            autocompletion=animation_outputs,
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     seconds: Annotated[float, typer.Option(help="Length.")] = 4.0,
     fps: Annotated[float, typer.Option(min=1, max=60, help="Frames a second.")] = 20.0,
@@ -35,6 +62,8 @@ def animate(
     from faceedit.media.animation import check_output
 
     timed = timed_path(path, seconds, fps, loop)
+    if output is None and str(photo) == STANDARD:
+        raise UsageError("a photo from standard input has no name to write beside: name a file with -o")
     if output is None or output.is_dir():
         output = (output or photo.parent) / f"{photo.stem}-animated.webp"
     check_output(output, fps)
@@ -44,10 +73,9 @@ def animate(
     from faceedit.editing.editor import FaceEditor
     from faceedit.editing.photo import animate as animate_photo
     from faceedit.editing.photo import choose_face
-    from faceedit.media.image import read_photo
 
     with failing_as(f"{photo} could not be animated"):
-        source = read_photo(photo).drawable()
+        source = read_input(photo).drawable()
         editor = FaceEditor.from_pretrained(weights, device)
         chosen = choose_face(editor, source.pixels, face)
         animation = animate_photo(editor, source, chosen, timed, crop)

@@ -2,15 +2,17 @@
 
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 from rich.console import Console
 
 from faceedit import __version__
+from faceedit.cli.completion import editor_weights
+from faceedit.cli.help import Command, Group
 from faceedit.errors import ExistsError, FaceEditError, RunExistsError, UnexpectedError, UsageError, unexpected
 from faceedit.files import is_url, make_folder, remove_leftovers
 
@@ -20,24 +22,45 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Change the expression of a face in a photo to a chosen valence (unpleasant to pleasant) and arousal "
     "(calm to excited).",
+    cls=Group,
     no_args_is_help=True,
+    rich_markup_mode=None,  # which would take [web] for a style, and five columns into a narrow terminal
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 logger = logging.getLogger("faceedit")
 console = Console(stderr=True, highlight=False)
 
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
-Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where the networks run.")]
-Weights = Annotated[str, typer.Option(help="Published weights by name, a .safetensors file, or hub:owner/name@rev.")]
+STANDARD = "-"  # for standard input, and for standard output
+TARGET, FACES, OUTPUT, MACHINE = "Target", "Faces", "Output", "Machine"  # panels of options
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.", rich_help_panel=OUTPUT)]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where the networks run.", rich_help_panel=MACHINE)
+]
+Weights = Annotated[
+    str,
+    typer.Option(
+        help="Published weights by name, a .safetensors file, or hub:owner/name@rev.",
+        autocompletion=editor_weights,
+        rich_help_panel=MACHINE,
+    ),
+]
 Photos = Annotated[
-    list[str], typer.Argument(metavar="PHOTO…", help="Files, folders, patterns with * and ?, or - for standard input.")
+    list[str], typer.Argument(metavar="PHOTO", help="Files, folders, patterns with * and ?, or - for standard input.")
 ]
-Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Also the folders in a folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a photo, a line each.")]
+Recursive = Annotated[
+    bool, typer.Option("--recursive", "-r", help="Also the folders in a folder.", rich_help_panel=FACES)
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object a photo, a line each.", rich_help_panel=OUTPUT)
+]
 FaceChoice = Annotated[
-    str, typer.Option("--face", metavar="largest|N", help="Which face; N counts from 1, the largest.")
+    str,
+    typer.Option(
+        "--face", metavar="largest|N", help="Which face; N counts from 1, the largest.", rich_help_panel=FACES
+    ),
 ]
+Function = TypeVar("Function", bound=Callable[..., None])
 
 
 # What a person can do on the command line about an error of the library, by its kind.
@@ -46,6 +69,11 @@ HINTS: dict[type[FaceEditError], str] = {
     RunExistsError: "go on with --resume, or choose another folder with --run",
     UnexpectedError: "--debug shows where",
 }
+
+
+def command(panel: str, *examples: str) -> Callable[[Function], Function]:
+    """Add a function to the commands: listed in a panel, with examples at the end of its help."""
+    return app.command(cls=Command, rich_help_panel=panel, epilog="\n".join(examples))
 
 
 class Printer(logging.Handler):
@@ -84,10 +112,17 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
     """
     if is_url(str(path)):
         raise UsageError(f"{path} is a URL: name a file to write")
+    if str(path) == STANDARD:
+        raise UsageError(f"{STANDARD} stands for standard output, which does not take this: name a file")
     make_folder(path.parent)
     remove_leftovers([path.parent])
     if path.exists() and not overwrite:
         raise ExistsError(path)
+
+
+def missing_extra(purpose: str, extra: str) -> UsageError:
+    """An extra of the package that is not installed, with the command that installs it."""
+    return UsageError(f"{purpose}, which is not installed: pip install 'faceedit[{extra}]'")
 
 
 def progress_bar(unit: str, disable: bool = False) -> "Progress":
@@ -125,9 +160,10 @@ def printable(text: str) -> str:
     )
 
 
-def say_error(error: Exception) -> None:
-    """What went wrong, as one line, and what to do about it; with --debug, also where."""
+def say_error(error: Exception, file: Path | None = None) -> None:
+    """What went wrong, as one line, and what to do about it; with --debug, also where. file: one among others."""
     hints = [hint for kind, hint in HINTS.items() if isinstance(error, kind)]
-    say("; ".join([f"faceedit: {' '.join(str(error).split())}", *hints]))
+    subject = "" if file is None or str(file) in str(error) else f"{file}: "
+    say("; ".join([f"faceedit: {subject}{' '.join(str(error).split())}", *hints]))
     if logger.isEnabledFor(logging.DEBUG):
         console.print("".join(traceback.format_exception(error)), markup=False, soft_wrap=True)

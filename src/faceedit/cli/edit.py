@@ -5,14 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from faceedit.cli.app import (
+    FACES,
+    MACHINE,
+    OUTPUT,
+    TARGET,
     AsJson,
     Device,
     Overwrite,
     Photos,
     Recursive,
     Weights,
-    app,
+    command,
 )
+from faceedit.cli.completion import emotion_names
 from faceedit.cli.run import Naming, Output, SkipExisting, process
 from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.errors import UsageError
@@ -22,40 +27,80 @@ if TYPE_CHECKING:
     from faceedit.editing.photo import EditResult
     from faceedit.media.image import Photo
 
-Valence = Annotated[float | None, typer.Option(help="Target valence, -1 (unpleasant) to 1 (pleasant).")]
-Arousal = Annotated[float | None, typer.Option(help="Target arousal, -1 (calm) to 1 (excited).")]
+Valence = Annotated[
+    float | None,
+    typer.Option(
+        help="Target valence, -1 (unpleasant) to 1 (pleasant); without --arousal, that stays as it is.",
+        rich_help_panel=TARGET,
+    ),
+]
+Arousal = Annotated[
+    float | None,
+    typer.Option(
+        help="Target arousal, -1 (calm) to 1 (excited); without --valence, that stays as it is.",
+        rich_help_panel=TARGET,
+    ),
+]
 Emotion = Annotated[
-    str | None, typer.Option(help="A target by name, such as happy, sad, surprised, angry, calm or tired.")
+    str | None,
+    typer.Option(
+        help="A target by name: neutral, happy, sad, surprised, afraid, disgusted, angry, contemptuous, excited, calm "
+        "or tired; or a step from where the face is: happier, sadder, angrier, calmer, sleepier, or more with a name.",
+        autocompletion=emotion_names,
+        rich_help_panel=TARGET,
+    ),
 ]
-Intensity = Annotated[float, typer.Option(help="Of the emotion, 0 (neutral) to 1.")]
-Neutralise = Annotated[bool, typer.Option("--neutralise", help="Take the expression away.")]
+Intensity = Annotated[
+    float | None,
+    typer.Option(help="Of the emotion, 0 (neutral) to 1.  [default: 1.0]", rich_help_panel=TARGET),
+]
+Neutralise = Annotated[bool, typer.Option("--neutralise", help="Take the expression away.", rich_help_panel=TARGET)]
 Relative = Annotated[
-    bool, typer.Option("--relative", help="Move by valence and arousal from where the face is, by up to 2.")
+    bool,
+    typer.Option(
+        "--relative", help="Move by valence and arousal from where the face is, by up to 2.", rich_help_panel=TARGET
+    ),
 ]
-Strength = Annotated[float, typer.Option(help="How much of the way to go, 0 to 2.")]
+Strength = Annotated[float, typer.Option(help="How much of the way to go, 0 to 2.", rich_help_panel=TARGET)]
 FaceChoices = Annotated[
     list[str] | None,
     typer.Option(
         metavar="largest|all|N|N=EMOTION",
         help="Which face, N counting from 1, the largest; again for further faces.  [default: largest]",
+        rich_help_panel=FACES,
     ),
 ]
-Crop = Annotated[bool, typer.Option("--crop", help="Write the networks' own aligned drawing of the face instead.")]
+Crop = Annotated[
+    bool,
+    typer.Option("--crop", help="Write the networks' own aligned drawing of the face instead.", rich_help_panel=OUTPUT),
+]
 NoSourceMetadata = Annotated[
-    bool, typer.Option("--no-source-metadata", help="Leave out the photo's own EXIF (camera, place) and XMP.")
+    bool,
+    typer.Option(
+        "--no-source-metadata",
+        help="Leave out the photo's own EXIF (camera, place) and XMP.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 Engine = Annotated[
-    Literal["local", "ray"], typer.Option(help="ray: share the photos out over a Ray cluster; needs `faceedit[ray]`.")
+    Literal["local", "ray"],
+    typer.Option(help="ray: share the photos out over a Ray cluster; needs `faceedit[ray]`.", rich_help_panel=MACHINE),
 ]
 
 
-@app.command()
+@command(
+    "Photos",
+    "faceedit edit photo.jpg --emotion happy --intensity 0.6",
+    "faceedit edit photo.jpg --valence 0.5 -o calmer.png",
+    "faceedit edit group.jpg --face 1=happy --face 2=sad",
+    "faceedit edit portraits/ --emotion neutral -o neutral/ --skip-existing",
+)
 def edit(
     photos: Photos,
     valence: Valence = None,
     arousal: Arousal = None,
     emotion: Emotion = None,
-    intensity: Intensity = 1.0,
+    intensity: Intensity = None,
     neutralise: Neutralise = False,
     relative: Relative = False,
     strength: Strength = 1.0,
@@ -82,10 +127,13 @@ def edit(
         emotion = "neutral"
     choices = face or [LARGEST]
     request = None
-    if {valence, arousal, emotion} != {None} or not all("=" in choice for choice in choices):
-        request = Request(valence, arousal, emotion, intensity, relative, strength)
-    elif relative:
-        raise UsageError("an emotion is a place, not a way: leave out --relative")
+    named = ["=" in choice for choice in choices]
+    if all(named):
+        if relative or {valence, arousal, emotion} != {None}:
+            raise UsageError("each --face names its own emotion: leave out other targets, and --relative")
+    else:
+        shared = intensity if emotion is not None or not any(named) else None
+        request = Request(valence, arousal, emotion, shared, relative, strength)
     parsed = parse_choices(choices, request, intensity, strength)
     tag, suffix = ("crop", ".png") if crop else ("edited", None)
     naming = Naming(tag=tag, suffix=suffix, output=output, overwrite=overwrite, skip_existing=skip_existing)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from faceedit.cli.app import AsJson, Device, FaceChoice, Overwrite, Photos, Recursive, Weights, app
+from faceedit.cli.app import AsJson, Device, FaceChoice, Overwrite, Photos, Recursive, Weights, command
 from faceedit.cli.run import Naming, Output, SkipExisting, process
 from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.errors import UsageError
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from faceedit.media.image import Photo
 
 
-@app.command()
+@command(
+    "Photos",
+    "faceedit grid photo.jpg",
+    "faceedit grid portraits/ --steps 5 --extent 0.6 -o grids/",
+)
 def grid(
     photos: Photos,
     output: Output = None,

@@ -9,22 +9,30 @@ from typing import Annotated
 import typer
 
 from faceedit import __version__
-from faceedit.cli.app import app, printable
+from faceedit.cli.app import STANDARD, command, printable
+from faceedit.cli.run import read_bytes
 from faceedit.errors import UnreadableError
 
 
-@app.command()
+@command(
+    "Photos",
+    "faceedit info",
+    "faceedit info photo-edited.jpg",
+)
 def info(
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A picture that faceedit wrote.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A picture that faceedit wrote, or - for standard input.")
+    ] = None,
 ) -> None:
     """Read back what an edited file says of itself; without a file, tell versions, devices and weights."""
     if file is not None:
         from faceedit.media.image import read_photo
         from faceedit.media.provenance import from_xmp, read_embedded
 
-        if not file.is_file():  # a pipe would make us wait for ever
+        source = read_bytes() if str(file) == STANDARD else file
+        if source is file and not file.is_file():  # a pipe would make us wait for ever
             raise UnreadableError(f"there is no file {file}")
-        found = from_xmp(read_embedded(file) or read_photo(file).xmp)
+        found = from_xmp(read_embedded(source) or read_photo(source).xmp)
         if found is None:
             print(f"{file} does not say that faceedit made or edited it")
             return

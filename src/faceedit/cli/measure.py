@@ -5,22 +5,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from faceedit.cli.app import (
     AsJson,
     Device,
     Overwrite,
+    Photos,
     Recursive,
     Weights,
-    app,
+    command,
     progress_bar,
     refuse_existing,
     say_error,
 )
+from faceedit.cli.report import print_table
+from faceedit.cli.run import read_input
 from faceedit.config import DEFAULT_WEIGHTS, JUDGE_WEIGHTS
-from faceedit.errors import BatchError, FaceEditError, NoFaceError, UsageError, unexpected
+from faceedit.errors import BatchError, FaceEditError, UsageError, no_upright_face, unexpected
 
 if TYPE_CHECKING:
     from faceedit.evaluation.figures import Group
@@ -34,9 +35,13 @@ Control = Annotated[
 ]
 
 
-@app.command()
+@command(
+    "Measuring",
+    "faceedit estimate photo.jpg",
+    "faceedit estimate portraits/ --json",
+)
 def estimate(
-    photos: Annotated[list[str], typer.Argument(metavar="PHOTO…", help="Files, folders, or patterns with * and ?.")],
+    photos: Photos,
     recursive: Recursive = False,
     as_json: AsJson = False,
     plot: Annotated[
@@ -51,7 +56,7 @@ def estimate(
     This describes how a face looks in a photo, not what the person feels.
     """
     from faceedit.batch import find_photos
-    from faceedit.media.image import format_of, read_photo, write_photo
+    from faceedit.media.image import format_of, write_photo
 
     paths = [photo.path for photo in find_photos(photos, recursive)]
     if plot is not None:
@@ -67,19 +72,19 @@ def estimate(
     results, failed = [], []
     for path in paths:
         try:
-            image = read_photo(path).pixels
+            image = read_input(path).pixels
             estimates = estimator.estimate(image, detector.detect(image))
         except Exception as error:  # whatever a library raises for one photo must not end the others
             problem = error if isinstance(error, FaceEditError) else unexpected(f"{path} could not be estimated", error)
             if len(paths) == 1:
                 raise problem from error
             failed.append(path)
-            say_error(problem)
+            say_error(problem, path)
             if as_json:
                 print(json.dumps({"photo": str(path), "error": str(problem)}))
             continue
         if len(paths) == 1 and not estimates:
-            raise NoFaceError(f"no face was found in {path}")
+            raise no_upright_face(str(path))
         if as_json:
             faces = [_as_json(number, estimate) for number, estimate in enumerate(estimates, 1)]
             print(json.dumps({"photo": str(path), "faces": faces}))
@@ -96,7 +101,10 @@ def estimate(
         raise BatchError(f"{len(failed)} of {len(paths)} photos failed: {', '.join(map(str, failed))}")
 
 
-@app.command()
+@command(
+    "Measuring",
+    "faceedit evaluate FACES -o figures.json --sheet sheet.png",
+)
 def evaluate(
     source: Annotated[Path, typer.Argument(metavar="DATA", help="A folder of photos with their labels.")],
     weights: Weights = DEFAULT_WEIGHTS,
@@ -170,27 +178,23 @@ def _as_json(number: int, estimate: "FaceEstimate") -> dict[str, object]:
 
 
 def _print_estimates(results: list[tuple[Path, list["FaceEstimate"]]]) -> None:
-    from rich.table import Column, Table
-
     from faceedit.faces.detector import box_text
 
-    table = Table(Column("photo", overflow="fold"), "face", "box", "valence", "arousal", "looks")
+    rows = []
     for path, estimates in results:
         for number, estimate in enumerate(estimates, 1):
             strongest = sorted(estimate.probabilities.items(), key=lambda item: -item[1])[:SHOWN_EXPRESSIONS]
             looks = ", ".join(f"{name} {value:.0%}" for name, value in strongest)
-            affect = (f"{estimate.affect.valence:+.2f}", f"{estimate.affect.arousal:+.2f}")
-            table.add_row(escape(str(path)), str(number), box_text(estimate.face.box), *affect, looks)
+            affect = [f"{value:+.2f}" for value in estimate.affect.pair]
+            rows.append([str(path), str(number), box_text(estimate.face.box), *affect, looks])
         if not estimates:
-            table.add_row(escape(str(path)), "-", "no face", "", "", "")
-    Console().print(table)
+            rows.append([str(path), "-", "no face", "", "", ""])
+    print_table(["photo", "face", "box", "valence", "arousal", "looks"], rows)
 
 
 def _print_figures(figures: dict[str, object], groups: dict[str, "Group"]) -> None:
     """One table of everything measured, intervals in brackets."""
-    from rich.table import Table
-
-    table = Table("measure", "value", "95 % interval", title=f"{figures['editor']}, {figures['faces']} faces")
+    rows = []
 
     def add(name: str, value: object) -> None:
         name = name.replace("_", " ")
@@ -198,14 +202,13 @@ def _print_figures(figures: dict[str, object], groups: dict[str, "Group"]) -> No
             for key, inner in value.items():
                 add(f"{name} {key}".strip(), inner)
         elif isinstance(value, list):
-            table.add_row(name, f"{value[0]:.3f}", f"{value[1]:.3f} to {value[2]:.3f}")
-        elif isinstance(value, float):
-            table.add_row(name, f"{value:.3f}", "")
+            rows.append([name, f"{value[0]:.3f}", f"{value[1]:.3f} to {value[2]:.3f}"])
         else:
-            table.add_row(name, str(value), "")
+            rows.append([name, f"{value:.3f}" if isinstance(value, float) else str(value), ""])
 
     add("", {key: value for key, value in figures.items() if key not in ("editor", "groups")})
     for column, group in groups.items():
         for measure, name in group["worst"].items():
-            table.add_row(f"worst {column}, {measure.replace('_', ' ')}", f"{group['rows'][name][measure]:.3f}", name)
-    Console().print(table)
+            rows.append([f"worst {column}, {measure.replace('_', ' ')}", f"{group['rows'][name][measure]:.3f}", name])
+    title = f"{figures['editor']}, {figures['faces']} faces"
+    print_table(["measure", "value", "95 % interval"], rows, title)

@@ -1,14 +1,18 @@
 """What commands print of the photos that they edit: lines for a person, JSON objects for programs."""
 
 import json
+import sys
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from faceedit.cli.app import say, say_error
+from faceedit.cli.app import console, printable, say, say_error
 from faceedit.errors import FaceEditError
 
 if TYPE_CHECKING:
     from faceedit.batch import Job
     from faceedit.editing.photo import EditedFace
+
+
+IS_THERE = "its output is there"
 
 
 class Facts(NamedTuple):
@@ -18,6 +22,16 @@ class Facts(NamedTuple):
     notes: tuple[str, ...]
 
 
+def tell_skipped(jobs: "list[Job]", as_json: bool = False) -> None:
+    """Print how many photos are skipped, as their outputs are there; in JSON, each."""
+    skipped = [job for job in jobs if job.done]
+    if skipped:
+        say(f"skipped, as {'its output is' if len(skipped) == 1 else 'their outputs are'} there: {len(skipped)}")
+    if as_json:
+        for job in skipped:
+            _print_json(job, {"skipped": IS_THERE}, None)
+
+
 def tell(job: "Job", outcome: "Facts | FaceEditError | None", as_json: bool, results: TextIO | None = None) -> None:
     """Print what became of a photo: its output or a JSON object to results (stdout), the rest for a person.
 
@@ -25,19 +39,47 @@ def tell(job: "Job", outcome: "Facts | FaceEditError | None", as_json: bool, res
     """
     shown: dict[str, object]
     if outcome is None:
-        shown = {"skipped": "its output is there"}
-        say(f"{job.photo}: {shown['skipped']}")
+        shown = {"skipped": IS_THERE}
+        say(f"{job.photo}: {IS_THERE}")
     elif isinstance(outcome, FaceEditError):
         shown = {"error": str(outcome)}
-        say_error(outcome)
+        say_error(outcome, job.photo)
     else:
         shown = {"faces": [face_json(face) for face in outcome.faces]}
         for line in (*outcome.notes, *outcome.faces):
             say(str(line))
     if as_json:
-        print(json.dumps({"input": str(job.photo), "output": str(job.output), **shown}), file=results)
+        _print_json(job, shown, results)
     elif "faces" in shown:
-        print(job.output, file=results)
+        print_result(str(job.output), results)
+
+
+def _print_json(job: "Job", shown: dict[str, object], results: TextIO | None) -> None:
+    print_result(json.dumps({"input": str(job.photo), "output": str(job.output), **shown}), results)
+
+
+def print_result(line: str, results: TextIO | None = None) -> None:
+    """A line for standard output. On a terminal, which both streams share, it goes above the progress bar."""
+    results = results or sys.stdout
+    if console.is_terminal and results is not None and results.isatty():
+        console.print(line, markup=False, soft_wrap=True)
+    else:
+        print(line, file=results)
+
+
+def print_table(columns: list[str], rows: list[list[str]], title: str = "") -> None:
+    """Print a table: drawn to fit a terminal, and elsewhere with a tab between cells, for other programs."""
+    if not (sys.stdout and sys.stdout.isatty()):
+        print("\n".join("\t".join(map(printable, row)) for row in (columns, *rows)))
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Column, Table
+
+    table = Table(*(Column(name, overflow="fold") for name in columns), title=title and escape(title))
+    for row in rows:
+        table.add_row(*(escape(printable(cell)) for cell in row))
+    Console().print(table)
 
 
 def face_json(face: "EditedFace") -> dict[str, object]:
@@ -46,6 +88,7 @@ def face_json(face: "EditedFace") -> dict[str, object]:
     affects = {"source": face.source, "target": face.target}
     if face.beyond_support:
         affects["nearest_supported"] = face.nearest_supported
+    affects["reached"] = face.reached
     for name, affect in affects.items():
         if affect is not None:
             shown[name] = {axis: round(value, 4) for axis, value in vars(affect).items()}

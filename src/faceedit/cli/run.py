@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
-from faceedit.cli.app import progress_bar, refuse_existing, say
-from faceedit.cli.report import Facts, tell
+from faceedit.cli.app import OUTPUT, STANDARD, missing_extra, progress_bar, refuse_existing, say
+from faceedit.cli.completion import photo_outputs
+from faceedit.cli.report import Facts, tell, tell_skipped
 from faceedit.errors import BatchError, FaceEditError, UnwritableError, UsageError
 
 if TYPE_CHECKING:
@@ -23,13 +24,33 @@ if TYPE_CHECKING:
     Apart = Callable[[FaceEditor, Photo], tuple[Photo, Facts]]
     Run = Callable[[list[Job], Apart, str, str], Iterator[tuple[Job, Facts | FaceEditError]]]
 
-STANDARD = "-"
-
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="A file, a folder, or - for standard output; by default beside the photo."),
+    typer.Option(
+        "--output",
+        "-o",
+        help="A file, a folder, or - for standard output; by default beside the photo.",
+        autocompletion=photo_outputs,
+        rich_help_panel=OUTPUT,
+    ),
 ]
-SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave photos whose output is there.")]
+SkipExisting = Annotated[
+    bool, typer.Option("--skip-existing", help="Skip photos whose output is there.", rich_help_panel=OUTPUT)
+]
+
+
+def read_input(name: str | Path) -> "Photo":
+    """The photo in a file, or from standard input for -. Raises UnreadableError, UsageError."""
+    from faceedit.media.image import read_photo
+
+    return read_photo(read_bytes() if str(name) == STANDARD else Path(name))
+
+
+def read_bytes() -> bytes:
+    """What standard input holds. Raises UsageError where it is closed."""
+    if sys.stdin is None:
+        raise UsageError("- stands for a standard stream that is closed")
+    return sys.stdin.buffer.read()
 
 
 class Naming(TypedDict):
@@ -60,12 +81,12 @@ def process(
             raise UsageError("- stands for one photo on this machine: leave out --engine ray")
         _process_standard(photos, naming, weights, device, as_json, work)
         return
+    if naming["overwrite"] and naming["skip_existing"]:
+        raise UsageError("--overwrite and --skip-existing contradict each other: leave out one")
     run = _run_on_cluster() if engine == "ray" else _run_here
     found = batch.find_photos(photos, recursive)
     jobs = batch.plan(found, **naming)
-    for job in jobs:
-        if job.done:
-            tell(job, None, as_json)
+    tell_skipped(jobs, as_json)
     waiting = [job for job in jobs if not job.done]
     if not waiting:
         return
@@ -106,7 +127,7 @@ def _run_on_cluster() -> "Run":
     except ImportError as error:
         if error.name not in ("ray", "pyarrow", "pandas"):
             raise
-        raise UsageError("editing on a cluster needs Ray: install faceedit[ray]") from error
+        raise missing_extra("editing on a cluster needs Ray", "ray") from error
     return run
 
 
@@ -114,19 +135,21 @@ def _process_standard(
     photos: list[str], naming: Naming, weights: str, device: str, as_json: bool, work: "Work"
 ) -> None:
     """One photo from standard input or to standard output, as bytes."""
-    from faceedit.media.image import WRITE_FORMATS, encode_photo, format_of, read_photo, write_photo
+    from faceedit.media.image import WRITE_FORMATS, encode_photo, format_of, write_photo
 
     output = None if naming["output"] == Path(STANDARD) else naming["output"]
     if len(photos) != 1:
         raise UsageError("- stands for one photo: leave out the others")
     if as_json:
         raise UsageError("--json and - would both write to standard output: leave out one")
+    if output is None and (naming["overwrite"] or naming["skip_existing"]):
+        raise UsageError("standard output holds no file to replace or skip: leave out --overwrite and --skip-existing")
     if output is not None:
         format_of(output)
         refuse_existing(output, naming["overwrite"])
-    if (output is None and sys.stdout is None) or (photos[0] == STANDARD and sys.stdin is None):
+    if output is None and sys.stdout is None:
         raise UsageError("- stands for a standard stream that is closed")
-    source = read_photo(sys.stdin.buffer.read() if photos[0] == STANDARD else Path(photos[0]))
+    source = read_input(photos[0])
     from faceedit.editing.editor import FaceEditor
 
     result = work(FaceEditor.from_pretrained(weights, device), source)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from faceedit.cli.app import Device, Overwrite, app, console, progress_bar, refuse_existing, say, say_error
-from faceedit.errors import BatchError, UsageError
+from faceedit.cli.app import Device, Overwrite, command, console, progress_bar, refuse_existing, say, say_error
+from faceedit.errors import BatchError, UnreadableError, UsageError
 from faceedit.kinds import MODELS, RENAMED, on_device
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from faceedit.training.records import Report
 
 
-@app.command()
+@command(
+    "Training",
+    "faceedit prepare PHOTOS --out data",
+)
 def prepare(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="A folder of photos with their labels.")],
     out: Annotated[Path, typer.Option(help="The folder for the crops.")] = Path("data"),
@@ -83,7 +86,11 @@ Teacher = Annotated[
 ]
 
 
-@app.command()
+@command(
+    "Training",
+    "faceedit train --data data",
+    "faceedit train --data data --resume",
+)
 def train(
     data: Annotated[Path, typer.Option(help="A folder that `faceedit prepare` made.")] = Path("data"),
     model: Model = "editor",
@@ -123,6 +130,8 @@ def train(
     from faceedit.device import resolve_device
 
     chosen = resolve_device(device)
+    if not (data / "train").is_dir():
+        raise UnreadableError(f"{data} holds no prepared crops: make them with `faceedit prepare PHOTOS --out {data}`")
     # A rate belongs to a batch: who chooses one of them has the other as it is everywhere.
     if not resume and not given.keys() & {"batch", "learning_rate"}:
         training = replace(training, **on_device(model, chosen))
@@ -197,7 +206,10 @@ def _say_interrupted(run: Path) -> None:
         say("interrupted, with nothing to keep yet")
 
 
-@app.command()
+@command(
+    "Training",
+    "faceedit export runs/editor -o my-weights.safetensors",
+)
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a training run.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write.")],
@@ -213,7 +225,11 @@ def export(
     print(output)
 
 
-@app.command()
+@command(
+    "Training",
+    "faceedit fetch",
+    "faceedit fetch hub:owner/name@revision --sha256 0123…",
+)
 def fetch(
     reference: Annotated[
         str | None, typer.Argument(metavar="[HUB]", help="hub:owner/name@revision, or with :file.safetensors behind.")
@@ -241,7 +257,10 @@ def fetch(
     print(path)
 
 
-@app.command()
+@command(
+    "Training",
+    "faceedit push my-weights.safetensors owner/name --card CARD.md",
+)
 def push(
     weights: Annotated[Path, typer.Argument(metavar="FILE", help="Exported weights, a .safetensors file.")],
     repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The hub repository.")],

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from faceedit.cli.app import failing_as, progress_bar, say, say_error
-from faceedit.cli.report import tell
+from faceedit.cli.report import print_result, tell_skipped
 from faceedit.cli.run import Naming
 from faceedit.errors import BatchError, FaceEditError
 
@@ -27,9 +27,7 @@ def edit_videos(
     naming["suffix"] = ".mp4"
     jobs = batch.plan(videos, **naming, check=check_output)
     waiting = [job for job in jobs if not job.done]
-    for job in jobs:
-        if job.done:
-            tell(job, None, as_json=False)
+    tell_skipped(jobs)
     if not waiting:
         return
     remove_leftovers(job.output.parent for job in jobs)
@@ -44,7 +42,7 @@ def edit_videos(
         except FaceEditError as error:
             if len(jobs) == 1 or editor is None:
                 raise
-            say_error(error)
+            say_error(error, job.photo)
             failed.append(job.photo)
     if failed:
         raise BatchError(f"{len(failed)} of {len(jobs)} videos failed: {', '.join(map(str, failed))}")
@@ -61,4 +59,4 @@ def _edit_video(editor: "FaceEditor", job: "Job", metadata: bool, face: str, req
         overwrite = job.if_taken == "replace"
         edited = edit_video(editor, job.photo, job.output, request, face, metadata, overwrite, progress)
     say(f"{job.photo}: {edited}")
-    print(job.output)
+    print_result(str(job.output))

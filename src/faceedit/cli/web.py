@@ -6,13 +6,16 @@ from typing import Annotated
 
 import typer
 
-from faceedit.cli.app import Device, Weights, app, say
+from faceedit.cli.app import Device, Weights, command, missing_extra, say
 from faceedit.config import DEFAULT_WEIGHTS
-from faceedit.errors import UsageError
 from faceedit.files import temporary_folder
 
 
-@app.command()
+@command(
+    "Photos",
+    "faceedit web",
+    "faceedit web --host 0.0.0.0 --port 8000 --no-browser",
+)
 def web(
     host: Annotated[str, typer.Option(help="The address to serve on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[
@@ -33,7 +36,7 @@ def web(
         except ImportError as error:
             if error.name != "gradio":
                 raise
-            raise UsageError("the page needs Gradio: install faceedit[web]") from error
+            raise missing_extra("the page needs Gradio", "web") from error
         from faceedit.editing.editor import FaceEditor
 
         blocks = launch(

@@ -88,7 +88,7 @@ class FaceEditor:
         face: str | int = "largest",
         *,
         emotion: str | None = None,
-        intensity: float = 1.0,
+        intensity: float | None = None,
         relative: bool = False,
         strength: float = 1.0,
         source_metadata: bool = True,
@@ -249,7 +249,7 @@ class FaceEditor:
 
     def _edited(self, image: ImageLike, request: Request, face: str | int, source_metadata: bool) -> EditResult:
         choices = [(str(face), request)]
-        return edit_photo(self, as_photo(image), choices, source_metadata=source_metadata, measure_reached=True)
+        return edit_photo(self, as_photo(image), choices, source_metadata=source_metadata)
 
     def _edits(
         self, image: np.ndarray, encoded: EncodedFace, matrix: np.ndarray, targets: np.ndarray

@@ -52,6 +52,8 @@ class EditedFace:
             line += f" → {self.target}"
         if self.beyond_support:
             line += f", beyond the training labels: going to the nearest supported, {self.nearest_supported}"
+        if self.reached is not None:
+            line += f"; reached {self.reached}"
         return line
 
 
@@ -133,13 +135,12 @@ def edit_photo(
     choices: list[tuple[str, Request]],
     crop: bool = False,
     source_metadata: bool = True,
-    measure_reached: bool = False,
 ) -> EditResult:
     """The photo with the chosen faces, each moved to where its request says, and metadata that declare it.
 
     choices: (which face, request), see `request.parse_choices`. crop: the networks' own drawing of the one chosen face
-    instead, (S, S, 3). source_metadata: keep the photo's own EXIF and XMP. measure_reached: let the judge look at the
-    edited faces, which takes time. Raises NoFaceError, UsageError.
+    instead, (S, S, 3). source_metadata: keep the photo's own EXIF and XMP. Of each
+    edited face, the judge says what affect it reached. Raises NoFaceError, UsageError.
     """
     photo = photo.drawable() if crop else photo
     faces = editor.detect(photo.pixels, all(is_largest(which) for which, _ in choices))
@@ -152,7 +153,7 @@ def edit_photo(
         target = request.target(ready.encoded.source)
         pixels = _moved(editor, pixels, ready, target, crop)
         edited.append(ready.edited(target, editor.support))
-    if measure_reached and not crop:
+    if not crop:
         seen = editor.judge.estimate(pixels, [face for face, _ in chosen])
         edited = [replace(face, reached=estimate.affect) for face, estimate in zip(edited, seen, strict=True)]
     return _result(editor, photo, pixels, edited, crop, source_metadata)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from faceedit.circumplex import Affect, emotion_from
-from faceedit.errors import NoFaceError, UsageError
+from faceedit.circumplex import MEANT, Affect, emotion_from
+from faceedit.errors import NoFaceError, UsageError, no_upright_face
 
 if TYPE_CHECKING:  # what was asked can be refused before OpenCV is loaded
     from faceedit.faces.detector import Face
@@ -17,14 +17,15 @@ class Request:
     """Where a face shall go: to a valence and arousal, by them when relative, to a named emotion, or by a step towards
     one ("happier").
 
-    intensity: of the emotion, 0 (neutral) to 1. strength: how much of the way from the face's own affect is gone; 0
-    leaves it, 1 arrives, more goes beyond, up to 2. Raises UsageError for what makes no sense.
+    Of valence and arousal, one that is not given stays where the face is. intensity: of the emotion, 0 (neutral) to 1,
+    which is the default. strength: how much of the way from the face's own affect is gone; 0 leaves it, 1 arrives, more
+    goes beyond, up to 2. Raises UsageError for what makes no sense.
     """
 
     valence: float | None = None
     arousal: float | None = None
     emotion: str | None = None
-    intensity: float = 1.0
+    intensity: float | None = None
     relative: bool = False
     strength: float = 1.0
 
@@ -33,6 +34,10 @@ class Request:
             raise UsageError("say where to go with valence and arousal or with an emotion, not with both")
         if self.emotion is not None and self.relative:
             raise UsageError("an emotion is a place, not a way: leave out relative")
+        if self.emotion is None and self.intensity is not None:
+            raise UsageError("intensity belongs to an emotion: leave it out, or name an emotion")
+        if self.emotion is not None and self.intensity is not None and MEANT.get(self.emotion.lower()) == "neutral":
+            raise UsageError("neutral has no intensity: say with strength how much of the way to go")
         if not 0 <= self.strength <= 2:
             raise UsageError(f"strength must be a number between 0 and 2, not {self.strength:g}")
         self.target(Affect(0, 0))  # refuses the rest before any work
@@ -40,13 +45,16 @@ class Request:
     def target(self, source: Affect) -> Affect:
         """Where a face goes that shows the source affect."""
         if self.emotion is not None:
-            goal = emotion_from(source, self.emotion, self.intensity)
-        elif self.valence is None or self.arousal is None:
-            raise UsageError("say where to go: with valence and arousal, or with an emotion")
+            goal = emotion_from(source, self.emotion, 1.0 if self.intensity is None else self.intensity)
+        elif self.valence is None and self.arousal is None:
+            raise UsageError("say where to go: with valence, arousal or both, or with an emotion")
         elif self.relative:
-            goal = source.moved(self.valence, self.arousal)
+            goal = source.moved(self.valence or 0, self.arousal or 0)
         else:
-            goal = Affect(self.valence, self.arousal)
+            goal = Affect(
+                source.valence if self.valence is None else self.valence,
+                source.arousal if self.arousal is None else self.arousal,
+            )
         if self.strength == 1:
             return goal
         way = (goal.valence - source.valence, goal.arousal - source.arousal)
@@ -54,7 +62,7 @@ class Request:
 
 
 def parse_choices(
-    choices: list[str], request: Request | None, intensity: float, strength: float
+    choices: list[str], request: Request | None, intensity: float | None, strength: float
 ) -> list[tuple[str, Request]]:
     """[(which, request)] for choices such as "largest", "all", "2" or "2=happy". Raises UsageError.
 
@@ -97,7 +105,7 @@ def select_faces(faces: list["Face"], choice: str | int) -> list["Face"]:
 def _indices(which: str, count: int) -> range:
     number = _number(which)
     if not count:
-        raise NoFaceError("no face was found in the photo")
+        raise no_upright_face("the photo")
     if number is None:
         return range(count)
     if number > count:

@@ -3,6 +3,7 @@
 The kind of source is IPTC's `Iptc4xmpExt:DigitalSourceType`, which platforms and newsrooms read.
 """
 
+import io
 import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -146,15 +147,15 @@ def embedded(data: bytes, packet: bytes) -> bytes:
     return b"GIF89a" + data[6:start] + GIF_XMP + packet + GIF_TRAILER + data[start:]
 
 
-def read_embedded(path: Path) -> bytes | None:
-    """The XMP packet of a GIF or MP4 file, or None where there is none. Raises OSError."""
-    with path.open("rb") as file:
+def read_embedded(source: Path | bytes) -> bytes | None:
+    """The XMP packet of a GIF or MP4 file or its bytes, or None where there is none. Raises OSError."""
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         head = file.read(12)
         if head.startswith(b"GIF8"):
             _, found, rest = (head + file.read(1 << 20)).partition(GIF_XMP)
             packet, ended, _ = rest.partition(GIF_TRAILER)
             return packet if found and ended else None
-        size = path.stat().st_size
+        size = file.seek(0, io.SEEK_END)
         place = 0
         boxes = 0
         while head[4:8] == b"ftyp" and place + 8 <= size and boxes < MAX_BOXES:

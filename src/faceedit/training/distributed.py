@@ -67,7 +67,7 @@ def current_world(device: str) -> World:
     try:
         from accelerate import PartialState
     except ImportError as error:
-        raise UsageError("several processes need Accelerate: install faceedit[train]") from error
+        raise UsageError("several processes need Accelerate: pip install 'faceedit[train]'") from error
     state = PartialState(cpu=device == "cpu")
     # A process that exits while gloo's threads run is at times aborted.
     atexit.register(distributed.destroy_process_group)

@@ -152,7 +152,7 @@ def _read_vgg_face(path: Path) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     try:
         from scipy.io import loadmat
     except ImportError as error:
-        raise UsageError("reading a .mat file needs scipy: install faceedit[train]") from error
+        raise UsageError("reading a .mat file needs scipy: pip install 'faceedit[train]'") from error
     wanted = [f"conv{b}_{i}" for b, n in enumerate(VGG_FACE_BLOCKS, 1) for i in range(1, n + 1)]
     wanted = wanted[: wanted.index(VGG_FACE_COMPARED[-1]) + 1]
     found = {}
