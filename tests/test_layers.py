@@ -16,7 +16,7 @@ FLOORS = (
     {"evaluation"},
     {"batch", "data", "editing"},
     {"faces", "media"},
-    {"weights"},
+    {"tables", "weights"},
     {"models"},
     {"circumplex", "device", "files", "hub", "kinds", "pool"},
     {"config", "errors"},

@@ -1,16 +1,12 @@
 """The label formats: `labels.csv`, AffectNet's annotation CSV, and the paper's file names."""
 
-import codecs
-import csv
-import io
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from faceedit.errors import UnreadableError
-from faceedit.files import write_atomically
+from faceedit.tables import MAX_HEADER, path_below, read_table, table_encoding, write_table
 
 LABELS_FILE = "labels.csv"
 IMAGES_FOLDER = "images"
@@ -19,10 +15,7 @@ VALIDATION_SHARE = 0.05
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 # {id}s{expression}s{1000 · valence}s{1000 · arousal}, as the paper's code names its crops.
 PAPER_NAME = re.compile(r".+?s(\d)s(-?\d+(?:\.\d+)?)s(-?\d+(?:\.\d+)?)$")
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 AFFECT = ("valence", "arousal")
-MAX_HEADER = 1 << 20  # characters
-MAX_COLUMNS = 1000  # a row has a value for each, so that a header could ask for any amount of memory
 AFFECTNET_PATH = "subDirectory_filePath"
 
 
@@ -75,23 +68,21 @@ def photos_folder(folder: Path, labels: list[Label]) -> Path:
 def write_labels(folder: Path, labels: list[Label]) -> None:
     """Write `labels.csv` into the folder."""
     extras = list(dict.fromkeys(name for label in labels for name in label.extra))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "valence", "arousal", "expression", *extras])
+    rows = []
     for label in labels:
         expression = "" if label.expression is None else label.expression
         values = [label.file, f"{label.valence:.4f}", f"{label.arousal:.4f}", expression]
-        writer.writerow(values + [label.extra.get(name, "") for name in extras])
-    write_atomically(folder / LABELS_FILE, text.getvalue().encode())
+        rows.append(values + [label.extra.get(name, "") for name in extras])
+    write_table(folder / LABELS_FILE, ["file", *AFFECT, "expression", *extras], rows)
 
 
 def _from_csv(path: Path) -> list[Label]:
     labels = []
-    for where, row in _rows(path, ("file", "valence", "arousal")):
+    for where, row in read_table(path, ("file", *AFFECT), ("expression", "split"), AFFECT):
         split = row.pop("split", None) or None
         if split not in (None, TRAIN, VALIDATION):
             raise UnreadableError(f"{where}: split must be {TRAIN} or {VALIDATION}, not {split}")
-        file = _inside(row.pop("file"), where)
+        file = path_below(row.pop("file"), where)
         affect = _affect(row.pop("valence"), row.pop("arousal"), where)
         expression = row.pop("expression", "")
         if affect is not None:
@@ -100,15 +91,15 @@ def _from_csv(path: Path) -> list[Label]:
 
 
 def _from_affectnet(path: Path) -> list[Label]:
-    with open(path, encoding=_encoding(path), errors="replace") as lines:
+    with open(path, encoding=table_encoding(path), errors="replace") as lines:
         if AFFECTNET_PATH.casefold() not in lines.readline(MAX_HEADER).casefold():
             return []
     split = VALIDATION if "val" in path.stem.lower() else TRAIN
     labels = []
-    for where, row in _rows(path, (AFFECTNET_PATH, "expression", "valence", "arousal")):
+    for where, row in read_table(path, (AFFECTNET_PATH, "expression", *AFFECT), ("split",), AFFECT):
         affect = _affect(row["valence"], row["arousal"], where)
         if affect is not None:
-            file = _inside(row[AFFECTNET_PATH], where)
+            file = path_below(row[AFFECTNET_PATH], where)
             labels.append(Label(file, *affect, _expression(row["expression"], where), split))
     return labels
 
@@ -125,53 +116,6 @@ def _from_names(folder: Path) -> list[Label]:
             split = file.parts[0] if file.parts[0] in (TRAIN, VALIDATION) else None
             labels.append(Label(file.as_posix(), *affect, _expression(match[1], str(path)), split))
     return labels
-
-
-def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield (where it stands, row) of a table with commas, semicolons or tabs; a row has every required column.
-
-    A column that is known by its name may be written in other capitals. In a table with semicolons a number may have a
-    decimal comma, as spreadsheets write both.
-    """
-    try:
-        with open(path, encoding=_encoding(path), newline="") as file:
-            head = file.readline(MAX_HEADER)
-            separator = max(SEPARATORS, key=head.count)
-            file.seek(0)
-            reader = csv.DictReader(file, restkey="", restval="", delimiter=separator, skipinitialspace=True)
-            columns = reader.fieldnames or ()
-            if len(columns) > MAX_COLUMNS:
-                raise UnreadableError(f"{path} has {len(columns)} columns, more than the {MAX_COLUMNS} that are read")
-            reader.fieldnames = [_column(name, required) for name in columns]
-            missing = [name for name in required if name not in reader.fieldnames]
-            if missing:
-                raise UnreadableError(
-                    f"{path} (separated by {SEPARATORS[separator]}), line 1 has no column {', '.join(missing)}, but "
-                    f"{', '.join(repr(name) for name in columns[:9]) or 'none'}"
-                )
-            for row in reader:
-                row.pop("", None)
-                if not any(row.values()):
-                    continue  # an empty line
-                cells = {name: value.strip() for name, value in row.items()}
-                if separator == ";":
-                    cells |= {name: cells[name].replace(",", ".") for name in AFFECT}
-                yield f"{path} (separated by {SEPARATORS[separator]}), line {reader.line_num}", cells
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise UnreadableError(f"cannot read {path}: {error}") from error
-
-
-def _encoding(path: Path) -> str:
-    """UTF-16 where the file begins as spreadsheets begin such a one, else UTF-8."""
-    with open(path, "rb") as file:
-        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-
-
-def _column(name: str, required: tuple[str, ...]) -> str:
-    """The name of a column as it is known here, or as the table has it."""
-    name = name.strip().strip("\"'").strip()
-    known = {known.casefold(): known for known in (*required, "expression", "split")}
-    return known.get(name.casefold(), name)
 
 
 def _affect(valence: str | float, arousal: str | float, where: str) -> tuple[float, float] | None:
@@ -199,11 +143,3 @@ def _expression(text: str, where: str) -> int | None:
     if not number.is_integer():
         raise UnreadableError(f"{where}: expression must be a number from 0 to 7, not {text}")
     return int(number) if 0 <= number <= 7 else None
-
-
-def _inside(file: str, where: str) -> str:
-    """Refuse a path that is none, or would climb out of its folder."""
-    path = PurePosixPath(file.replace("\\", "/"))
-    if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in file:
-        raise UnreadableError(f"{where}: {file or 'an empty name'} is not a path below the folder")
-    return path.as_posix()

@@ -1,0 +1,77 @@
+"""Tables as text: CSV with commas, semicolons or tabs, as spreadsheets write them."""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from faceedit.errors import UnreadableError
+from faceedit.files import write_atomically
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+MAX_HEADER = 1 << 20  # characters
+MAX_COLUMNS = 1000  # a row has a value for each, so that a header could ask for any amount of memory
+
+
+def read_table(
+    path: Path, required: tuple[str, ...], optional: tuple[str, ...] = (), numbers: tuple[str, ...] = ()
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield (where it stands, row) of a table with commas, semicolons or tabs; a row has every required column.
+
+    A column that is known by its name may be written in other capitals. In a table with semicolons a number may have a
+    decimal comma, as spreadsheets write both. Raises UnreadableError.
+    """
+    try:
+        with open(path, encoding=table_encoding(path), newline="") as file:
+            head = file.readline(MAX_HEADER)
+            separator = max(SEPARATORS, key=head.count)
+            file.seek(0)
+            reader = csv.DictReader(file, restkey="", restval="", delimiter=separator, skipinitialspace=True)
+            columns = reader.fieldnames or ()
+            if len(columns) > MAX_COLUMNS:
+                raise UnreadableError(f"{path} has {len(columns)} columns, more than the {MAX_COLUMNS} that are read")
+            reader.fieldnames = [_column(name, (*required, *optional)) for name in columns]
+            missing = [name for name in required if name not in reader.fieldnames]
+            if missing:
+                raise UnreadableError(
+                    f"{path} (separated by {SEPARATORS[separator]}), line 1 has no column {', '.join(missing)}, but "
+                    f"{', '.join(repr(name) for name in columns[:9]) or 'none'}"
+                )
+            for row in reader:
+                row.pop("", None)
+                if not any(row.values()):
+                    continue  # an empty line
+                cells = {name: value.strip() for name, value in row.items()}
+                if separator == ";":
+                    cells |= {name: cells[name].replace(",", ".") for name in numbers if name in cells}
+                yield f"{path} (separated by {SEPARATORS[separator]}), line {reader.line_num}", cells
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise UnreadableError(f"cannot read {path}: {error}") from error
+
+
+def table_encoding(path: Path) -> str:
+    """UTF-16 where the file begins as spreadsheets begin such a one, else UTF-8."""
+    with open(path, "rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a CSV with commas, whole or not at all. Raises UnwritableError."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    write_atomically(path, text.getvalue().encode())
+
+
+def path_below(file: str, where: str) -> str:
+    """A path in a table, with forward slashes. Raises UnreadableError for one that climbs out of its folder."""
+    path = PurePosixPath(file.replace("\\", "/"))
+    if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in file:
+        raise UnreadableError(f"{where}: {file or 'an empty name'} is not a path below the folder")
+    return path.as_posix()
+
+
+def _column(name: str, known: tuple[str, ...]) -> str:
+    """The name of a column as it is known here, or as the table has it."""
+    name = name.strip().strip("\"'").strip()
+    return {other.casefold(): other for other in known}.get(name.casefold(), name)
