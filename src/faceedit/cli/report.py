@@ -92,4 +92,6 @@ def face_json(face: "EditedFace") -> dict[str, object]:
     for name, affect in affects.items():
         if affect is not None:
             shown[name] = {axis: round(value, 4) for axis, value in vars(affect).items()}
+    if face.only:
+        shown["only"] = list(face.only)
     return shown

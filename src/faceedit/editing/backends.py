@@ -52,6 +52,13 @@ class FaceEdit(NamedTuple):
         flow, residual = (field * np.float32(strength) for field in self[:2])
         return FaceEdit(flow, residual, self.mouth and self.mouth.faded(strength))
 
+    def within(self, mask: np.ndarray, mouth: bool) -> "FaceEdit":
+        """The edit where a mask (N, N) float32 of the crop lets it be. mouth: with what is to be painted in it."""
+        flow, residual = (
+            field * cv2.resize(mask, field.shape[1::-1], interpolation=cv2.INTER_AREA)[..., None] for field in self[:2]
+        )
+        return FaceEdit(flow, residual, self.mouth if mouth else None)
+
 
 class Backend(Protocol):
     """What FaceEditor needs of a kind of networks; size: the side of its crops in pixels."""

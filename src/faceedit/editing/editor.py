@@ -13,6 +13,7 @@ from faceedit.device import resolve_device
 from faceedit.editing.backends import Backend, FaceEdit
 from faceedit.editing.compositing import FINER, apply_edit, rows_below
 from faceedit.editing.mouth import MouthInpainting
+from faceedit.editing.parts import part_mask
 from faceedit.editing.paths import timed_path
 from faceedit.editing.photo import Animation, EditResult, Layout, animate, choose_face, draw_grid, edit_photo
 from faceedit.editing.request import Request, is_largest
@@ -39,16 +40,19 @@ class EncodedFace:
     """A face of a photo, ready to be decoded.
 
     matrix: (2, 3), photo pixels to crop pixels. crop: (S, S, 3) uint8. source: the affect that the face shows, as the
-    judge sees it. features: what the networks made of it. softness: of the photo, see
-    `models.mouth.inpainter.describe`. eyes: where they are in the crop.
+    judge sees it. features: what the networks made of it. landmarks: (K, 2), in shares of the crop's side. softness: of
+    the photo, see `models.mouth.inpainter.describe`. eyes: where they are in the crop. parts: of the face that are
+    edited, see `parts.PARTS`; none for all of it.
     """
 
     matrix: np.ndarray
     crop: np.ndarray
     source: Affect
     features: Any
+    landmarks: np.ndarray
     softness: float = 0.0
     eyes: tuple[Eye, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 class FaceEditor:
@@ -91,16 +95,17 @@ class FaceEditor:
         intensity: float | None = None,
         relative: bool = False,
         strength: float = 1.0,
+        only: tuple[str, ...] = (),
         source_metadata: bool = True,
     ) -> EditResult:
         """The image with the chosen faces at this valence and arousal, each in [-1, 1]; all else stays as it is.
 
         image: the path of a photo, a PIL image, or an array, see `media.conversion.as_photo`. face: "largest", "all",
         or a number from 1, counted from the largest. emotion (instead of valence and arousal), intensity, relative,
-        strength: as `Request` explains them. source_metadata: keep the photo's own EXIF and XMP. Of each face, the
-        result has the affect that the judge sees after the edit. Raises UsageError, NoFaceError, UnreadableError.
+        strength, only: as `Request` explains them. source_metadata: keep the photo's own EXIF and XMP. Of each face,
+        the result has the affect that the judge sees after the edit. Raises UsageError, NoFaceError, UnreadableError.
         """
-        request = Request(valence, arousal, emotion, intensity, relative, strength)
+        request = Request(valence, arousal, emotion, intensity, relative, strength, only)
         return self._edited(image, request, face, source_metadata)
 
     def edit_many(
@@ -197,11 +202,15 @@ class FaceEditor:
         landmarks = self.landmark_finder.find(crop)
         features = self.backend.encode(crop, fine, source, landmarks)
         softness = self.mouths.softness(image, matrix, self.backend.size)
-        return EncodedFace(matrix, crop, source, features, softness, find_eyes(landmarks, fine))
+        return EncodedFace(matrix, crop, source, features, landmarks, softness, find_eyes(landmarks, fine))
 
     def face_edits(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[FaceEdit]:
         """The edit of an encoded face for each target (N, 2) or the nearest supported: see `backends`."""
-        return self.backend.edits(encoded.features, self._supported(targets))
+        edits = self.backend.edits(encoded.features, self._supported(targets))
+        if not encoded.parts:
+            return edits
+        mask = part_mask(encoded.landmarks, encoded.parts, FINER * self.backend.size)
+        return (edit.within(mask, "mouth" in encoded.parts) for edit in edits)
 
     def apply(self, image: np.ndarray, matrix: np.ndarray, edit: FaceEdit, encoded: EncodedFace) -> np.ndarray:
         """The image with an edit of one encoded face; matrix: (2, 3), image pixels to crop pixels."""

@@ -44,16 +44,22 @@ def parse_path(text: str) -> list[Affect]:
     """
     if text == CIRCLE:
         return []
-    if any(character.isdigit() for character in text):
-        try:
-            points = [Affect(*map(float, point.split(","))) for point in text.split()]
-        except (TypeError, ValueError):
-            raise UsageError(f"a path of points reads like '0,0 0.8,0.2', not '{text}'") from None
-    else:
-        points = [named_emotion(name.strip()) for name in text.split(",")]
+    has_digits = any(character.isdigit() for character in text)
+    points = [parse_point(point) for point in (text.split() if has_digits else text.split(","))]
     if len(points) < 2:
         raise UsageError(f"a path needs two points or more, not '{text}'")
     return points
+
+
+def parse_point(text: str) -> Affect:
+    """An emotion as in "happy", or a point as in "0.8,0.2". Raises UsageError."""
+    if not any(character.isdigit() for character in text):
+        return named_emotion(text.strip())
+    try:
+        valence, arousal = map(float, text.split(","))
+    except ValueError:
+        raise UsageError(f"a point reads like 0.8,0.2, valence and arousal, not {text}") from None
+    return Affect(valence, arousal)
 
 
 def path_targets(points: list[Affect], frames: int, loop: bool) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from faceedit.circumplex import Affect, Support
+from faceedit.editing.like import target_like
 from faceedit.editing.paths import TimedPath
 from faceedit.editing.request import Request, choose_faces, is_largest, select_faces
 from faceedit.errors import UsageError
@@ -21,6 +22,7 @@ from faceedit.media.provenance import COMPOSITE, DRAWN, declared
 if TYPE_CHECKING:  # which itself edits by what is here
     from faceedit.editing.editor import EncodedFace, FaceEditor
 
+MIN_CROP, MAX_CROP = 16, 8192  # pixels
 Layout = Literal["circumplex", "paper"]
 
 
@@ -31,7 +33,8 @@ class EditedFace:
     number: from 1, the largest. box: xyxy pixels, may leave the frame. source: the affect that it showed. target: the
     affect that was asked for; None where no single one was, as for a grid. nearest_supported: the target, or, where it
     lies beyond what the training labels cover, the nearest affect that they do cover, to which the face went instead.
-    reached: the affect that the judge sees after the edit, where it was measured.
+    reached: the affect that the judge sees after the edit, where it was measured. only: the parts that were edited;
+    none for all of the face.
     """
 
     number: int
@@ -40,6 +43,7 @@ class EditedFace:
     target: Affect | None = None
     nearest_supported: Affect | None = None
     reached: Affect | None = None
+    only: tuple[str, ...] = ()
 
     @property
     def beyond_support(self) -> bool:
@@ -50,6 +54,8 @@ class EditedFace:
         line = f"face {self.number} at {box_text(self.box)}: {self.source}"
         if self.target is not None:
             line += f" → {self.target}"
+        if self.only:
+            line += f", {' and '.join(self.only)} only"
         if self.beyond_support:
             line += f", beyond the training labels: going to the nearest supported, {self.nearest_supported}"
         if self.reached is not None:
@@ -117,7 +123,8 @@ class ChosenFace:
         """What is done with the face where it goes to a target, under the support of an editor's training labels."""
         x0, y0, x1, y1 = self.face.box.tolist()
         nearest = target if target is None or support is None else support.nearest(target)
-        return EditedFace(self.number, (x0, y0, x1, y1), self.encoded.source, target, nearest)
+        box = (x0, y0, x1, y1)
+        return EditedFace(self.number, box, self.encoded.source, target, nearest, only=self.encoded.parts)
 
 
 def choose_face(editor: "FaceEditor", image: np.ndarray, which: str | int) -> ChosenFace:
@@ -135,13 +142,20 @@ def edit_photo(
     choices: list[tuple[str, Request]],
     crop: bool = False,
     source_metadata: bool = True,
+    side: int | None = None,
 ) -> EditResult:
     """The photo with the chosen faces, each moved to where its request says, and metadata that declare it.
 
     choices: (which face, request), see `request.parse_choices`. crop: the networks' own drawing of the one chosen face
-    instead, (S, S, 3). source_metadata: keep the photo's own EXIF and XMP. Of each
-    edited face, the judge says what affect it reached. Raises NoFaceError, UsageError.
+    instead, (S, S, 3). side: in pixels, of a crop that is cut from the photo and edited instead of drawn.
+    source_metadata: keep the photo's own EXIF and XMP. Of each face in a whole photo, the judge says what affect it
+    reached. Raises NoFaceError, UsageError.
     """
+    if side is not None and not MIN_CROP <= side <= MAX_CROP:
+        raise UsageError(f"the side of a crop must lie between {MIN_CROP} and {MAX_CROP} pixels, not {side}")
+    drawn = crop and side is None
+    if drawn and any(request.only for _, request in choices):
+        raise UsageError("the networks draw a whole face, not a part: give the crop a size, to cut it from the photo")
     photo = photo.drawable() if crop else photo
     faces = editor.detect(photo.pixels, all(is_largest(which) for which, _ in choices))
     chosen = choose_faces(faces, choices)
@@ -149,14 +163,27 @@ def edit_photo(
         raise UsageError(f"a crop shows one face, not {len(chosen)}: choose one")
     pixels, edited = photo.pixels, []
     for face, request in chosen:
-        ready = ChosenFace(faces.index(face) + 1, face, editor.encode(pixels, face))
-        target = request.target(ready.encoded.source)
-        pixels = _moved(editor, pixels, ready, target, crop)
+        encoded = replace(editor.encode(pixels, face), parts=request.only)
+        ready = ChosenFace(faces.index(face) + 1, face, encoded)
+        if request.like is not None:
+            nearest = target_like(editor, encoded, request.like)
+            request = replace(request, like=replace(request.like, affect=nearest))
+        target = request.target(encoded.source)
+        if side is not None:
+            pixels = next(editor.crop_edits(pixels, encoded, np.array([target.pair]), side))
+        else:
+            pixels = _moved(editor, pixels, ready, target, crop)
         edited.append(ready.edited(target, editor.support))
     if not crop:
         seen = editor.judge.estimate(pixels, [face for face, _ in chosen])
         edited = [replace(face, reached=estimate.affect) for face, estimate in zip(edited, seen, strict=True)]
-    return _result(editor, photo, pixels, edited, crop, source_metadata)
+    return _result(editor, photo, pixels, edited, crop, source_metadata, DRAWN if drawn else COMPOSITE)
+
+
+def changed_pixels(before: Photo, after: Photo) -> Photo:
+    """Where the pixels of two photos of one size differ: a grey photo, white there and black elsewhere."""
+    changed = (before.pixels != after.pixels).any(-1, keepdims=True)
+    return Photo((255 * changed).repeat(3, 2).astype(np.uint8), grey=True)
 
 
 def edit_chosen(editor: "FaceEditor", photo: Photo, chosen: ChosenFace, target: Affect) -> EditResult:
@@ -202,13 +229,14 @@ def _result(
     faces: list[EditedFace],
     crop: bool = False,
     source_metadata: bool = True,
+    kind: str = COMPOSITE,
 ) -> EditResult:
     edited = Photo(pixels, icc=photo.colour_profile) if crop else photo.with_pixels(pixels)
     if not source_metadata:
         edited = edited.without_metadata()
     notes = list(_notes(photo))
     what = "; ".join(map(str, faces))
-    edited = declared(edited, DRAWN if crop else COMPOSITE, editor.weights, what, notes.append)
+    edited = declared(edited, kind, editor.weights, what, notes.append)
     return EditResult(edited, tuple(faces), tuple(notes))
 
 

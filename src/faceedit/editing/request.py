@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from faceedit.circumplex import MEANT, Affect, emotion_from
+from faceedit.editing.parts import check_parts
 from faceedit.errors import NoFaceError, UsageError, no_upright_face
 
 if TYPE_CHECKING:  # what was asked can be refused before OpenCV is loaded
+    from faceedit.editing.like import Look
     from faceedit.faces.detector import Face
 
 LARGEST, ALL = "largest", "all"
@@ -19,7 +21,8 @@ class Request:
 
     Of valence and arousal, one that is not given stays where the face is. intensity: of the emotion, 0 (neutral) to 1,
     which is the default. strength: how much of the way from the face's own affect is gone; 0 leaves it, 1 arrives, more
-    goes beyond, up to 2. Raises UsageError for what makes no sense.
+    goes beyond, up to 2. only: the parts of the face to edit, of `parts.PARTS`; none for all of it. like: another
+    face's look, instead of a point or an emotion. Raises UsageError for what makes no sense.
     """
 
     valence: float | None = None
@@ -28,23 +31,30 @@ class Request:
     intensity: float | None = None
     relative: bool = False
     strength: float = 1.0
+    only: tuple[str, ...] = ()
+    like: "Look | None" = None
 
     def __post_init__(self) -> None:
         if self.emotion is not None and (self.valence, self.arousal) != (None, None):
             raise UsageError("say where to go with valence and arousal or with an emotion, not with both")
+        if self.like is not None and (self.relative or {self.valence, self.arousal, self.emotion} != {None}):
+            raise UsageError("say where to go with another face or with a point or emotion, not with both")
         if self.emotion is not None and self.relative:
             raise UsageError("an emotion is a place, not a way: leave out relative")
         if self.emotion is None and self.intensity is not None:
             raise UsageError("intensity belongs to an emotion: leave it out, or name an emotion")
         if self.emotion is not None and self.intensity is not None and MEANT.get(self.emotion.lower()) == "neutral":
             raise UsageError("neutral has no intensity: say with strength how much of the way to go")
+        check_parts(self.only)
         if not 0 <= self.strength <= 2:
             raise UsageError(f"strength must be a number between 0 and 2, not {self.strength:g}")
         self.target(Affect(0, 0))  # refuses the rest before any work
 
     def target(self, source: Affect) -> Affect:
         """Where a face goes that shows the source affect."""
-        if self.emotion is not None:
+        if self.like is not None:
+            goal = self.like.affect
+        elif self.emotion is not None:
             goal = emotion_from(source, self.emotion, 1.0 if self.intensity is None else self.intensity)
         elif self.valence is None and self.arousal is None:
             raise UsageError("say where to go: with valence, arousal or both, or with an emotion")
@@ -62,16 +72,20 @@ class Request:
 
 
 def parse_choices(
-    choices: list[str], request: Request | None, intensity: float | None, strength: float
+    choices: list[str],
+    request: Request | None,
+    intensity: float | None,
+    strength: float,
+    only: tuple[str, ...] = (),
 ) -> list[tuple[str, Request]]:
     """[(which, request)] for choices such as "largest", "all", "2" or "2=happy". Raises UsageError.
 
-    request: for choices that name no emotion of their own; those that do take the intensity and strength given.
+    request: for choices that name no emotion of their own; those that do take the intensity, strength and parts given.
     """
     parsed = []
     for choice in choices:
         which, equals, emotion = choice.partition("=")
-        wanted = Request(emotion=emotion, intensity=intensity, strength=strength) if equals else request
+        wanted = Request(emotion=emotion, intensity=intensity, strength=strength, only=only) if equals else request
         if wanted is None:
             raise UsageError(f"say where face {which} shall go: with valence and arousal, or an emotion")
         _number(which)

@@ -103,7 +103,7 @@ def edited_frames(
             continue
         matrix = alignment(track.landmarks[index], editor.backend.size)
         source = Affect(*track.source[index].tolist())
-        encoded = editor.encode_aligned(frame, matrix, source)
+        encoded = replace(editor.encode_aligned(frame, matrix, source), parts=request.only)
         edit = next(editor.face_edits(encoded, np.array([request.target(source).pair])))
         if edit.mouth is not None:
             z = edit.mouth.z if z is None else z

@@ -25,7 +25,7 @@ class CopyEditor:
     def encode(self, image: np.ndarray, face: Face) -> EncodedFace:
         matrix = alignment(face.landmarks, CROP_SIZE)
         source = self.judge.estimate(image, [face])[0].affect
-        return EncodedFace(matrix, crop_face(image, matrix, CROP_SIZE), source, None)
+        return EncodedFace(matrix, crop_face(image, matrix, CROP_SIZE), source, None, np.empty((0, 2)))
 
     def edits(self, image: np.ndarray, encoded: EncodedFace, targets: np.ndarray) -> Iterator[np.ndarray]:
         return (image for _ in targets)

@@ -1,0 +1,74 @@
+"""The expression of another photo's face as a target: its affect, and how far its mouth and eyes are open."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from faceedit.circumplex import Affect
+from faceedit.errors import no_upright_face
+from faceedit.faces.alignment import alignment, crop_face
+from faceedit.faces.detector import FaceDetector
+from faceedit.faces.estimate import AffectEstimator
+from faceedit.faces.eyes import LandmarkFinder
+from faceedit.media.image import Photo
+from faceedit.models.estimator import CROP_SIZE
+from faceedit.models.face_mesh import point_indices
+
+if TYPE_CHECKING:
+    from faceedit.editing.editor import EncodedFace, FaceEditor
+
+# Pairs of points above one another: the middles of the lips' inner edges, and of both eyes' lids.
+MOUTH = ((13, 14),)
+EYES = ((159, 145), (386, 374))
+IRISES = ((468, 473),)
+# How far from the affect another is looked for, and what may differ as much as that whole way: by eye.
+REACH, STEPS = 0.3, 5
+ALIKE = np.array([0.04, 0.03])  # openness of mouth and eyes
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a face looks: its affect, and how far its mouth and eyes are open, in distances between its irises."""
+
+    affect: Affect
+    openness: tuple[float, float]
+
+
+def look_of(photo: Photo, device: str = "cpu") -> Look:
+    """How the largest face of a photo looks. Raises NoFaceError."""
+    faces = FaceDetector(device).detect(photo.pixels, largest=True)
+    if not faces:
+        raise no_upright_face(photo.name)
+    (estimate,) = AffectEstimator.from_pretrained(device=device).estimate(photo.pixels, faces)
+    crop = crop_face(photo.pixels, alignment(faces[0].landmarks, CROP_SIZE), CROP_SIZE)
+    mouth, eyes = openness(LandmarkFinder(device).find(crop))
+    return Look(estimate.affect, (mouth, eyes))
+
+
+def target_like(editor: "FaceEditor", encoded: "EncodedFace", look: Look) -> Affect:
+    """The affect near a look's at which a face comes nearest to it, openness of mouth and eyes included.
+
+    The affect itself for networks that do not say where landmarks come to lie.
+    """
+    offsets = np.linspace(-REACH, REACH, STEPS)
+    targets = np.array([(v, a) for v in offsets for a in offsets]) + look.affect.pair
+    targets = targets[(np.abs(targets) <= 1).all(1) & (np.hypot(*(targets - look.affect.pair).T) <= REACH + 1e-9)]
+    best, least = look.affect, np.inf
+    for target, edit in zip(targets, editor.face_edits(encoded, targets), strict=True):
+        if edit.mouth is None:
+            return look.affect
+        apart = (np.array(openness(edit.mouth.landmarks)) - look.openness) / ALIKE
+        cost = float((apart**2).sum() + ((target - look.affect.pair) ** 2).sum() / REACH**2)
+        if cost < least:
+            best, least = Affect(*target.tolist()), cost
+    return best
+
+
+def openness(landmarks: np.ndarray) -> tuple[float, float]:
+    """How far the mouth and, on average, the eyes of landmarks (K, 2) are open, in distances between the irises."""
+    mouth, eyes, apart = (
+        float(np.mean([np.hypot(*np.diff(landmarks[point_indices(pair)], axis=0)[0]) for pair in pairs]))
+        for pairs in (MOUTH, EYES, IRISES)
+    )
+    return mouth / apart, eyes / apart
