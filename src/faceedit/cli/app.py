@@ -60,6 +60,15 @@ FaceChoice = Annotated[
         "--face", metavar="largest|N", help="Which face; N counts from 1, the largest.", rich_help_panel=FACES
     ),
 ]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="eyes|brows|mouth",
+        help="A part of the face to edit, again for several; the rest stays as it is.",
+        autocompletion=lambda: ["eyes", "brows", "mouth"],
+        rich_help_panel=FACES,
+    ),
+]
 Function = TypeVar("Function", bound=Callable[..., None])
 
 

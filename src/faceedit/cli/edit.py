@@ -1,5 +1,6 @@
 """The command that edits photos, or one face through each of some videos."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -11,20 +12,23 @@ from faceedit.cli.app import (
     TARGET,
     AsJson,
     Device,
+    Only,
     Overwrite,
-    Photos,
     Recursive,
     Weights,
     command,
+    refuse_existing,
 )
 from faceedit.cli.completion import emotion_names
 from faceedit.cli.run import Naming, Output, SkipExisting, process
+from faceedit.cli.targets import edit_table
 from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.errors import UsageError
 
 if TYPE_CHECKING:
     from faceedit.editing.editor import FaceEditor
     from faceedit.editing.photo import EditResult
+    from faceedit.editing.request import Request
     from faceedit.media.image import Photo
 
 Valence = Annotated[
@@ -62,6 +66,46 @@ Relative = Annotated[
     ),
 ]
 Strength = Annotated[float, typer.Option(help="How much of the way to go, 0 to 2.", rich_help_panel=TARGET)]
+OptionalPhotos = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="PHOTO", help="Files, folders, patterns with * and ?, or - for standard input."),
+]
+Like = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PHOTO",
+        help="The expression of the largest face of another photo: its affect, and how far mouth and eyes are open.",
+        rich_help_panel=TARGET,
+    ),
+]
+Targets = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TABLE",
+        help="A CSV instead of photos, a result a row: file, and any of valence, arousal, emotion, intensity, "
+        "strength, face, only, output. Results and results.csv go to the folder of -o; run again, it goes on.",
+        rich_help_panel=TARGET,
+    ),
+]
+Embedder = Annotated[
+    str,
+    typer.Option(
+        help="What measures identity for results.csv: facenet, the path of MobileFaceNet weights, or off.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        help="Side in pixels of a crop that is cut from the photo and edited, instead of drawn.", rich_help_panel=OUTPUT
+    ),
+]
+MaskOutput = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Also write where pixels changed, white on black; for one photo.", rich_help_panel=OUTPUT
+    ),
+]
 FaceChoices = Annotated[
     list[str] | None,
     typer.Option(
@@ -93,22 +137,30 @@ Engine = Annotated[
     "faceedit edit photo.jpg --emotion happy --intensity 0.6",
     "faceedit edit photo.jpg --valence 0.5 -o calmer.png",
     "faceedit edit group.jpg --face 1=happy --face 2=sad",
-    "faceedit edit portraits/ --emotion neutral -o neutral/ --skip-existing",
+    "faceedit edit photo.jpg --like other.jpg --only mouth",
+    "faceedit edit portraits/ --neutralise -o neutral/ --skip-existing",
+    "faceedit edit --targets targets.csv -o stimuli/",
 )
 def edit(
-    photos: Photos,
+    photos: OptionalPhotos = None,
     valence: Valence = None,
     arousal: Arousal = None,
     emotion: Emotion = None,
     intensity: Intensity = None,
     neutralise: Neutralise = False,
+    like: Like = None,
     relative: Relative = False,
     strength: Strength = 1.0,
-    output: Output = None,
+    targets: Targets = None,
     face: FaceChoices = None,
-    crop: Crop = False,
-    no_source_metadata: NoSourceMetadata = False,
+    only: Only = None,
     recursive: Recursive = False,
+    output: Output = None,
+    crop: Crop = False,
+    size: Size = None,
+    mask_output: MaskOutput = None,
+    embedder: Embedder = "off",
+    no_source_metadata: NoSourceMetadata = False,
     skip_existing: SkipExisting = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -117,37 +169,98 @@ def edit(
     weights: Weights = DEFAULT_WEIGHTS,
 ) -> None:
     """Give faces in photos another expression, at the photos' full size; or one face through a video."""
+    if targets is not None:
+        _refuse_beside_targets(locals())
+        if output is None:
+            raise UsageError("name the folder for the results of --targets with -o")
+        refuse_existing(output, output.is_dir())
+        edit_table(targets, output, embedder, weights, device, as_json)
+        return
+    if embedder != "off":
+        raise UsageError("--embedder measures for the results.csv of --targets: leave it out")
+    if not photos:
+        raise UsageError("name a photo, a folder or a pattern, or a table with --targets")
+    if size is not None and not crop:
+        raise UsageError("--size is that of a crop: give --crop, or leave it out")
     from faceedit.batch import find_videos
     from faceedit.cli.video import edit_videos
-    from faceedit.editing.request import LARGEST, Request, parse_choices
 
     if neutralise:
         if emotion is not None:
             raise UsageError("--neutralise and --emotion name two targets: give one")
         emotion = "neutral"
-    choices = face or [LARGEST]
-    request = None
-    named = ["=" in choice for choice in choices]
-    if all(named):
-        if relative or {valence, arousal, emotion} != {None}:
-            raise UsageError("each --face names its own emotion: leave out other targets, and --relative")
-    else:
-        shared = intensity if emotion is not None or not any(named) else None
-        request = Request(valence, arousal, emotion, shared, relative, strength)
-    parsed = parse_choices(choices, request, intensity, strength)
+    parsed = _parsed(face, valence, arousal, emotion, intensity, relative, strength, tuple(only or ()), like, device)
     tag, suffix = ("crop", ".png") if crop else ("edited", None)
     naming = Naming(tag=tag, suffix=suffix, output=output, overwrite=overwrite, skip_existing=skip_existing)
     if videos := find_videos(photos, recursive):
         if engine == "ray":
             raise UsageError("a video is edited on one machine: leave out --engine ray")
-        if crop or as_json or len(parsed) > 1 or parsed[0][0] == "all":
-            raise UsageError("in a video one face is edited: leave out --crop, --json and --face all")
+        if crop or as_json or mask_output or len(parsed) > 1 or parsed[0][0] == "all":
+            raise UsageError("in a video one face is edited: leave out --crop, --json, --mask-output and --face all")
         edit_videos(videos, naming, not no_source_metadata, *parsed[0], weights, device)
         return
+    if mask_output is not None:
+        _check_mask(mask_output, photos, recursive, crop, overwrite)
 
     def work(editor: "FaceEditor", photo: "Photo") -> "EditResult":
-        from faceedit.editing.photo import edit_photo
+        from faceedit.editing.photo import changed_pixels, edit_photo
+        from faceedit.media.image import write_photo
 
-        return edit_photo(editor, photo, parsed, crop, not no_source_metadata)
+        result = edit_photo(editor, photo, parsed, crop, not no_source_metadata, size)
+        if mask_output is not None:
+            write_photo(mask_output, changed_pixels(photo, result.photo), overwrite)
+        return result
 
     process(photos, recursive, naming, weights, device, as_json, work, engine)
+
+
+def _parsed(
+    face: list[str] | None,
+    valence: float | None,
+    arousal: float | None,
+    emotion: str | None,
+    intensity: float | None,
+    relative: bool,
+    strength: float,
+    only: tuple[str, ...],
+    like: Path | None,
+    device: str,
+) -> "list[tuple[str, Request]]":
+    """The faces that are chosen, and where each shall go. Raises UsageError for what makes others meaningless."""
+    from faceedit.editing.request import LARGEST, Request, parse_choices
+
+    choices, request = face or [LARGEST], None
+    named = ["=" in choice for choice in choices]
+    if all(named):
+        if relative or {valence, arousal, emotion, like} != {None}:
+            raise UsageError("each --face names its own emotion: leave out other targets, and --relative")
+    else:
+        shared = intensity if emotion is not None or not any(named) else None
+        look = None
+        if like is not None:
+            from faceedit.device import resolve_device
+            from faceedit.editing.like import look_of
+            from faceedit.media.image import read_photo
+
+            look = look_of(read_photo(like), resolve_device(device))
+        request = Request(valence, arousal, emotion, shared, relative, strength, only, look)
+    return parse_choices(choices, request, intensity, strength, only)
+
+
+def _check_mask(mask: Path, photos: list[str], recursive: bool, crop: bool, overwrite: bool) -> None:
+    from faceedit.batch import find_photos
+    from faceedit.media.image import format_of
+
+    if crop or len(find_photos(photos, recursive)) > 1:
+        raise UsageError("--mask-output is for one whole photo")
+    format_of(mask)
+    refuse_existing(mask, overwrite)
+
+
+def _refuse_beside_targets(given: dict[str, object]) -> None:
+    """Raise UsageError for what a table of targets says itself, or what its results have no use for."""
+    allowed = {"targets", "output", "embedder", "weights", "device", "as_json"}
+    defaults = {"strength": 1.0, "engine": "local"}
+    for name, value in given.items():
+        if name not in allowed and value not in (None, [], defaults.get(name, False)):
+            raise UsageError(f"--targets names photos and targets: leave out {name.replace('_', ' ')}")

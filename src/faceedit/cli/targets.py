@@ -1,0 +1,46 @@
+"""The rows of a table for the command that edits: a set of stimuli."""
+
+import json
+from pathlib import Path
+
+from faceedit.cli.app import progress_bar, say, say_error
+from faceedit.cli.report import face_json, print_result
+from faceedit.errors import BatchError, FaceEditError
+
+
+def edit_table(table: Path, folder: Path, embedder: str, weights: str, device: str, as_json: bool) -> None:
+    """Edit the rows of a table of targets into a folder, and print what became of each."""
+    from faceedit.editing.targets import RESULTS_FILE, edit_targets, read_targets
+
+    targets = read_targets(table)
+    from faceedit.editing.editor import FaceEditor
+    from faceedit.faces.identity import FaceEmbedder
+
+    editor = FaceEditor.from_pretrained(weights, device)
+    embed = None if embedder == "off" else FaceEmbedder(embedder, editor.device)
+    skipped = failed = 0
+    with progress_bar("edits") as progress:
+        task = progress.add_task("editing", total=len(targets))
+        for target, outcome in edit_targets(editor, targets, folder, embed):
+            output = str(folder / target.output)
+            shown: dict[str, object] = {}
+            if outcome is None:
+                skipped += 1
+            elif isinstance(outcome, FaceEditError):
+                failed += 1
+                shown = {"error": str(outcome)}
+                say_error(outcome, target.photo)
+            else:
+                shown = {"faces": [face_json(face) for face in outcome.faces]}
+                for line in (*outcome.notes, *outcome.faces):
+                    say(str(line))
+            if as_json and shown:
+                print_result(json.dumps({"input": str(target.photo), "output": output, **shown}))
+            elif "faces" in shown:
+                print_result(output)
+            progress.advance(task)
+    if skipped:
+        say(f"made by an earlier run: {skipped}")
+    print_result(str(folder / RESULTS_FILE))
+    if failed:
+        raise BatchError(f"{failed} of {len(targets)} rows failed: see the column error of {folder / RESULTS_FILE}")

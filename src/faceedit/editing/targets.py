@@ -1,0 +1,174 @@
+"""A set of stimuli from one table: each row edits one face of one photo, and a second table says what it became."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from faceedit.editing.photo import EditResult, edit_photo
+from faceedit.editing.request import ALL, LARGEST, Request, is_largest
+from faceedit.errors import FaceEditError, UnreadableError, UsageError, unexpected
+from faceedit.files import make_folder, remove_leftovers
+from faceedit.media.image import WRITE_FORMATS, format_of, read_photo, write_photo
+from faceedit.pool import in_turn
+from faceedit.tables import path_below, read_table, write_table
+
+if TYPE_CHECKING:
+    from faceedit.editing.editor import FaceEditor
+    from faceedit.faces.identity import FaceEmbedder
+
+RESULTS_FILE = "results.csv"
+NUMBERS = ("valence", "arousal", "intensity", "strength")
+COLUMNS = (*NUMBERS, "emotion", "face", "only", "output")
+# What results.csv adds to the columns of the targets.
+ADDED = (
+    *("result", "error", "x0", "y0", "x1", "y1", "source_valence", "source_arousal", "asked_valence", "asked_arousal"),
+    *("used_valence", "used_arousal", "reached_valence", "reached_arousal", "identity", "weights", "sha256"),
+)
+SAVE_SECONDS = 10.0  # between two states of results.csv
+
+
+@dataclass(frozen=True)
+class Target:
+    """One row: a photo, what is asked of a face in it, and where the result goes, below the output folder.
+
+    cells: the row as the table has it, with columns that mean nothing here.
+    """
+
+    photo: Path
+    face: str
+    request: Request
+    output: str
+    cells: dict[str, str]
+
+
+def read_targets(path: Path) -> list[Target]:
+    """The rows of a table with the column `file` and any of COLUMNS; files lie beside the table.
+
+    only: parts with spaces between. output: a name below the output folder; by default the photo's with the row's
+    number. Raises UnreadableError or UsageError for a table or row that makes no sense, and says in which line.
+    """
+    targets: list[Target] = []
+    taken: dict[str, str] = {}
+    for where, cells in read_table(path, ("file",), COLUMNS, NUMBERS):
+        try:
+            target = _target(path.parent, cells, len(targets) + 1)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from error
+        if target.output in taken:
+            raise UsageError(f"{where}: {target.output} is also the output of {taken[target.output]}")
+        taken[target.output] = where
+        targets.append(target)
+    if not targets:
+        raise UnreadableError(f"{path} has no rows")
+    return targets
+
+
+def _target(folder: Path, cells: dict[str, str], number: int) -> Target:
+    file = Path(cells["file"])
+    values = {name: _number(name, cells[name]) for name in NUMBERS if cells.get(name)}
+    request = Request(
+        values.get("valence"),
+        values.get("arousal"),
+        cells.get("emotion") or None,
+        values.get("intensity"),
+        strength=values.get("strength", 1.0),
+        only=tuple(cells.get("only", "").split()),
+    )
+    face = cells.get("face") or LARGEST
+    is_largest(face)
+    if face == ALL:
+        raise UsageError("a row edits one face: name it by its number")
+    suffix = file.suffix.lower() if file.suffix.lower() in WRITE_FORMATS else ".png"
+    output = path_below(cells.get("output") or f"{file.stem}-{number:04}{suffix}", "output")
+    format_of(output)
+    return Target(folder / file, face, request, output, cells)
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{name} must be a number, not {text}") from None
+
+
+def edit_targets(
+    editor: "FaceEditor", targets: list[Target], folder: Path, embedder: "FaceEmbedder | None" = None
+) -> Iterator[tuple[Target, EditResult | FaceEditError | None]]:
+    """Edit each row's face into the folder, and keep `results.csv` there: what each row became.
+
+    Yields each row with its result, the error that it ended with, or None where an earlier run, with the same row and
+    weights, made it. embedder: also measures identity, the cosine of the face before and after. Raises UnwritableError.
+    """
+    make_folder(folder)
+    remove_leftovers({(folder / target.output).parent for target in targets})
+    known = _known(folder, editor.weights.sha256)
+    extra = list(dict.fromkeys(name for target in targets for name in target.cells))
+    rows: dict[str, dict[str, str]] = {}
+
+    def save() -> None:
+        columns = [*extra, *(name for name in ADDED if name not in extra)]
+        write_table(folder / RESULTS_FILE, columns, [[row.get(name, "") for name in columns] for row in rows.values()])
+
+    def edited(target: Target) -> tuple[EditResult, dict[str, str]] | None:
+        if target.output in known and target.cells.items() <= known[target.output].items():
+            return None
+        return _edited(editor, target, folder, embedder)
+
+    saved = time.monotonic()
+    try:
+        for target, done in in_turn(edited, targets):
+            outcome: EditResult | FaceEditError | None
+            try:
+                found = done.result()
+                outcome, facts = found or (None, known[target.output])
+            except Exception as error:  # whatever a library raises for one photo must not end the others
+                outcome = (
+                    error
+                    if isinstance(error, FaceEditError)
+                    else unexpected(f"{target.photo} could not be edited", error)
+                )
+                facts = {"error": str(outcome)}
+            del done
+            rows[target.output] = {**target.cells, **facts, "result": target.output}
+            yield target, outcome
+            if time.monotonic() - saved > SAVE_SECONDS:
+                save()
+                saved = time.monotonic()
+    finally:
+        rows = known | rows if len(rows) < len(targets) else rows  # ended early: what was done before stays known
+        save()
+
+
+def _known(folder: Path, sha256: str) -> dict[str, dict[str, str]]:
+    """The rows of an earlier run's results whose files are there and were made with these weights."""
+    if not (folder / RESULTS_FILE).is_file():
+        return {}
+    rows = [row for _, row in read_table(folder / RESULTS_FILE, ("result", "error", "sha256"))]
+    return {
+        row["result"]: row
+        for row in rows
+        if not row["error"] and row["sha256"] == sha256 and (folder / row["result"]).is_file()
+    }
+
+
+def _edited(
+    editor: "FaceEditor", target: Target, folder: Path, embedder: "FaceEmbedder | None"
+) -> tuple[EditResult, dict[str, str]]:
+    photo = read_photo(target.photo)
+    result = edit_photo(editor, photo, [(target.face, target.request)])
+    output = folder / target.output
+    make_folder(output.parent)
+    write_photo(output, result.photo)
+    (face,) = result.faces
+    facts = dict(zip(("x0", "y0", "x1", "y1"), (f"{value:.1f}" for value in face.box), strict=True))
+    affects = {"source": face.source, "asked": face.target, "used": face.nearest_supported, "reached": face.reached}
+    for name, affect in affects.items():
+        if affect is not None:
+            facts |= {f"{name}_{axis}": f"{value:.4f}" for axis, value in vars(affect).items()}
+    if embedder is not None:
+        found = editor.detect(photo.pixels, face.number == 1)[face.number - 1]
+        before, after = embedder.embed([photo.pixels, result.image], found)
+        facts["identity"] = f"{float(before @ after):.4f}"
+    return result, facts | {"weights": editor.weights.path.stem, "sha256": editor.weights.sha256}

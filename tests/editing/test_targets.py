@@ -1,0 +1,114 @@
+import csv
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceedit.editing.targets import RESULTS_FILE, edit_targets, read_targets
+from faceedit.errors import FaceEditError, UnreadableError, UsageError
+from tests.conftest import FakeDetector, draw_face, face_at
+
+TABLE = """file,emotion,valence,arousal,strength,only,face,output,block
+a.png,happy,,,,,,,1
+a.png,,0.3,,,,,inner/b.jpg,1
+a.png,sad,,,0.5,mouth,2,,2
+none.png,sad,,,,,,,2
+"""
+
+
+@pytest.fixture
+def table(tmp_path, tiny_editor):
+    tiny_editor.detector = FakeDetector([face_at(0, 0, 48)])
+    Image.fromarray(draw_face(48)).save(tmp_path / "a.png")
+    path = tmp_path / "targets.csv"
+    path.write_text(TABLE)
+    return path
+
+
+def results(folder):
+    with open(folder / RESULTS_FILE) as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_row_is_a_result_and_another_table_says_what_it_became(table, tiny_editor, tmp_path):
+    out = tmp_path / "out"
+    outcomes = [outcome for _, outcome in edit_targets(tiny_editor, read_targets(table), out)]
+    assert [isinstance(outcome, FaceEditError) for outcome in outcomes] == [False, False, True, True]
+    assert (out / "a-0001.png").is_file()
+    assert (out / "inner" / "b.jpg").is_file()
+    rows = results(out)
+    assert [row["result"] for row in rows] == ["a-0001.png", "inner/b.jpg", "a-0003.png", "none-0004.png"]
+    assert [row["block"] for row in rows] == list("1122")  # what means nothing here is carried along
+    assert "no face 2" in rows[2]["error"]
+    assert "none.png" in rows[3]["error"]
+    assert float(rows[1]["asked_valence"]) == 0.3
+    assert rows[1]["asked_arousal"] == rows[1]["source_arousal"]
+    assert -1 <= float(rows[0]["reached_valence"]) <= 1
+    assert rows[0]["sha256"] == tiny_editor.weights.sha256
+    assert rows[0]["identity"] == ""
+
+
+def test_another_run_makes_only_what_is_missing_or_changed(table, tiny_editor, tmp_path):
+    out = tmp_path / "out"
+    list(edit_targets(tiny_editor, read_targets(table), out))
+    os.unlink(out / "inner" / "b.jpg")
+    Image.fromarray(draw_face(48)).save(tmp_path / "none.png")
+    table.write_text(TABLE.replace("a.png,sad,,,0.5,mouth,2", "a.png,sad,,,0.5,mouth,1"))
+    outcomes = [outcome for _, outcome in edit_targets(tiny_editor, read_targets(table), out)]
+    assert [outcome is None for outcome in outcomes] == [True, False, False, False]
+    assert not any(isinstance(outcome, FaceEditError) for outcome in outcomes)
+    before = results(out)
+    assert [outcome for _, outcome in edit_targets(tiny_editor, read_targets(table), out)] == [None] * 4
+    assert results(out) == before
+
+
+def test_what_was_done_before_an_interruption_is_kept(table, tiny_editor, tmp_path):
+    out = tmp_path / "out"
+    running = edit_targets(tiny_editor, read_targets(table), out)
+    next(running)
+    running.close()
+    assert [row["result"] for row in results(out)] == ["a-0001.png"]
+    assert next(edit_targets(tiny_editor, read_targets(table), out))[1] is None
+
+
+def test_identity_is_measured_where_there_is_an_embedder(table, tiny_editor, tmp_path):
+    import torch
+
+    class Embedder:
+        def embed(self, images, face):
+            return torch.nn.functional.normalize(torch.tensor(np.stack(images)).flatten(1).float())
+
+    list(edit_targets(tiny_editor, read_targets(table)[:1], tmp_path / "out", Embedder()))
+    assert 0.5 < float(results(tmp_path / "out")[0]["identity"]) <= 1
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ("a.png,happy,0.5,,,,,,", "line 2: say where to go"),
+        ("a.png,,,,,,,,", "say where to go"),
+        ("a.png,hapy,,,,,,,", "did you mean happy"),
+        ("a.png,sad,,,often,,,,", "strength must be a number, not often"),
+        ("a.png,sad,,,,nose,,,", "a part of the face is"),
+        ("a.png,sad,,,,,all,,", "one face"),
+        ("a.png,sad,,,,,,x.gif,", "gif"),
+        ("a.png,sad,,,,,,x.png,\na.png,sad,,,,,,x.png,", "also the output"),
+    ],
+)
+def test_a_row_that_makes_no_sense_is_named(tmp_path, row, sentence):
+    path = tmp_path / "targets.csv"
+    path.write_text(TABLE.splitlines()[0] + "\n" + row + "\n")
+    with pytest.raises(UsageError, match=sentence):
+        read_targets(path)
+
+
+def test_an_output_stays_below_the_folder(tmp_path):
+    path = tmp_path / "targets.csv"
+    for output in ("../x.png", "/x.png"):
+        path.write_text(f"file,emotion,output\na.png,sad,{output}\n")
+        with pytest.raises(UnreadableError, match="not a path below"):
+            read_targets(path)
+    path.write_text("file,emotion\n")
+    with pytest.raises(UnreadableError, match="no rows"):
+        read_targets(path)
