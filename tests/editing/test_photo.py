@@ -52,7 +52,7 @@ def test_a_target_beyond_the_support_goes_to_the_nearest(editor, photo):
 def test_a_face_that_was_chosen_before_is_edited_alike(editor, photo):
     once = edit_photo(editor, photo, [("2", TO_HAPPY)])
     chosen = choose_face(editor, photo.pixels, 2)
-    again = edit_chosen(editor, photo, chosen, Affect(0.5, 0.1))
+    again = edit_chosen(editor, photo, [(chosen, Affect(0.5, 0.1))])
     assert again.faces == once.faces
     assert (again.photo.pixels == once.photo.pixels).all()
     assert again.photo.xmp == once.photo.xmp

@@ -186,10 +186,12 @@ def changed_pixels(before: Photo, after: Photo) -> Photo:
     return Photo((255 * changed).repeat(3, 2).astype(np.uint8), grey=True)
 
 
-def edit_chosen(editor: "FaceEditor", photo: Photo, chosen: ChosenFace, target: Affect) -> EditResult:
-    """The photo with a face of it that was chosen before at the target, and metadata that declare it."""
-    pixels = _moved(editor, photo.pixels, chosen, target)
-    return _result(editor, photo, pixels, [chosen.edited(target, editor.support)])
+def edit_chosen(editor: "FaceEditor", photo: Photo, choices: list[tuple[ChosenFace, Affect]]) -> EditResult:
+    """The photo with faces of it that were chosen before, each at its target, and metadata that declare it."""
+    pixels = photo.pixels
+    for chosen, target in choices:
+        pixels = _moved(editor, pixels, chosen, target)
+    return _result(editor, photo, pixels, [chosen.edited(target, editor.support) for chosen, target in choices])
 
 
 def draw_grid(

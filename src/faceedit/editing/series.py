@@ -45,7 +45,7 @@ def series(
     chosen = replace(chosen, encoded=replace(chosen.encoded, parts=only))
     first, last = (np.array(editor.support.nearest(affect).pair) for affect in (start, end))
     for target in np.linspace(first, last, steps).tolist():
-        result = edit_chosen(editor, photo, chosen, Affect(*target))
+        result = edit_chosen(editor, photo, [(chosen, Affect(*target))])
         if measure:
             (seen,) = editor.judge.estimate(result.image, [chosen.face])
             (edited,) = result.faces

@@ -2,46 +2,58 @@
 
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypedDict, TypeVar
+from typing import ParamSpec, TypeVar
 
 import gradio as gr
 import numpy as np
 
-from faceedit.circumplex import Affect, grid_axis
+from faceedit.circumplex import grid_axis
 from faceedit.editing.editor import FaceEditor
 from faceedit.editing.paths import timed_path
 from faceedit.editing.photo import animate, draw_grid, edit_chosen
+from faceedit.editing.request import Request
+from faceedit.editing.tracking import follow
+from faceedit.editing.video import edited_frames
 from faceedit.errors import FaceEditError, is_out_of_memory
-from faceedit.faces.estimate import FaceEstimate
 from faceedit.media.image import Photo, write_photo
-from faceedit.media.sheet import estimates_sheet
+from faceedit.media.provenance import COMPOSITE, declaration
+from faceedit.media.video import Video, rewrite_video
 from faceedit.web.session import Session, Sessions
+from faceedit.web.shown import (
+    CircumplexValue,
+    Result,
+    after,
+    before,
+    circumplex_value,
+    picture_value,
+    result,
+    sentence,
+    thumbnail,
+)
 
 logger = logging.getLogger(__name__)
 ANIMATION_FPS = 12.0
+PACKAGE = Path(__file__).parents[1]
+# In a wheel, and in the repository.
+EXAMPLES = (PACKAGE / "web" / "astronaut.jpg", PACKAGE.parents[1] / "examples" / "astronaut.jpg")
 
-BeforeAfter = tuple[np.ndarray, np.ndarray]
 Given = ParamSpec("Given")
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
+# What a control becomes; of a session and of what is shown of it, in the order of `layout.Shown`.
+Update = dict[str, object]
+Shown = tuple[Session | None, Update, CircumplexValue, float, float, float, str, Update, Update, Update, Update]
+Edited = tuple[Session | None, Update, str, Update, Update, Update]
 
 
-class CircumplexValue(TypedDict):
-    """The circumplex control's value: where the face shall go, and where it is."""
-
-    valence: float
-    arousal: float
-    source: tuple[float, float] | None
-
-
-def told(work: Callable[Given, Result]) -> Callable[Given, Result]:
+def told(work: Callable[Given, Returned]) -> Callable[Given, Returned]:
     """The same work, where errors of ours and memory that runs out become messages on the page."""
 
     @wraps(work)
-    def telling(*arguments: Given.args, **named: Given.kwargs) -> Result:
+    def telling(*arguments: Given.args, **named: Given.kwargs) -> Returned:
         try:
             return work(*arguments, **named)
         except gr.Error:
@@ -72,73 +84,87 @@ class Handlers:
         self.sessions = Sessions(editor)
 
     @told
-    def open(
-        self, path: str | None
-    ) -> tuple[
-        Session | None, dict[str, object], CircumplexValue, float, float, BeforeAfter | None, np.ndarray | None, str
-    ]:
-        """A photo has come: find its faces, choose the largest."""
-        if path is None:
-            return None, gr.update(choices=[], value=None), point(None), 0, 0, None, None, ""
+    def open(self, path: str) -> Shown:
+        """A photo or a film has come: show it. Its faces are found by `find`."""
         try:
             session = self.sessions.open(Path(path))
         except FaceEditError as error:
             raise gr.Error(str(error).replace(str(path), Path(path).name), print_exception=False) from error
-        scale, preview, estimates = session.scale, session.preview, session.estimates
-        marks = [(item.face.box * scale, *item.affect.pair) for item in estimates]
-        labels = [(label(number, item), number) for number, item in enumerate(estimates, 1)]
-        source = session.chosen.encoded.source
-        return (
-            session,
-            gr.update(choices=labels, value=1),
-            point(source),
-            *rounded(source),
-            (preview, preview),
-            estimates_sheet(preview, marks),
-            "",
-        )
+        return self._all(session, pictures=True)
 
     @told
-    def choose(
-        self, session: Session | None, number: int | None
-    ) -> tuple[Session | None, CircumplexValue, float, float, BeforeAfter | None]:
-        """Another face of the photo was chosen."""
-        if session is None or number is None:
-            return session, point(None), 0, 0, None
-        session = session.choosing(self.editor, number)
-        source = session.chosen.encoded.source
-        return session, point(source), *rounded(source), (session.preview, session.preview)
+    def example(self) -> Shown:
+        """Open the photo that comes with the program."""
+        return self._all(self.sessions.open(next(path for path in EXAMPLES if path.is_file())), pictures=True)
+
+    def close(self) -> Shown:
+        """The photo was taken away."""
+        return self._all(None, pictures=True)
 
     @told
-    def edit(self, session: Session | None, valence: float, arousal: float) -> tuple[BeforeAfter | None, str]:
-        """The photo, before and after, and a sentence where the target lies beyond the training labels."""
-        if session is None:
-            return None, ""
-        target = Affect(valence, arousal)
-        chosen = session.chosen_in_preview
-        face = chosen.edited(target, self.editor.support)
-        edited = self.editor.edit_face(session.preview, chosen.encoded, target)
-        beyond = f"Beyond the training labels: this is the nearest supported, {face.nearest_supported}."
-        return (session.preview, edited), beyond if face.beyond_support else ""
+    def find(self, session: Session | None) -> Shown:
+        """Find the faces of what was opened, and choose the largest."""
+        return self._all(session and self.sessions.find(session), pictures=True)
 
     @told
-    def edit_at(self, session: Session | None, value: CircumplexValue) -> tuple[BeforeAfter | None, str]:
+    def choose(self, session: Session | None, chosen: gr.SelectData) -> Shown:
+        """A face was clicked on the picture."""
+        return self._choose(session, int(chosen.index))
+
+    @told
+    def edit(
+        self, session: Session | None, valence: float, arousal: float, strength: float = 1.0, moving: bool = False
+    ) -> Edited:
+        """The chosen face goes elsewhere. moving: the control has not been let go of yet."""
+        if session is not None and session.number:
+            session = session.asking(Request(valence, arousal, strength=strength), moving)
+        return self._edited(session)
+
+    @told
+    def slide(self, session: Session | None, valence: float, arousal: float, strength: float) -> Edited:
+        """The same, for a slider that is still held."""
+        return self.edit(session, valence, arousal, strength, moving=True)
+
+    @told
+    def edit_at(self, session: Session | None, value: CircumplexValue, strength: float) -> Edited:
         """The same, for the circumplex control's value."""
-        return self.edit(session, value["valence"], value["arousal"])
+        return self.edit(session, value["valence"], value["arousal"], strength, value["moving"])
 
     @told
-    def download(self, session: Session | None, valence: float, arousal: float) -> str:
-        """The path of the edited photo at its full size."""
+    def undo(self, session: Session | None) -> Shown:
+        return self._all(session and session.stepping(self.editor, -1))
+
+    @told
+    def redo(self, session: Session | None) -> Shown:
+        return self._all(session and session.stepping(self.editor, 1))
+
+    @told
+    def reset(self, session: Session | None) -> Shown:
+        """Take all edits away, which can be undone."""
+        return self._all(session and session.cleared(self.editor))
+
+    @told
+    def download(
+        self,
+        session: Session | None,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio is asked for it
+    ) -> str:
+        """The path of the edited photo or film at its full size."""
         session = opened(session)
-        edited = edit_chosen(self.editor, session.photo, session.chosen, Affect(valence, arousal)).photo
-        return self._written(session, f"edited{session.suffix}", edited)
+        if not session.edits:
+            raise gr.Error("Choose an expression first.", print_exception=False)
+        if session.film is not None:
+            return self._filmed(session, session.film, progress)
+        edited = edit_chosen(self.editor, session.photo, session.choices).photo
+        return str(self._written(f"edited{session.suffix}", edited))
 
     @told
-    def grid(self, session: Session | None, steps: int) -> str:
-        """The path of a grid over the plane."""
+    def grid(self, session: Session | None, steps: int) -> Result:
+        """A grid over the plane."""
         session = opened(session)
         drawn = draw_grid(self.editor, session.photo, session.chosen, grid_axis(int(steps)))
-        return self._written(session, "grid.png", drawn.photo)
+        alt = f"Face {session.number} over the circumplex: valence to the right, arousal upwards"
+        return result(self._written("grid.png", drawn.photo), alt)
 
     @told
     def animate(
@@ -147,46 +173,78 @@ class Handlers:
         path: str,
         seconds: float,
         whole: bool,
+        kind: str,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio is asked for it
-    ) -> str:
-        """The path of an animation as WebP."""
+    ) -> Result:
+        """An animation as WebP, GIF or MP4."""
         session = opened(session)
         timed = timed_path(path.strip(), seconds, ANIMATION_FPS, loop=True)
         photo, chosen = session.photo, session.chosen
         if whole:
-            photo, chosen = Photo(session.preview, name=photo.name), session.chosen_in_preview
+            photo, chosen = Photo(session.under, name=photo.name), session.in_preview(chosen)
         animation = animate(self.editor, photo, chosen, timed, crop=not whole)
-        output = self._output(session, "animated.webp")
+        output = self._output(f"animated.{kind.lower()}")
         shown = progress.tqdm(animation.frames, total=len(animation), desc="frames")
         replace(animation, frames=shown).save(output)
+        return result(output, f"Face {session.number} on its way: {timed.path}")
+
+    def _all(self, session: Session | None, pictures: bool = False) -> Shown:
+        """What is shown of a session; pictures: also the photo before."""
+        value = circumplex_value(session)
+        session, picture, text, undo, redo, save = self._edited(session)
+        small = gr.update()
+        if pictures and session is not None:
+            picture["before"] = before(session)
+            small = gr.update(value=thumbnail(session), visible=True)
+        elif pictures:
+            small = gr.update(value="", visible=False)
+        picture["value"] = picture_value(session)
+        strength = session.strength if session is not None and session.number else 1.0
+        return session, picture, value, value["valence"], value["arousal"], strength, text, undo, redo, save, small
+
+    def _choose(self, session: Session | None, number: int) -> Shown:
+        if session is not None and 1 <= number <= len(session.estimates):
+            session = session.choosing(self.editor, number)
+        return self._all(session)
+
+    def _edited(self, session: Session | None) -> Edited:
+        """What an edit changes on the page."""
+        if session is None:
+            off = gr.update(interactive=False)
+            return None, gr.update(before="", after=""), "", off, off, off
+        picture = gr.update(after=after(session, self.editor))
+        able = (session.at > 0, session.at < len(session.steps) - 1, bool(session.edits))
+        undo, redo, save = (gr.update(interactive=one) for one in able)
+        return session, picture, sentence(session, self.editor.support), undo, redo, save
+
+    def _filmed(self, session: Session, film: Video, progress: gr.Progress) -> str:
+        """The path of the film with each of the edited faces followed."""
+        tracks = []
+        for number, request in session.edits.items():
+            frames = progress.tqdm(film, total=film.frames, desc=f"following face {number}")
+            tracks.append((follow(self.editor, frames, film.fps, str(number)), request))
+
+        def edit(frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+            frames = progress.tqdm(frames, total=film.frames, desc="editing")
+            for track, request in tracks:
+                frames = edited_frames(self.editor, frames, track, request)
+            return frames
+
+        what = "; ".join(f"face {face.number}: {face.encoded.source} → {target}" for face, target in session.choices)
+        output = self._output(f"edited{session.suffix}")
+        rewrite_video(film, output, edit, declaration(COMPOSITE, self.editor.weights, what))
         return str(output)
 
-    def _written(self, session: Session, name: str, picture: Photo) -> str:
-        output = self._output(session, name)
+    def _written(self, name: str, picture: Photo) -> Path:
+        output = self._output(name)
         write_photo(output, picture)
-        return str(output)
+        return output
 
-    def _output(self, session: Session, name: str) -> Path:
+    def _output(self, name: str) -> Path:
         return Path(tempfile.mkdtemp(dir=self.folder)) / f"face-{name}"
 
 
 def opened(session: Session | None) -> Session:
-    if session is None:
-        raise gr.Error("Open a photo first.", print_exception=False)
+    if session is None or not session.number:
+        raise gr.Error("Open a photo with a face first.", print_exception=False)
     return session
-
-
-def rounded(affect: Affect) -> tuple[float, float]:
-    return round(affect.valence, 2), round(affect.arousal, 2)
-
-
-def point(source: Affect | None) -> CircumplexValue:
-    """The circumplex control's value for a face: where it shall go is at first where it is."""
-    place = rounded(source) if source else None
-    valence, arousal = place or (0, 0)
-    return {"valence": valence, "arousal": arousal, "source": place}
-
-
-def label(number: int, estimate: FaceEstimate) -> str:
-    looks = max(estimate.probabilities, key=estimate.probabilities.__getitem__)
-    return f"{number}: {looks}, {estimate.affect}"

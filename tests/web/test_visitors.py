@@ -36,13 +36,16 @@ class Visitor:
         return end["output"]["data"] if end["success"] else str(end["output"]["error"])
 
     def open(self, path: str):
-        return self.call("open", {"path": path, "meta": {"_type": "gradio.FileData"}})
+        """What the page shows of a file, or a message: of the file, or that no face was found in it."""
+        shown = self.call("open", {"path": path, "meta": {"_type": "gradio.FileData"}})
+        return shown if isinstance(shown, str) else self.call("find", None)
 
     def open_sent(self, name: str, content):
         return self.open(self.send(name, content).json()[0])
 
     def download(self, valence: float, arousal: float) -> bytes:
-        (made,) = self.call("download", None, valence, arousal)
+        self.call("edit", None, valence, arousal, 1)
+        (made,) = self.call("download", None)
         return self.client.get(f"file={made['path']}").content
 
 
@@ -59,14 +62,14 @@ def test_twenty_visitors_at_once_each_get_their_own(address, photo):
         if number % 5 == 4:
             return visitor.open_sent("wall.png", nobody)
         visitor.open_sent(photo.name, photo.read_bytes())
-        visitor.call("edit", None, 0.1, 0.1)
+        visitor.call("edit", None, 0.1, 0.1, 1)
         return visitor.download((0.2, 0.4, 0.6, 0.8)[number % 5], 0.2)
 
     with ThreadPoolExecutor(20) as pool:
         results = list(pool.map(visit, range(20)))
     for target in range(5):
         assert len(set(results[target::5])) == 1
-    assert "no face" in results[4]
+    assert "no upright face" in results[4]
     assert len(set(results)) == 5
     assert all(read_photo(result).pixels.shape == (1500, 2000, 3) for result in results[:4])
 
@@ -109,8 +112,8 @@ def test_uploads_end_at_a_hundred_megabytes(visitor, photo):
 
 def test_a_target_that_makes_no_sense_is_a_message(visitor, photo):
     visitor.open_sent(photo.name, photo.read_bytes())
-    assert "valence must be" in visitor.call("edit_at", None, {"valence": 9, "arousal": 0})
-    assert "no emotion" in visitor.call("animate", None, "hungry", 1, False)
+    assert "valence must be" in visitor.call("edit_at", None, {"valence": 9, "arousal": 0, "moving": False}, 1)
+    assert "no emotion" in visitor.call("animate", None, "hungry", 1, False, "GIF")
 
 
 def test_no_file_that_was_not_sent_can_be_named(visitor, address, photo, tmp_path):
@@ -137,7 +140,7 @@ def test_memory_stays_as_it_is_over_many_edits(visitor, photo):
     for number in range(10 + EDITS):
         if number == 10:
             before = resident()
-        assert not isinstance(visitor.call("edit", None, number % 100 / 100, 0.2), str)
+        assert not isinstance(visitor.call("edit", None, number % 100 / 100, 0.2, 1), str)
     assert resident() - before < 50e6  # a preview takes 2.4e6
 
 
