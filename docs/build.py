@@ -39,7 +39,7 @@ MAX_LINES = 24  # of what one command prints
 QUALITIES = (85, 75, 65, 55, 45, 35)
 CONSOLE = re.compile(r"(?<=^```console)( once)?\n(.*?)(?=^```$)", re.DOTALL | re.MULTILINE)
 TABLE = re.compile(r"(?<=<!-- )(options|exit codes): ([\w ]+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
-PICTURE = re.compile(r"<!-- (faces|picture|screenshot): (.+) -->\n!\[[^]]*\]\((.+)\)")
+PICTURE = re.compile(r"<!-- (faces|picture): (.+) -->\n!\[[^]]*\]\((.+)\)")
 NUMBER = re.compile(r"[-+]?\d+(?:\.(\d+))?")
 WORDS = {bool: "", int: "whole number", float: "number", str: "text", Path: "path", list[str]: "text"}
 CODES = {0: "Done.", 1: "Something unexpected happened.", 130: "Interrupted with Ctrl-C."} | {
@@ -175,10 +175,8 @@ def run(command: str) -> tuple[list[str], int]:
 
 
 def picture(kind: str, names: list[str], target: Path) -> None:
-    """Make one picture of a page: the faces in some files side by side, a file, or a photo on the page of `web`."""
+    """Make one picture of a page: the faces in some files side by side, or a file."""
     target.parent.mkdir(exist_ok=True)
-    if kind == "screenshot":
-        names = [screenshot(*names)]
     if kind == "faces":
         cells = [Image.open(name).convert("RGB").crop(FACE) for name in names]
         frames = [Image.new("RGB", (len(cells) * (cells[0].width + 6) - 6, cells[0].height), "white")]
@@ -200,32 +198,6 @@ def picture(kind: str, names: list[str], target: Path) -> None:
         if target.stat().st_size <= MAX_BYTES:
             return
     sys.exit(f"{target} is larger than {MAX_BYTES} bytes: show less")
-
-
-def screenshot(photo: str) -> str:
-    """A picture of the page in a browser, with a photo that was edited there. Needs Gradio, Playwright and chromium."""
-    from playwright.sync_api import sync_playwright
-
-    from faceedit.editing.editor import FaceEditor
-    from faceedit.web.server import launch
-
-    blocks = launch(FaceEditor.from_pretrained(), Path.cwd(), "127.0.0.1", None)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": 1280, "height": 900})
-        tab.set_default_timeout(120_000)
-        tab.goto(blocks.local_url)
-        tab.locator("input[type=file]").first.set_input_files(photo)
-        before = tab.locator("#picture img").last.get_attribute("src")
-        tab.locator(".circumplex text", has_text="sad").click()
-        tab.wait_for_function(
-            "before => [...document.querySelectorAll('#picture img')].at(-1).src != before", arg=before
-        )
-        tab.wait_for_timeout(2000)
-        tab.screenshot(path="web.png")
-        browser.close()
-    blocks.close(verbose=False)
-    return "web.png"
 
 
 if __name__ == "__main__":
