@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -53,9 +55,10 @@ def test_a_face_that_was_chosen_before_is_edited_alike(editor, photo):
     once = edit_photo(editor, photo, [("2", TO_HAPPY)])
     chosen = choose_face(editor, photo.pixels, 2)
     again = edit_chosen(editor, photo, [(chosen, Affect(0.5, 0.1))])
-    assert again.faces == once.faces
+    (face,) = again.faces
+    assert face == replace(once.faces[0], reached=None)  # which takes time, and is left out
     assert (again.photo.pixels == once.photo.pixels).all()
-    assert again.photo.xmp == once.photo.xmp
+    assert from_xmp(again.photo.xmp) == replace(from_xmp(once.photo.xmp), edits=str(face))
 
 
 def test_what_the_networks_draw_alone_is_declared_as_drawn(editor, photo):
