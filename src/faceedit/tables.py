@@ -32,6 +32,9 @@ def read_table(
             if len(columns) > MAX_COLUMNS:
                 raise UnreadableError(f"{path} has {len(columns)} columns, more than the {MAX_COLUMNS} that are read")
             reader.fieldnames = [_column(name, (*required, *optional)) for name in columns]
+            twice = [name for name in (*required, *optional) if reader.fieldnames.count(name) > 1]
+            if twice:
+                raise UnreadableError(f"{path}, line 1 has more than one column {', '.join(map(repr, twice))}")
             missing = [name for name in required if name not in reader.fieldnames]
             if missing:
                 raise UnreadableError(

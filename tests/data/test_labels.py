@@ -8,6 +8,8 @@ def test_labels_csv_carries_every_column_along(tmp_path):
     text = "\ufefffile,valence,arousal,expression,age,split\r\na/1.jpg,0.5,-0.25,1,30-39,train\r\n2.jpg,-2,-2,8,,\r\n"
     (tmp_path / "labels.csv").write_text(text, newline="")
     (label,) = read_labels(tmp_path)
+    (tmp_path / "labels.csv").write_text(text.replace(",train", ", Train"), newline="")
+    assert read_labels(tmp_path) == [label]
     assert label == Label("a/1.jpg", 0.5, -0.25, 1, "train", {"age": "30-39"})
 
 
@@ -66,6 +68,9 @@ def test_the_papers_file_names(tmp_path):
         ("file,valence,arousal,expression\n1.jpg,0,0,happy\n", "expression must be a number"),
         ("file,valence,arousal,split\n1.jpg,0,0,test\n", "split must be"),
         ("", "no column file"),
+        ("file,valence,arousal\n", "labels.csv has no row"),
+        ("file,valence,arousal\n1.jpg,-2,-2\n", "labels.csv has no row"),
+        ("file,valence,Valence ,arousal\n1.jpg,0,0.5,0\n", "more than one column 'valence'"),
     ],
 )
 def test_rows_that_make_no_sense_are_named(tmp_path, text, sentence):

@@ -52,6 +52,8 @@ def read_labels(folder: str | Path) -> list[Label]:
     else:
         labels = [label for path in sorted(folder.glob("*.csv")) if path.is_file() for label in _from_affectnet(path)]
         labels = labels or _from_names(folder)
+    if not labels and (folder / LABELS_FILE).is_file():
+        raise UnreadableError(f"{folder / LABELS_FILE} has no row with a valence and an arousal")
     if not labels:
         raise UnreadableError(
             f"{folder} has no labels: no {LABELS_FILE}, no AffectNet annotations, and no photos with the paper's names"
@@ -79,7 +81,7 @@ def write_labels(folder: Path, labels: list[Label]) -> None:
 def _from_csv(path: Path) -> list[Label]:
     labels = []
     for where, row in read_table(path, ("file", *AFFECT), ("expression", "split"), AFFECT):
-        split = row.pop("split", None) or None
+        split = row.pop("split", "").lower() or None
         if split not in (None, TRAIN, VALIDATION):
             raise UnreadableError(f"{where}: split must be {TRAIN} or {VALIDATION}, not {split}")
         file = path_below(row.pop("file"), where)
