@@ -211,6 +211,15 @@ DIRECTORY = (
 )
 
 
+def test_a_packet_nested_to_break_its_readers_costs_no_photo():
+    deep = packet('G:MotionPhoto="1"', "<a>" * 9000 + "</a>" * 9000)
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", deep.decode(), zip=True)
+    photo = read_photo(saved("PNG", pnginfo=text))
+    assert photo.xmp is None
+    assert photo.lost == ("its XMP, which cannot be read",)
+
+
 @pytest.mark.parametrize(
     ("attributes", "inner", "told"),
     [

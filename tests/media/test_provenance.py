@@ -47,6 +47,20 @@ def test_a_packet_nested_to_break_its_readers_is_left_out(tiny_weights):
     assert from_xmp(photo.xmp).source_type == DRAWN
 
 
+@pytest.mark.parametrize(("packet", "count"), [(CAMERA, 0), (b" " * 99, 0), (CAMERA[:200], 1), (b"<x/>", 1)])
+def test_a_packet_that_cannot_be_kept_is_named(tiny_weights, packet, count):
+    told = []
+    declared(Photo(np.zeros((1, 1, 3), np.uint8), xmp=packet), DRAWN, load_weights(str(tiny_weights)), "", told.append)
+    assert len(told) == count
+
+
+def test_a_packet_without_its_outer_element_is_kept():
+    start, end = CAMERA.index(b"<rdf:RDF"), CAMERA.index(b"</x:xmpmeta>")
+    packet = to_xmp(EDIT, CAMERA[start:end])
+    assert b"Ann" in packet
+    assert from_xmp(packet) == EDIT
+
+
 @pytest.mark.parametrize(
     "packet",
     [None, b"", b"junk", b"<x/>", CAMERA, b"\xff\xfe\x00", b"<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>", CAMERA[:200]],

@@ -58,6 +58,7 @@ OWN = {name: f"{{{NAMESPACES['faceedit']}}}{name}" for name in ("weights", "sha2
 # the packet as if it were blocks, and a box of an MP4.
 GIF_XMP, GIF_TRAILER = b"!\xff\x0bXMP DataXMP", b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 MP4_XMP = b"uuid" + bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+BLANK = b"\0 \t\r\n"
 HEADER, FOOTER = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n', '\n<?xpacket end="w"?>'
 
 
@@ -110,11 +111,10 @@ def declared(
     photo: "Photo", source_type: str, weights: "Weights", edits: str, tell: Callable[[str], None] = lambda line: None
 ) -> "Photo":
     """The photo with a packet that says what was done in it. tell: hears of a source's packet that had to go."""
-    try:
-        packet = declaration(source_type, weights, edits, photo.xmp)
-    except RecursionError:  # nested deeper than any program does
-        packet = None
-    if packet is None or len(packet) > MAX_XMP:
+    if photo.xmp and parsed_packet(photo.xmp) is None and photo.xmp.strip(BLANK):
+        tell("the photo's own XMP cannot be read: it is left out")
+    packet = declaration(source_type, weights, edits, photo.xmp)
+    if len(packet) > MAX_XMP:
         tell("the photo's own XMP is too much to keep beside what says that it was edited: it is left out")
         packet = declaration(source_type, weights, edits)
     return replace(photo, xmp=packet)
@@ -181,11 +181,16 @@ def packet_of(root: ET.Element) -> bytes:
 
 
 def parsed_packet(packet: bytes | None) -> ET.Element | None:
-    """The x:xmpmeta element of a packet, or None where it cannot be read or has no rdf:RDF."""
+    """The x:xmpmeta element of a packet, around its rdf:RDF alone too; None where it cannot be read or has none."""
     if not packet or b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:  # entities are a way to attack
         return None
     try:
-        root = ET.fromstring(packet.strip(b"\0 \t\r\n").decode("utf-8", "strict"))
-    except (ET.ParseError, UnicodeDecodeError, ValueError):
+        root = ET.fromstring(packet.strip(BLANK).decode("utf-8", "strict"))
+        ET.tostring(root)  # nested deeper than any program does, it could be read and not be written
+    except (ET.ParseError, UnicodeDecodeError, ValueError, RecursionError):
         return None
+    if root.tag == f"{{{RDF}}}RDF":
+        outer = ET.Element(f"{{{NAMESPACES['x']}}}xmpmeta")
+        outer.append(root)
+        return outer
     return root if root.find(f"{{{RDF}}}RDF") is not None else None
