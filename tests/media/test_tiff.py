@@ -1,10 +1,12 @@
 """TIFFs as other programs write them: each shows what it means, with all its bits where 16 can be kept."""
 
+import io
 import struct
 import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from faceedit.errors import UnreadableError
 from faceedit.media import deep, exif
@@ -91,6 +93,28 @@ def test_white_as_zero_is_no_negative(samples):
     assert np.array_equal(read_photo(turned).deep, samples[..., [0, 3]])
 
 
+def big(data: bytes) -> bytes:
+    """The same TIFF as a BigTIFF."""
+    tags = exif.all_tags(data)
+    moved = 16 + 8 + 20 * len(tags) + 8
+    table, behind = struct.pack("<Q", len(tags)), b""
+    for number, (kind, count, value) in sorted(tags.items()):
+        if number == 273:
+            value = struct.pack(f"<{count}I", *[place + moved for place in struct.unpack(f"<{count}I", value)])
+        place = struct.pack("<Q", moved + len(data) + len(behind))
+        table += struct.pack("<HHQ", number, kind, count) + (value.ljust(8, b"\0") if len(value) <= 8 else place)
+        behind += value if len(value) > 8 else b""
+    return b"II+\0\x08\0\0\0" + struct.pack("<Q", 16) + table + bytes(8) + data + behind
+
+
+def test_what_pillow_would_read_wrong_of_a_bigtiff_is_refused_or_right(samples):
+    assert np.array_equal(read_photo(big(written(samples[..., :3], 2))).deep, samples[..., :3])
+    with pytest.raises(UnreadableError, match="TIFF of a kind"):
+        read_photo(big(written(samples[..., :3], 2, planar=True)))
+    white = read_photo(big(written(65535 - samples[..., :1], 0)))
+    assert np.abs(white.pixels[..., :1] - samples[..., :1] / 257).max() <= 1
+
+
 def test_what_a_further_channel_means_is_seen(samples):
     multiplied = samples.copy()
     multiplied[..., :3] = np.rint(samples[..., :3] * (samples[..., 3:] / 65535))
@@ -146,3 +170,15 @@ def test_a_kind_of_tiff_that_is_not_read_is_named(samples):
     data = exif.with_tags(deep.tiff(draw_face(16)), None, {339: (3, 3, struct.pack("<3H", 3, 3, 3))})
     with pytest.raises(UnreadableError, match="TIFF of a kind"):
         read_photo(data)
+
+
+@pytest.mark.parametrize("change", [lambda grey: grey, lambda grey: 255 * grey, lambda grey: grey + (grey > 0.9)])
+def test_floating_point_samples_are_as_bright_as_they_are(change):
+    grey = np.asarray(Image.fromarray(draw_face(32)).convert("L"))
+    buffer = io.BytesIO()
+    Image.fromarray(change(grey.astype(np.float32) / 255)).save(buffer, "TIFF")
+    difference = np.abs(read_photo(buffer.getvalue()).pixels[..., 0].astype(int) - grey)
+    assert difference[grey < 0.9 * 255].max() <= 1
+    if grey.max() / 255 >= change(grey / 255).max():
+        white = exif.with_tags(buffer.getvalue(), None, {262: (3, 1, b"\0\0")})
+        assert np.abs(255 - read_photo(white).pixels[..., 0].astype(int) - grey).max() <= 1

@@ -48,6 +48,7 @@ SRGB_PRIMARIES = PRIMARIES[1]
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 D50 = np.array([0.9642, 1.0, 0.8249])
 SAME_GAMMA, SAME_PRIMARY = 0.02, 0.002  # nearer than this to sRGB, no profile is needed: by eye
+MAX_LIGHT = 16.0  # how far beyond white, 1, the lights of a picture in floating point may go: by eye
 BLOCK_ROWS = 512  # of a photo are converted at a time, which bounds memory
 
 
@@ -151,17 +152,18 @@ def plain_rgb(image: Image.Image, icc: bytes | None, name: str) -> Image.Image:
     return image.convert("RGB")
 
 
-def eight_bits(image: Image.Image, bits: int = 16, signed: bool = False) -> Image.Image:
-    """A grey picture of more bits, whole numbers or floating point, in 8 bits."""
+def eight_bits(image: Image.Image, bits: int = 16, signed: bool = False, negative: bool = False) -> Image.Image:
+    """A grey picture of more bits, whole numbers or floating point, in 8 bits. negative: white is its zero."""
     whole = np.asarray(image)
     if bits == 32 and not signed and whole.dtype == np.int32:
         whole = whole.view(np.uint32)
     samples = np.nan_to_num(whole.astype(np.float32), copy=False)
     if image.mode == "F":  # by custom floating-point samples lie in [0, 1]; some files hold 0 to 255
-        samples *= 255.0 if samples.max(initial=0) <= 1 else 1.0
+        samples *= 255.0 if samples.max(initial=0) <= MAX_LIGHT else 1.0
     else:
         samples *= 255 / (2 ** (bits - signed) - 1)
-    return Image.fromarray(np.rint(samples, out=samples).clip(0, 255, out=samples).astype(np.uint8))
+    values = np.rint(samples, out=samples).clip(0, 255, out=samples).astype(np.uint8)
+    return Image.fromarray(255 - values if negative else values)
 
 
 def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform:

@@ -47,7 +47,7 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
     samples = deep.read(data, orientation if isinstance(orientation, int) else 1) if is_deep else None
     is_plain = image.mode not in ("CMYK", "LAB")
     if image.mode.startswith("I") or image.mode == "F":
-        image = colour.eight_bits(image, *_bits(file))
+        image = colour.eight_bits(image, *_bits(file), getattr(file, "tag_v2", {}).get(deep.PHOTOMETRIC) == 0)
     pixels, alpha = _pixels(image if is_plain else colour.plain_rgb(image, icc, name))
     if file.format in ("AVIF", "WEBP") and (icc or b"")[16:20] == b"GRAY":  # which come in colour
         grey = bool((pixels == pixels[..., :1]).all())

@@ -161,9 +161,11 @@ def within(exif: bytes, limit: int) -> tuple[bytes | None, list[str]]:
 def with_tags(tiff: bytes, exif: bytes | None, more: Mapping[int, Value | None]) -> bytes:
     """A TIFF file with a block of EXIF and further tags beside those that describe its pixels; None takes one away.
 
-    Its folder is written anew behind its pixels. Raises ValueError or struct.error where a part cannot be read.
+    Its folder is written anew behind its pixels. Raises ValueError or struct.error for what cannot be read or is big.
     """
-    order = _header(tiff)[0]
+    order, is_big, _ = _header(tiff)
+    if is_big:
+        raise ValueError("a BigTIFF")
     others: Tags = {}
     if exif:
         others = all_tags(exif)

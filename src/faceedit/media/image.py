@@ -22,6 +22,7 @@ from faceedit.media.formats import (
     MAX_SIDE,
     READ_FORMATS,
     TIFF_STARTS,
+    UNREAD_TIFF,
     WRITE_FORMATS,
     format_of,
     refuse_others,
@@ -70,9 +71,8 @@ def read_photo(source: str | Path | bytes) -> Photo:
     except Exception as error:  # the decoders raise whatever they meet; to the user it is one thing
         reason = sentence(error)
         if "cannot identify" in reason:
-            reason = "it is not a photo in a format that is read"
-            if data.startswith(TIFF_STARTS):
-                reason = "it is a TIFF of a kind that is not read: save it with 8 or 16 bits a sample, in grey or RGB"
+            is_tiff = data.startswith(TIFF_STARTS)
+            reason = UNREAD_TIFF if is_tiff else "it is not a photo in a format that is read"
         raise UnreadableError(f"cannot read {name}: {reason}") from error
 
 

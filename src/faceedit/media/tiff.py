@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from faceedit.errors import UnreadableError
 from faceedit.media import exif
 from faceedit.media.deep import (
     BITS,
@@ -23,7 +24,7 @@ from faceedit.media.deep import (
     WIDTH,
     tiff,
 )
-from faceedit.media.formats import MAX_PIXELS
+from faceedit.media.formats import MAX_PIXELS, TIFF_STARTS, UNREAD_TIFF
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2  # of PHOTOMETRIC
 PLANAR, TILE_WIDTH = 284, 322
@@ -43,30 +44,42 @@ class Rebuilt(NamedTuple):
 
 
 def rebuilt(data: bytes) -> Rebuilt | None:
-    """A TIFF of 16 bits as one that Pillow reads.
+    """A TIFF of 16 bits as one that Pillow reads; None for files that are no such TIFF or that it reads as they are.
 
-    None for files that are no such TIFF or that Pillow reads as they are, and where something is amiss.
+    Raises UnreadableError for one that Pillow would read as noise.
     """
     try:
-        tags = exif.all_tags(data) if data[:4] in (b"II*\0", b"MM\0*") else {}
+        tags = exif.all_tags(data) if data.startswith(TIFF_STARTS) else {}
         numbers = {number: _numbers(data, tags[number]) for number in tags if number in LOOKED_AT}
         channels = numbers.get(CHANNELS, (1,))[0]
         kind, extra = numbers[PHOTOMETRIC][0], numbers.get(EXTRA_SAMPLES, (STRAIGHT,))
-        is_planar = numbers.get(PLANAR, (1,))[0] == 2 and channels > 1
-        whole = set(numbers[BITS]) == {16} and set(numbers.get(SAMPLE_FORMAT, (1,))) == {1}
-        if not whole or (kind, channels) not in KINDS or len(extra) != 1:
-            return None
-        if not (is_planar or channels == 2 or kind == WHITE_IS_ZERO or (channels == 4 and extra[0] != STRAIGHT)):
-            return None
-        if numbers[WIDTH][0] * numbers[HEIGHT][0] > MAX_PIXELS:
-            return None
+        is_whole = set(numbers[BITS]) == {16} and set(numbers.get(SAMPLE_FORMAT, (1,))) == {1}
+    except (KeyError, IndexError, ValueError, struct.error):
+        return None
+    is_planar = numbers.get(PLANAR, (1,))[0] == 2 and channels > 1
+    is_odd = is_planar or channels == 2 or kind == WHITE_IS_ZERO or (channels == 4 and extra[0] != STRAIGHT)
+    if not is_whole or not is_odd:
+        return None
+    try:
+        if (kind, channels) not in KINDS or len(extra) != 1 or numbers[WIDTH][0] * numbers[HEIGHT][0] > MAX_PIXELS:
+            raise ValueError("no such photo")
         samples = _meant(_samples(data, tags, numbers, channels, is_planar), kind, extra[0])
         is_grey = samples.shape[2] == 2
         if is_grey:
             samples = samples[..., [0, 0, 0, 1]]
         carried = {number: tags[number] for number in CARRIED if number in tags}
         made = exif.with_tags(tiff(samples), exif.from_tiff(data), carried)
-    except (KeyError, IndexError, ValueError, struct.error, OSError, SyntaxError, Image.DecompressionBombError):
+    except (
+        KeyError,
+        IndexError,
+        ValueError,
+        struct.error,
+        OSError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ) as error:
+        if is_planar:
+            raise UnreadableError(UNREAD_TIFF) from error
         return None
     return Rebuilt(made, is_grey)
 
