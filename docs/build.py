@@ -24,7 +24,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 # Before anything is imported that looks: the pages look alike wherever they are made.
 os.environ.update(COLUMNS="100", NO_COLOR="1", TERM="dumb", CUDA_VISIBLE_DEVICES="", HF_HUB_OFFLINE="1")
 
-from PIL import Image, ImageChops, ImageEnhance, ImageOps, ImageSequence
+from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageOps, ImageSequence
 from typer.models import ArgumentInfo
 
 from faceedit import cli, errors
@@ -89,6 +89,9 @@ def material() -> None:
         people.paste(mirrored.resize((388, 388)), (512, 124))
         people.save("people.jpg", quality=92)
         Image.new("RGB", (400, 300), (120, 110, 100)).save("wall.jpg")
+        covered = photo.copy()
+        ImageDraw.Draw(covered).line([(330, 120), (222, 146)], (196, 140, 112), width=13)
+        covered.save("finger.jpg", quality=92)
         Path("portraits").mkdir()
         mirrored.save("portraits/mirrored.jpg", quality=92)
         ImageEnhance.Brightness(photo).enhance(0.7).save("portraits/dim.png")
