@@ -2,6 +2,8 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -136,3 +138,12 @@ def test_a_large_file_that_is_no_weights_is_not_read_whole(tmp_path):
         file.truncate(1 << 40)  # sparse: nobody has the memory for it
     with pytest.raises(WeightsError):
         load_weights(str(path))
+
+
+def test_the_model_card_knows_each_file_by_its_hash_and_size():
+    folder = Path(__file__).parents[1] / "weights"
+    card = (folder / "MODEL_CARD.md").read_text()
+    for path in folder.glob("*.safetensors"):
+        section = card.partition(f"\n## {path.name}\n")[2].partition("\n## ")[0]
+        assert f"{path.stat().st_size:,} bytes" in section, path.name
+        assert sha256(path.read_bytes()).hexdigest() in section, path.name
