@@ -1,7 +1,8 @@
-"""What colours the values of a photo mean: profiles kept, made of what a file says in other ways, or converted by.
+"""Colour profiles of photos: made from what a file says in other ways, and converted from.
 
-The edit works in the photo's own values. A file may say what they mean by an ICC profile, by code points (CICP, ITU-T
-H.273), or, as a PNG, by gAMA and cHRM: of the latter two a profile is made, which every format but BMP can hold.
+The edit works in the photo's own values; `Photo.icc` keeps the profile that says what they mean. A file may instead use
+code points (CICP, ITU-T H.273), or, as a PNG, gAMA and cHRM: a profile is made from these, which every format but BMP
+can hold.
 """
 
 import io

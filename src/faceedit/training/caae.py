@@ -12,7 +12,8 @@ from faceedit.config import CaaeConfig, CaaeTraining
 from faceedit.data.crops import BalancedSampler, Crops, to_pixels
 from faceedit.media.sheet import circumplex_grid, tile
 from faceedit.models.caae import Caae, ImageDiscriminator, LatentDiscriminator, he_init
-from faceedit.training.losses import bce, perceptual_loss
+from faceedit.training.losses import bce
+from faceedit.training.perceptual import perceptual_loss
 from faceedit.training.trainer import Trainer
 
 SHEET_FACES = 8

@@ -6,7 +6,7 @@ from scipy.io import savemat
 
 from faceedit.errors import UnreadableError, UsageError, WeightsError
 from faceedit.models.embedder import MobileFaceNet
-from faceedit.training.losses import VGG_FACE_BLOCKS, perceptual_loss
+from faceedit.training.perceptual import VGG_FACE_BLOCKS, perceptual_loss
 
 
 def write_vgg_face(path, width=4, without=None):
