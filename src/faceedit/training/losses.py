@@ -1,7 +1,7 @@
 """Losses that several trainers use. Each trainer adds up its own in `train_step`.
 
-What keeps the person in an edit: the losses "cycle" of `training.editor`, the way back from the edit to the photo, and
-"bending", the energy of its flow; in `training.caae`, the reconstruction and the perceptual loss.
+In `training.editor`, the loss "cycle" keeps the person: it compares the photo with the way back from its edit. In
+`training.caae`, the reconstruction and the perceptual loss do.
 """
 
 from collections.abc import Iterable
