@@ -136,11 +136,11 @@ def test_what_a_folder_holds_beside_photos_is_counted_and_told(folder, caplog):
         (folder / name).write_bytes(b"none")
     assert names(find_photos([str(folder)])) == ["a.jpg", "a.png"]
     (told,) = caplog.messages
-    assert f"{folder}: 6 files are passed over" in told
+    assert f"{folder}: 6 files are skipped" in told
     assert "2 .mov" in told
     caplog.clear()
     assert names(find_photos([str(folder / "*")])) == ["a.jpg", "a.png"]
-    assert "files are passed over" in caplog.text
+    assert "files are skipped" in caplog.text
     caplog.clear()
     find_photos([str(folder / "*.png")])
     assert caplog.messages == []

@@ -102,7 +102,7 @@ def test_a_damaged_state_gives_way_to_the_one_before_it(prepared, tmp_path):
     assert load_state(run)["step"] == earlier
     state.unlink()
     told = []
-    train(prepared, run, config, TINY, resume=True, tell=told.append)
+    train(prepared, run, config, TINY, resume=True, warn=told.append)
     assert told
     assert same(load_state(run), whole)
     (run / EARLIER_FILE).unlink()

@@ -25,7 +25,7 @@ Facts = TypeVar("Facts")
 
 @dataclass(frozen=True)
 class Found:
-    """A photo, and its place below the folder that was named, which is its name alone where none was."""
+    """A photo, and its path below the folder that was given; its name alone, where no folder was."""
 
     path: Path
     inner: Path
@@ -34,9 +34,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Job:
-    """A photo, where its result goes, and whether that is there already and to be left.
+    """A photo, and the file that its result goes to.
 
-    number: of the output among those of its name. if_taken: what to do where a file comes to lie there meanwhile.
+    done: the result is there already, and the photo is skipped. number: of the output among those of its name.
+    if_taken: what to do where another process writes such a file meanwhile.
     """
 
     photo: Path
@@ -47,11 +48,11 @@ class Job:
 
 
 def find_photos(names: list[str], recursive: bool = False) -> list[Found]:
-    """The photos that names stand for: files as they are, the photos of a folder, the matches of a pattern with * or ?.
+    """The photos that names stand for: a file, the photos of a folder, or the matches of a pattern with * or ?.
 
-    recursive: also of the folders in a folder; a link to a folder is not followed. What lies there and is no photo that
-    can be read is counted, which is logged as a warning. Raises UnreadableError for a folder or pattern that holds
-    none, UsageError for a URL. A file that does not exist is left to its reader.
+    recursive: also search the folders in a folder; a link to a folder is not followed. Other files there are counted in
+    a warning that is logged. Raises UnreadableError for a folder or pattern without photos, UsageError for a URL. A
+    file that does not exist is returned too; whoever reads it raises the error.
     """
     found = []
     for name in names:
@@ -61,16 +62,16 @@ def find_photos(names: list[str], recursive: bool = False) -> list[Found]:
         if matches == []:
             raise UnreadableError(f"{name} holds no photos")
         if matches is not None:
-            _tell_of_others(name, _files(name, recursive) or [], {photo.path for photo in matches})
+            _log_others(name, _files(name, recursive) or [], {photo.path for photo in matches})
         found += [Found(Path(name), Path(Path(name).name))] if matches is None else matches
     return _once(found)
 
 
 def find_videos(names: list[str], recursive: bool = False) -> list[Found]:
-    """The videos that names stand for, where they stand for no photos: files, or all of what folders or patterns hold.
+    """The videos that names stand for: files, or all those of folders and patterns that hold no photos.
 
-    An empty list where they stand for photos, too; then the videos of folders are passed over. Raises UsageError where
-    videos and photos are both named.
+    An empty list where names stand for photos too: then the videos in folders are skipped. Raises UsageError where
+    a video and a photo are both named.
     """
     found, photos = [], False
     for name in names:
@@ -100,7 +101,7 @@ def _inside(name: str, recursive: bool, suffixes: tuple[str, ...]) -> list[Found
 
 
 def _files(name: str, recursive: bool) -> list[Found] | None:
-    """What lies in a folder or matches a pattern and is no folder, in order; None for the name of a file."""
+    """The files in a folder, or those that match a pattern, sorted; None for the name of a file."""
     path = Path(name)
     if os.path.isdir(path):
         children = path.rglob("*") if recursive else path.iterdir()
@@ -113,7 +114,7 @@ def _files(name: str, recursive: bool) -> list[Found] | None:
 
 
 def _matches(pattern: Path) -> list[Path]:
-    """What a pattern stands for. The folders that are there stand for themselves, whatever marks their names hold."""
+    """The matches of a pattern. Folders that exist under a name with * or ? or [ are taken by that name."""
     base, rest = Path(pattern.anchor), list(pattern.parts[1 if pattern.anchor else 0 :])
     while rest and os.path.isdir(base / rest[0]):
         base /= rest.pop(0)
@@ -124,8 +125,8 @@ def _matches(pattern: Path) -> list[Path]:
     return found
 
 
-def _tell_of_others(name: str, files: list[Found], photos: set[Path]) -> None:
-    """Count, by their endings, the files that are no photos; what is hidden is but a Mac's notes of photos."""
+def _log_others(name: str, files: list[Found], photos: set[Path]) -> None:
+    """Log how many files are no photos, by their endings. Hidden files do not count, except a Mac's notes of photos."""
     names = [file.path.name for file in files if file.path not in photos]
     kinds = Counter(
         Path(name).suffix.lower() or "without an ending"
@@ -133,9 +134,9 @@ def _tell_of_others(name: str, files: list[Found], photos: set[Path]) -> None:
         if not name.startswith(".") or name.startswith(MAC_NOTES)
     )
     if kinds:
-        said = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         verb = "file is" if kinds.total() == 1 else "files are"
-        logger.warning("%s: %d %s passed over, no photos in a format that is read: %s", name, kinds.total(), verb, said)
+        logger.warning("%s: %d %s skipped, no photos in a format that is read: %s", name, kinds.total(), verb, listed)
 
 
 def plan(
@@ -179,11 +180,11 @@ def plan(
 def run(
     jobs: list[Job], work: Callable[[Photo], tuple[Photo, Facts]], again: bool = False
 ) -> Iterator[tuple[Job, Facts | FaceEditError]]:
-    """Read each photo, work on it, and write what `work` returns, each job yielded in turn when it is done.
+    """Read each photo, work on it, and write the result. Yields each job when it is done, in order.
 
-    work: gives the result and facts about it. again: a run that was killed may have written some of the results.
-    Yields each job, its output where it was written in the end, with the facts or the error that ended it; further
-    jobs go on. What killed processes left in the folders of the outputs is removed.
+    work: returns the result and facts about it. again: a run that was killed may have written some of the results. Each
+    job comes with the output that was written in the end, and with the facts, or with the error that ended it, while
+    others continue. Temporary files of killed processes in the output folders are removed.
     """
 
     def finish(job: Job) -> tuple[Job, Facts]:
@@ -198,7 +199,7 @@ def run(
 
 
 def _written(job: Job, result: Photo, again: bool) -> Job:
-    """The job, its output under the first free name from its own on, or done where another run made it meanwhile."""
+    """The job with the output that was written: the first free name, or `done` where another run wrote it meanwhile."""
     while True:
         try:
             write_photo(job.output, result, job.if_taken == "replace")
@@ -225,7 +226,7 @@ def _outcome(job: Job, done: Future[tuple[Job, Facts]]) -> tuple[Job, Facts | Fa
 
 
 def _without_outputs(photos: list[Found], output: Path | None) -> list[Found]:
-    """All but those found in a folder that lie below the output folder, or beside the photo that they were made of."""
+    """The photos without the results of earlier runs: those below the output folder or beside their photo."""
     stems = {photo.path.with_suffix("") for photo in photos}
 
     def is_output(photo: Found) -> bool:

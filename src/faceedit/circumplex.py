@@ -39,7 +39,10 @@ class Affect:
         return self.valence, self.arousal
 
     def moved(self, valence: float, arousal: float) -> "Affect":
-        """The point this far away, kept within the plane. Raises UsageError for a way longer than the plane, 2."""
+        """The point moved by valence and arousal, kept within the plane.
+
+        Raises UsageError for more than 2 or less than -2, the length of the plane.
+        """
         for name, value in (("valence", valence), ("arousal", arousal)):
             if not (math.isfinite(value) and -2 <= value <= 2):
                 raise UsageError(f"{name} must be a number between -2 and 2 to move by, not {value:g}")
@@ -68,7 +71,7 @@ EMOTIONS = {name: Affect(*point) for name, point in CLASS_MEANS.items()} | {
     name: Affect(DIRECTION_LENGTH * math.cos(math.radians(a)), DIRECTION_LENGTH * math.sin(math.radians(a)))
     for name, a in DIRECTIONS.items()
 }
-# Nouns, and names whose faces nobody tells from one another, as their directions in Russell's plane differ by little.
+# Nouns, and names of expressions that look alike, as their directions in Russell's plane differ by little.
 SYNONYMS = {
     "happy": ("happiness", "joy", "joyful", "delighted", "delight", "pleased", "pleasure"),
     "sad": ("sadness", "miserable", "misery", "gloomy", "gloom", "grief"),
@@ -95,8 +98,10 @@ STEP = 0.35  # how far a little more is, about half the way from neutral
 
 
 def emotion_name(name: str) -> str:
-    """The name in EMOTIONS of what is meant: an adjective or a noun, in any case. Raises UsageError, which suggests
-    the nearest for one that is mistyped."""
+    """The name in EMOTIONS for an adjective or a noun, in any case.
+
+    Raises UsageError for another name, which suggests the nearest one.
+    """
     meant = MEANT.get(" ".join(name.lower().split()))
     if meant is None:
         near = difflib.get_close_matches(name.lower(), (*MEANT, *MORE), 1)
@@ -114,9 +119,9 @@ def named_emotion(name: str, intensity: float = 1.0) -> Affect:
 
 
 def emotion_from(source: Affect, name: str, intensity: float = 1.0) -> Affect:
-    """Where a face goes that shows the source affect and is asked for an emotion, or for more of one ("happier").
+    """The target of a face that shows the source affect, for an emotion or for more of one ("happier").
 
-    A face that shows more of the whole emotion than its name asks for keeps it: `happy` makes none less happy. Raises
+    A face that shows more of an emotion than its name stands for keeps that: `happy` makes no face less happy. Raises
     UsageError.
     """
     more = MORE.get(" ".join(name.lower().split()))

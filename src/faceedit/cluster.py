@@ -40,7 +40,7 @@ Facts = TypeVar("Facts")
 def run(
     jobs: list[Job], work: Callable[["FaceEditor", "Photo"], tuple["Photo", Facts]], weights: str, device: str
 ) -> Iterator[tuple[Job, Facts | FaceEditError]]:
-    """What `batch.run` does, on the cluster that RAY_ADDRESS names, or on one that is started on this machine.
+    """As `batch.run`, on the cluster that RAY_ADDRESS names, or on one that is started on this machine.
 
     work: is given its worker's editor, made with these weights and on this device, before the photo. What a worker was
     at when it died is done again by another, under the same name; a photo that no worker survives is a failure like
@@ -60,10 +60,10 @@ def run(
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
         for photos in sorted({size, 1}, reverse=True):  # those that a task lost are tried one by one
-            for told in _outcomes(list(left), photos, work, weights, device, photos < size):
-                if isinstance(told, Exception):
-                    raise told
-                job, made, outcome = told
+            for outcome_row in _outcomes(list(left), photos, work, weights, device, photos < size):
+                if isinstance(outcome_row, Exception):
+                    raise outcome_row
+                job, made, outcome = outcome_row
                 if job in left:
                     mine = left.pop(job)
                     yield replace(mine, output=mine.output.with_name(made.output.name), done=made.done), outcome

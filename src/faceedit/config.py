@@ -119,8 +119,8 @@ class EstimatorTraining(TrainConfig):
 class WarpTraining(TrainConfig):
     """How to train the editor. teacher: weights of the estimator that teaches it, by name or path.
 
-    landmarks: those of the network that finds the crops' landmarks, likewise. balance: how far the bins of the affect
-    plane are evened out, 0 to 1.
+    landmarks: weights of the network that finds the crops' landmarks, by name or path. balance: how far the bins of the
+    affect plane are evened out, 0 to 1.
     """
 
     epochs: int = 60

@@ -36,10 +36,10 @@ def as_images(pixels: np.ndarray | torch.Tensor, device: str) -> torch.Tensor:
 
 
 def in_batches(work: Callable[[torch.Tensor], Result], inputs: torch.Tensor, max_batch: int) -> Iterator[Result]:
-    """What `work` makes, without gradients, of each batch of the inputs (N, ...), in turn.
+    """Yields what `work` returns, without gradients, for each batch of the inputs (N, ...).
 
-    A batch holds `max_batch` of them, or half as many, and half again, where the memory of the device does not suffice.
-    Raises torch.OutOfMemoryError where it does not suffice for one.
+    A batch holds `max_batch` inputs. Where the memory of the device does not suffice, it is halved. Raises
+    torch.OutOfMemoryError where memory does not suffice for one input.
     """
     start = 0
     while start < len(inputs):

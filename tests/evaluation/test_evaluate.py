@@ -11,7 +11,7 @@ from faceedit.circumplex import Support, affect_grid, grid_axis
 from faceedit.evaluation.controls import CopyEditor, SwapEditor
 from faceedit.evaluation.evaluate import choose_labels, evaluate
 from faceedit.evaluation.figures import summarise
-from faceedit.faces.alignment import alignment, crop_face, paste_crop
+from faceedit.faces.alignment import alignment, crop_face, paste_back
 from faceedit.faces.estimate import AffectEstimator
 from faceedit.models.estimator import CROP_SIZE
 from faceedit.weights import load_weights
@@ -145,7 +145,7 @@ def test_the_swap_puts_another_face_there(run, photos):
 def test_a_pasted_crop_replaces_the_middle_and_fades_out():
     photo = np.full((200, 200, 3), 100, np.uint8)
     crop = np.full((CROP_SIZE, CROP_SIZE, 3), 200, np.uint8)
-    pasted = paste_crop(photo, alignment(face_at(40, 40, 120).landmarks, CROP_SIZE), crop)
+    pasted = paste_back(photo, alignment(face_at(40, 40, 120).landmarks, CROP_SIZE), crop)
     assert pasted[100, 100].tolist() == [200] * 3
     assert (pasted[:39] == 100).all()
     assert np.abs(np.diff(pasted[100, :, 0].astype(int))).max() < 15

@@ -27,7 +27,7 @@ from faceedit.models.mouth.inpainter import edit_mask
 
 BATCH = 16  # targets decoded at a time, where memory suffices
 SMOOTHING = 0.01  # standard deviation of a blur, of the crop's side
-FLOW_SMOOTHING = 0.03  # likewise
+FLOW_SMOOTHING = 0.03  # of the flow, by the same measure
 FASTEST = torch.channels_last  # order in memory: the warping editor takes four fifths of the time, the paper's no more
 FLOW_SCALE = 2  # the decodes are enlarged before their flow is sought: the method's finest patches are 8 pixels
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from faceedit.data.labels import Label
 from faceedit.editing.editor import EncodedFace
-from faceedit.faces.alignment import alignment, crop_face, paste_crop
+from faceedit.faces.alignment import alignment, crop_face, paste_back
 from faceedit.faces.detector import Face, FaceDetector
 from faceedit.faces.estimate import AffectEstimator
 from faceedit.media.image import read_photo
@@ -47,7 +47,7 @@ class SwapEditor(CopyEditor):
             crops = (self._crop(self.labels[i].file) for i in self.rng.permutation(near))
             own = encoded.crop  # the photos swapped in are those that the subjects were chosen from
             crop = next((crop for crop in crops if crop is not None and not np.array_equal(crop, own)), None)
-            yield image if crop is None else paste_crop(image, encoded.matrix, crop)
+            yield image if crop is None else paste_back(image, encoded.matrix, crop)
 
     def _crop(self, file: str) -> np.ndarray | None:
         if file not in self.crops:

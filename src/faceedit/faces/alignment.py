@@ -72,7 +72,7 @@ def feather_mask(size: int, below: int = 0) -> np.ndarray:
 kept_mask = cache(feather_mask)  # all edits of one model need the same
 
 
-def paste_crop(image: np.ndarray, matrix: np.ndarray, crop: np.ndarray) -> np.ndarray:
+def paste_back(image: np.ndarray, matrix: np.ndarray, crop: np.ndarray) -> np.ndarray:
     """The image with an aligned crop (S, S, 3) uint8 laid over it, faded out at the crop's border."""
     size = crop.shape[0]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

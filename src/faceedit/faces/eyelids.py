@@ -26,8 +26,8 @@ class EyeSettings:
     # first an eye is left to the flow, from the second on it is drawn.
     shown: tuple[float, float] = (0.6, 1.0)
     middle: tuple[float, float] = (0.0, 0.15)
-    reach: float = 1.9  # likewise: how far from the iris's middle an eye is drawn
-    fading: float = 0.6  # likewise: over how much it fades out there
+    reach: float = 1.9  # of the radius: how far from the iris's middle an eye is drawn
+    fading: float = 0.6  # of the radius: over how much it fades out there
     meeting: float = 25.0  # degrees by which what is revealed from the two sides of an iris overlaps
     edge: float = 0.3  # pixels of the crop over which a lid ends
 

@@ -16,7 +16,7 @@ from faceedit.models.face_mesh import EYE_CORNERS, point_indices
 SIZE = 96  # of the crop in which landmarks are found, as their network sees it
 MIN_PROBABILITY = 0.8  # that it still is a face; a little less than what finds one, as the place is known
 MAX_STEP = 0.6  # of a face's side, from one frame to the next
-LOOK_SIZE = 16  # pixels of a crop that tell what a face looks like
+LOOK_SIZE = 16  # pixels of a crop that describe what a face looks like
 # What stands for the five landmarks of the detector. Irises would move with the gaze.
 LEFT_EYE, RIGHT_EYE = point_indices(EYE_CORNERS[:2]), point_indices(EYE_CORNERS[2:])
 NOSE, MOUTH = point_indices((4, 1)), point_indices((61, 291))

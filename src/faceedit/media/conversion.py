@@ -1,4 +1,4 @@
-"""Photos from what programs in Python hold, paths, PIL images and arrays, and PIL images from photos."""
+"""Photos from paths, PIL images and arrays, as programs in Python have them, and PIL images from photos."""
 
 import io
 from pathlib import Path

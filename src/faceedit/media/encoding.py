@@ -1,4 +1,4 @@
-"""From a photo to the bytes of a file: what a format has no place for is left out, and named in one line."""
+"""From a photo to the bytes of a file. What a format cannot hold is left out, and named in one warning."""
 
 import io
 import logging
@@ -17,7 +17,7 @@ from faceedit.media.photo import Photo
 
 logger = logging.getLogger(__name__)
 MAX_EXIF = {"JPEG": jpeg.MAX_SEGMENT - len(exif.PREFIX)}  # bytes
-# What a photo is worth more than, in the order in which it is given up, and its names.
+# What may be left out where a photo cannot be written with it, in this order, and how it is named.
 OPTIONAL = {
     "jpeg_options": "its own JPEG tables",
     "dpi": "its resolution",
@@ -35,8 +35,8 @@ NOTHING: dict[str, Any] = {"texts": (), "comments": ()}  # else None
 def encode_photo(photo: Photo, format: str) -> bytes:
     """The bytes of a file of this format (Pillow's name) with the photo and what it carried.
 
-    The headers and metadata are parsed again; what the format has no place for, or cannot be written so that it is
-    read back, is left out, which is logged as one warning. Raises UnwritableError.
+    Headers and metadata are parsed again. What the format cannot hold, or what is not read back as it was written, is
+    left out, and named in one warning that is logged. Raises UnwritableError.
     """
     supported, gone = supported_part(photo, format)
     problem: Exception | None = None
@@ -61,7 +61,7 @@ def encode_photo(photo: Photo, format: str) -> bytes:
 
 
 def supported_part(photo: Photo, format: str) -> tuple[Photo, list[str]]:
-    """The photo as far as the format has a place for it, and the names of what had to go."""
+    """The parts of a photo that the format can hold, and the names of those that it cannot."""
     keeps, gone = KEEPS[format], list(photo.lost)
     if photo.alpha is not None and "alpha" not in keeps:
         if photo.alpha.min(initial=255) < 255:

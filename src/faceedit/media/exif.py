@@ -254,7 +254,7 @@ def _tags(data: bytes, place: int, depth: int = 0) -> Tags:
 
 
 def _blank_thumbnail(data: bytearray, place: int) -> None:
-    """Put zeros for the thumbnail that the folder at a place tells of, or cut it off where it stands last."""
+    """Put zeros for the thumbnail that the folder at a place refers to, or cut it off where it stands last."""
     tags = {tag.number: tag for tag in _folder(data, place)[0]}
     for start_tag, length_tag in ((THUMBNAIL_PLACE, THUMBNAIL_LENGTH), (273, 279)):
         if start_tag in tags and length_tag in tags:

@@ -1,4 +1,4 @@
-"""The formats of photos: what is read, what is written and how, and what looks like a photo and is none to edit."""
+"""The formats of photos: which are read, which are written and how, and which are refused."""
 
 import struct
 from pathlib import Path

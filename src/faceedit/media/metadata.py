@@ -1,4 +1,4 @@
-"""What a photo's file says beside its pixels and EXIF: kept, unless it tells of parts that an edited file lacks.
+"""What a photo's file says beside its pixels and EXIF: kept, unless it describes parts that an edited file lacks.
 
 XMP is changed only where it does; Photoshop's resources hold IPTC; PNG's texts are kept as chunks.
 """
@@ -22,7 +22,7 @@ STALE_RESOURCES = {1024, 1026, 1033, 1036, 1039, 1050, 1058, 1059, 1060, 1069, 1
 
 VIDEO, GAIN_MAP, EXTENDED = "its video", "its HDR gain map", "its extended XMP"
 GOOGLE = "http://ns.google.com/photos/1.0/"
-# Names in XMP, by how they begin, that tell of parts which are gone, and what these are; None: not worth a word.
+# Names in XMP, by how they begin, that describe parts which are gone, and what these are; None: not to be mentioned.
 GONE_XMP: dict[str, str | None] = {
     f"{{{GOOGLE}camera/}}Motion": VIDEO,
     f"{{{GOOGLE}camera/}}MicroVideo": VIDEO,

@@ -1,4 +1,4 @@
-"""A photo as the rest of the code knows it: pixels, and what its file carried beside them."""
+"""A photo: its pixels, and what its file carried beside them, such as the colour profile."""
 
 from dataclasses import dataclass, replace
 

@@ -108,14 +108,17 @@ def declaration(source_type: str, weights: "Weights", edits: str, source: bytes 
 
 
 def declared(
-    photo: "Photo", source_type: str, weights: "Weights", edits: str, tell: Callable[[str], None] = lambda line: None
+    photo: "Photo", source_type: str, weights: "Weights", edits: str, warn: Callable[[str], None] = lambda line: None
 ) -> "Photo":
-    """The photo with a packet that says what was done in it. tell: hears of a source's packet that had to go."""
+    """The photo with an XMP packet that says what was done in it.
+
+    warn: is called with a sentence where the photo's own packet had to be left out.
+    """
     if photo.xmp and parsed_packet(photo.xmp) is None and photo.xmp.strip(BLANK):
-        tell("the photo's own XMP cannot be read: it is left out")
+        warn("the photo's own XMP cannot be read: it is left out")
     packet = declaration(source_type, weights, edits, photo.xmp)
     if len(packet) > MAX_XMP:
-        tell("the photo's own XMP is too much to keep beside what says that it was edited: it is left out")
+        warn("the photo's own XMP does not fit beside the mark that it was edited: it is left out")
         packet = declaration(source_type, weights, edits)
     return replace(photo, xmp=packet)
 

@@ -28,7 +28,7 @@ AHEAD = 4  # frames between reading, editing and writing, each in a thread of it
 
 @dataclass(frozen=True)
 class Video:
-    """A video file: its mean frame rate, its number of frames as far as the header tells it, their size in pixels as
+    """A video file: its mean frame rate, its number of frames according to the header, their size in pixels as
     they are shown, and whether they are transparent in parts.
     """
 

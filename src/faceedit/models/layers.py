@@ -96,8 +96,11 @@ class ModulatedBlock(nn.Module):
 
 
 def conditions(affect: torch.Tensor, expressions: torch.Tensor, *scalars: torch.Tensor) -> torch.Tensor:
-    """What such blocks are told: affect (N, 2), the probabilities of expressions (N, E), whether these are all zeros,
-    so that any will do, and scalars (N,) each: (N, 2 + E + 1 + number of scalars)."""
+    """The condition of such blocks, (N, 2 + E + 1 + number of scalars).
+
+    affect: (N, 2). expressions: (N, E) probabilities, or zeros for any expression, which a number of its own says.
+    scalars: (N,) each.
+    """
     unknown = (expressions.sum(1, keepdim=True) == 0).to(affect)
     return torch.cat([affect, expressions, unknown, torch.stack(scalars, dim=1).to(affect)], dim=1)
 

@@ -17,7 +17,7 @@ def constant(values: tuple[Any, ...], device: torch.device) -> torch.Tensor:
 @cache
 @torch.inference_mode(False)
 def indices(values: tuple[Any, ...], device: torch.device) -> torch.Tensor:
-    """Likewise as int64, to index with."""
+    """Numbers as an int64 tensor that stays on the device, to index with."""
     return torch.tensor(values, dtype=torch.int64, device=device)
 
 

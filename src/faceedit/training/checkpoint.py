@@ -1,6 +1,6 @@
 """The state of a training run: one file, written whole or not at all, from which a run resumes exactly.
 
-The state before it is kept too, for where the newest does not survive.
+The state before it is kept too, in case the newest is damaged.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ def has_state(run: Path) -> bool:
 
 @contextlib.contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Keep every other process from training in the folder meanwhile. Raises UsageError where one does."""
+    """Lock the folder against other training processes. Raises UsageError where one has it."""
     lock = FileLock(run / LOCK_FILE)
     try:
         lock.acquire(timeout=0)
@@ -74,10 +74,10 @@ def save_state(run: Path, state: State) -> None:
     new.replace(path)
 
 
-def load_state(run: Path, tell: Callable[[str], None] = lambda line: None) -> State:
+def load_state(run: Path, warn: Callable[[str], None] = lambda line: None) -> State:
     """The newest state of a run that is whole, on the CPU. Raises WeightsError when there is none.
 
-    tell: hears when that is the earlier one.
+    warn: is called with a sentence where that is the earlier one.
     """
     if not has_state(run):
         raise WeightsError(f"{run} holds no training state ({STATE_FILE})")
@@ -87,7 +87,7 @@ def load_state(run: Path, tell: Callable[[str], None] = lambda line: None) -> St
         if not (run / EARLIER_FILE).exists():
             raise
         state = _read_state(run / EARLIER_FILE)
-        tell(f"{error}; going on from the state before it, of step {state['step']}")
+        warn(f"{error}; going on from the state before it, of step {state['step']}")
         return state
 
 

@@ -135,7 +135,7 @@ class Shard:
         return x if self.alone else _Mean.apply(x, self)
 
     def whole(self, x: torch.Tensor) -> torch.Tensor:
-        """The batch (B, …) of which x (N, …) is this shard; gradients flow likewise."""
+        """The batch (B, …) of which x (N, …) is this shard; gradients flow to every process."""
         if self.alone:
             return x
         placed = x.new_zeros(self.batch, *x.shape[1:])

@@ -1,7 +1,7 @@
-"""How the network of folds learns: it shows the detail of a photo's skin, of which it sees none.
+"""Training the network of folds: it draws the detail of a photo's skin, of which it sees none.
 
-As it is not told a person's own, it learns what faces of an affect, an expression, an age and a light show on average.
-No estimator of affect teaches it, and no discriminator.
+As it does not see a person's own folds, it learns what faces of an affect, an expression, an age and a light show on
+average. No estimator of affect teaches it, and no discriminator.
 """
 
 import math

@@ -50,7 +50,7 @@ def train(
     device: str = "cpu",
     resume: bool = False,
     report: Callable[[Report], None] = lambda report: None,
-    tell: Callable[[str], None] = lambda line: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Train on a prepared folder until the epochs or minutes are over, keeping all state in the folder `run`.
 
@@ -58,18 +58,18 @@ def train(
     changed as wished. resume: go on with the state in `run`, whose settings hold except for the epochs and minutes; on
     the CPU, with as many threads, the end is bitwise that of a run that was not interrupted. Interrupting
     (KeyboardInterrupt) saves first.
-    tell: hears when the newest state was damaged, and the one before it is used.
+    warn: is called with a sentence where the newest state is damaged and the one before it is used.
     An editor without a teacher gets one, trained first, in its run's folder. In a launched run all processes call this,
-    each with its own GPU; the first writes, reports and tells, and `training.batch` is the batch of one.
+    each with its own GPU; the main one writes, reports and warns, and `training.batch` is the batch of one.
     Raises FaceEditError kinds; after a loss that is not a number the last good state is in `run`.
     """
     run, world = Path(run), current_world(device)
     with contextlib.ExitStack() as stack:
-        state = world.run_on_main(lambda: _claim(run, resume, tell, stack))
-        _train(Path(data), run, state, training, network, device, report, tell, world)
+        state = world.run_on_main(lambda: _claim(run, resume, warn, stack))
+        _train(Path(data), run, state, training, network, device, report, warn, world)
 
 
-def _claim(run: Path, resume: bool, tell: Callable[[str], None], stack: contextlib.ExitStack) -> State | None:
+def _claim(run: Path, resume: bool, warn: Callable[[str], None], stack: contextlib.ExitStack) -> State | None:
     """The state to go on with, once the folder is locked."""
     if resume and not run.is_dir():
         raise WeightsError(f"{run} holds no training state")
@@ -78,7 +78,7 @@ def _claim(run: Path, resume: bool, tell: Callable[[str], None], stack: contextl
     remove_leftovers([run, run / SHEETS_FOLDER])
     if not resume and has_state(run):
         raise RunExistsError(f"{run} already holds a run")
-    return load_state(run, tell) if resume else None
+    return load_state(run, warn) if resume else None
 
 
 def _train(
@@ -89,7 +89,7 @@ def _train(
     network: NetworkConfig,
     device: str,
     report: Callable[[Report], None],
-    tell: Callable[[str], None],
+    warn: Callable[[str], None],
     world: World,
 ) -> None:
     if state is not None:
@@ -97,7 +97,7 @@ def _train(
         training = replace(kept, epochs=training.epochs, minutes=training.minutes, save_minutes=training.save_minutes)
     else:
         if isinstance(training, WarpTraining) and training.teacher is None:
-            teacher, seconds = _train_teacher(data, run, training, device, report, tell, world)
+            teacher, seconds = _train_teacher(data, run, training, device, report, warn, world)
             left = None if training.minutes is None else training.minutes - seconds / 60
             training = replace(training, teacher=str(teacher), minutes=left)
         # A run keeps the batch of all its processes and counts steps of it: neither its place in the data nor what it
@@ -133,10 +133,10 @@ def _train_teacher(
     training: WarpTraining,
     device: str,
     report: Callable[[Report], None],
-    tell: Callable[[str], None],
+    warn: Callable[[str], None],
     world: World,
 ) -> tuple[Path, float]:
-    """A teacher trained in the editor's run, or begun there and gone on with: its weights, and the seconds it took."""
+    """Train a teacher in the editor's run, or resume its training: its weights, and the seconds that it took."""
     folder, weights = run / TEACHER_FOLDER, run / f"{TEACHER_FOLDER}.safetensors"
     network, teacher = MODELS["teacher"].network, MODELS["teacher"].training
     if training.minutes is not None:
@@ -144,7 +144,7 @@ def _train_teacher(
     teacher = replace(teacher, save_minutes=training.save_minutes, **on_device("teacher", device))
     trained, begun = world.run_on_main(lambda: (weights.exists(), has_state(folder)))
     if not trained:
-        train(data, folder, teacher, network, device, begun, report, tell)
+        train(data, folder, teacher, network, device, begun, report, warn)
         world.run_on_main(lambda: export_weights(folder, weights))
     return weights, world.run_on_main(lambda: load_state(folder)["seconds"])
 
@@ -199,7 +199,7 @@ def _interruption(world: World) -> Iterator[threading.Event]:
     """Make Ctrl-C, SIGTERM and SIGHUP wait for the end of a step, so that no half of one is saved; a second one does
     not wait.
 
-    Gives an event that tells whether it came. Outside the main thread there is no signal to wait for. Of several
+    Yields an event that is set once a signal came. Outside the main thread there is no signal to wait for. Of several
     processes none leaves before the others, however often it is asked.
     """
     came = threading.Event()

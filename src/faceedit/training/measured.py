@@ -1,4 +1,4 @@
-"""What is measured in all training crops, once, before the first step."""
+"""What is measured once in all training crops, before the first step."""
 
 import numpy as np
 import torch

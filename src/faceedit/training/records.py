@@ -1,4 +1,4 @@
-"""What a run shows of itself: reports while it trains, and figures and sheets in its folder."""
+"""What a run reports: progress while it trains, and figures and sheets in its folder."""
 
 import contextlib
 from dataclasses import dataclass

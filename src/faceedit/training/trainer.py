@@ -79,8 +79,8 @@ class Trainer(Generic[Training_co, Network_co, Published_co]):
         """A context that computes in bfloat16 where the device does so natively."""
         if self.device == "cuda":
             return torch.autocast("cuda", torch.bfloat16, enabled=torch.cuda.is_bf16_supported())
-        tells = self.device == "cpu" and hasattr(torch.cpu, "get_capabilities")  # torch 2.10 does not
-        native = tells and torch.cpu.get_capabilities().get("avx512_bf16", False)
+        known = self.device == "cpu" and hasattr(torch.cpu, "get_capabilities")  # not in torch 2.10
+        native = known and torch.cpu.get_capabilities().get("avx512_bf16", False)
         return torch.autocast("cpu", torch.bfloat16, enabled=native)
 
     def state(self) -> State:
