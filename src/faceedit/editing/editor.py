@@ -1,9 +1,7 @@
 """FaceEditor: photo → faces → edit → photo. A face is encoded once and decoded for any number of targets."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,14 +13,22 @@ from faceedit.editing.compositing import FINER, apply_edit, rows_below
 from faceedit.editing.mouth import MouthInpainting
 from faceedit.editing.parts import part_mask
 from faceedit.editing.paths import timed_path
-from faceedit.editing.photo import Animation, EditResult, Layout, animate, choose_face, draw_grid, edit_photo
+from faceedit.editing.photo import (
+    Animation,
+    EditResult,
+    EncodedFace,
+    Layout,
+    animate,
+    choose_face,
+    draw_grid,
+    edit_photo,
+)
 from faceedit.editing.request import Request, is_largest
 from faceedit.editing.video import EditedVideo, edit_video
 from faceedit.errors import FaceEditError, UsageError, unexpected
 from faceedit.faces.alignment import alignment, crop_face, scaled
 from faceedit.faces.detector import Face, FaceDetector
 from faceedit.faces.estimate import AffectEstimator, FaceEstimate
-from faceedit.faces.eyelids import Eye
 from faceedit.faces.eyes import LandmarkFinder, find_eyes
 from faceedit.kinds import KINDS, class_at
 from faceedit.media.conversion import ImageLike, as_photo
@@ -33,26 +39,6 @@ from faceedit.weights import Weights, load_weights
 BACKENDS = {name: kind.backend for name, kind in KINDS.items() if kind.backend is not None}
 GRID_CELL = 160  # pixels
 ANIMATION_SIDE = 384  # pixels, of the face alone
-
-
-@dataclass(frozen=True)
-class EncodedFace:
-    """A face of a photo, ready to be decoded.
-
-    matrix: (2, 3), photo pixels to crop pixels. crop: (S, S, 3) uint8. source: the affect that the face shows, as the
-    judge sees it. features: what the networks made of it. landmarks: (K, 2), in shares of the crop's side. softness: of
-    the photo, see `models.mouth.inpainter.describe`. eyes: where they are in the crop. parts: of the face that are
-    edited, see `parts.PARTS`; none for all of it.
-    """
-
-    matrix: np.ndarray
-    crop: np.ndarray
-    source: Affect
-    features: Any
-    landmarks: np.ndarray
-    softness: float = 0.0
-    eyes: tuple[Eye, ...] = ()
-    parts: tuple[str, ...] = ()
 
 
 class FaceEditor:

@@ -16,7 +16,8 @@ from faceedit.models.estimator import CROP_SIZE
 from faceedit.models.face_mesh import point_indices
 
 if TYPE_CHECKING:
-    from faceedit.editing.editor import EncodedFace, FaceEditor
+    from faceedit.editing.editor import FaceEditor
+    from faceedit.editing.photo import EncodedFace
 
 # Pairs of points above one another: the middles of the lips' inner edges, and of both eyes' lids.
 MOUTH = ((13, 14),)

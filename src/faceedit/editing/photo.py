@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -14,13 +14,14 @@ from faceedit.editing.paths import TimedPath
 from faceedit.editing.request import Request, choose_faces, is_largest, select_faces
 from faceedit.errors import UsageError
 from faceedit.faces.detector import Face, box_text
+from faceedit.faces.eyelids import Eye
 from faceedit.media.animation import write_animation
 from faceedit.media.conversion import to_pil
 from faceedit.media.image import Photo, write_photo
 from faceedit.media.provenance import COMPOSITE, DRAWN, declared
 
 if TYPE_CHECKING:  # which itself edits by what is here
-    from faceedit.editing.editor import EncodedFace, FaceEditor
+    from faceedit.editing.editor import FaceEditor
 
 MIN_CROP, MAX_CROP = 16, 8192  # pixels
 Layout = Literal["circumplex", "paper"]
@@ -112,12 +113,32 @@ class Animation:
 
 
 @dataclass(frozen=True)
+class EncodedFace:
+    """A face of a photo, ready to be decoded.
+
+    matrix: (2, 3), photo pixels to crop pixels. crop: (S, S, 3) uint8. source: the affect that the face shows, as the
+    judge sees it. features: what the networks made of it. landmarks: (K, 2), in shares of the crop's side. softness: of
+    the photo, see `models.mouth.inpainter.describe`. eyes: where they are in the crop. parts: of the face that are
+    edited, see `parts.PARTS`; none for all of it.
+    """
+
+    matrix: np.ndarray
+    crop: np.ndarray
+    source: Affect
+    features: Any
+    landmarks: np.ndarray
+    softness: float = 0.0
+    eyes: tuple[Eye, ...] = ()
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ChosenFace:
     """A face of a photo that is ready to be edited. number: from 1, the largest."""
 
     number: int
     face: Face
-    encoded: "EncodedFace"
+    encoded: EncodedFace
 
     def edited(self, target: Affect | None = None, support: Support | None = None) -> EditedFace:
         """What is done with the face where it goes to a target, under the support of an editor's training labels."""

@@ -21,7 +21,8 @@ from faceedit.media.provenance import COMPOSITE, declaration
 from faceedit.media.video import check_output, open_video, rewrite_video
 
 if TYPE_CHECKING:  # which itself edits by what is here
-    from faceedit.editing.editor import EncodedFace, FaceEditor
+    from faceedit.editing.editor import FaceEditor
+    from faceedit.editing.photo import EncodedFace
 
 EDIT_MEMORY = 0.5  # how much of an edit is the last frame's
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from faceedit.data.labels import Label
-from faceedit.editing.editor import EncodedFace
+from faceedit.editing.photo import EncodedFace
 from faceedit.faces.alignment import alignment, crop_face, paste_back
 from faceedit.faces.detector import Face, FaceDetector
 from faceedit.faces.estimate import AffectEstimator
