@@ -23,6 +23,7 @@ FLOORS = (
 )
 ROOMS = set().union(*FLOORS)
 MAX_FLOORS, MAX_ROOMS = 10, 24
+MAX_LINES, MAX_FUNCTION_LINES = 280, 60
 NETWORKS_USE = {"collections", "dataclasses", "faceedit", "functools", "itertools", "math", "numpy", "torch", "typing"}
 NETWORKS_REACH = {"faceedit", "numpy", "torch", *sys.stdlib_module_names}
 STARTING_USES = {"faceedit", "rich", "typer", *sys.stdlib_module_names}
@@ -156,3 +157,15 @@ def test_mouths_are_drawn_through_one_door():
     assert behind <= TREES.keys()
     users = {module: inner(imported(ast.walk(tree))) for module, tree in TREES.items()}
     assert [module for module, names in users.items() if names & behind and module[:2] != ("models", "mouth")] == []
+
+
+def test_files_and_functions_fit_a_reader():
+    long = [f"{path}: {lines}" for path, tree in TREES.items() if (lines := length(tree)) > MAX_LINES]
+    for path, tree in TREES.items():
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        long += [f"{path} {node.name}" for node in functions if node.end_lineno - node.lineno >= MAX_FUNCTION_LINES]
+    assert long == []
+
+
+def length(tree: ast.Module) -> int:
+    return max((getattr(node, "end_lineno", 0) or 0 for node in ast.walk(tree)), default=0)

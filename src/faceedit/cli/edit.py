@@ -1,5 +1,6 @@
 """The command that edits photos, or one face through each of some videos."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -22,6 +23,7 @@ from faceedit.cli.app import (
 from faceedit.cli.completion import emotion_names
 from faceedit.cli.run import Naming, Output, SkipExisting, process
 from faceedit.cli.targets import edit_table
+from faceedit.cli.video import edit_videos
 from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.errors import UsageError
 
@@ -176,19 +178,17 @@ def edit(
         refuse_existing(output, output.is_dir())
         edit_table(targets, output, embedder, weights, device, as_json)
         return
-    if embedder != "off":
-        raise UsageError("--embedder measures for the results.csv of --targets: leave it out")
     if not photos:
         raise UsageError("name a photo, a folder or a pattern, or a table with --targets")
+    if embedder != "off":
+        raise UsageError("--embedder measures for the results.csv of --targets: leave it out")
     if size is not None and not crop:
         raise UsageError("--size is that of a crop: give --crop, or leave it out")
     from faceedit.batch import find_videos
-    from faceedit.cli.video import edit_videos
 
-    if neutralise:
-        if emotion is not None:
-            raise UsageError("--neutralise and --emotion name two targets: give one")
-        emotion = "neutral"
+    if neutralise and emotion is not None:
+        raise UsageError("--neutralise and --emotion name two targets: give one")
+    emotion = "neutral" if neutralise else emotion
     parsed = _parsed(face, valence, arousal, emotion, intensity, relative, strength, tuple(only or ()), like, device)
     tag, suffix = ("crop", ".png") if crop else ("edited", None)
     naming = Naming(tag=tag, suffix=suffix, output=output, overwrite=overwrite, skip_existing=skip_existing)
@@ -201,17 +201,28 @@ def edit(
         return
     if mask_output is not None:
         _check_mask(mask_output, photos, recursive, crop, overwrite)
-
-    def work(editor: "FaceEditor", photo: "Photo") -> "EditResult":
-        from faceedit.editing.photo import changed_pixels, edit_photo
-        from faceedit.media.image import write_photo
-
-        result = edit_photo(editor, photo, parsed, crop, not no_source_metadata, size)
-        if mask_output is not None:
-            write_photo(mask_output, changed_pixels(photo, result.photo), overwrite)
-        return result
-
+    work = partial(_edit_one, parsed, crop, not no_source_metadata, size, mask_output, overwrite)
     process(photos, recursive, naming, weights, device, as_json, work, engine)
+
+
+def _edit_one(
+    parsed: "list[tuple[str, Request]]",
+    crop: bool,
+    metadata: bool,
+    size: int | None,
+    mask_output: Path | None,
+    overwrite: bool,
+    editor: "FaceEditor",
+    photo: "Photo",
+) -> "EditResult":
+    """One photo edited; the mask of its changed pixels is written, if asked for."""
+    from faceedit.editing.photo import changed_pixels, edit_photo
+    from faceedit.media.image import write_photo
+
+    result = edit_photo(editor, photo, parsed, crop, metadata, size)
+    if mask_output is not None:
+        write_photo(mask_output, changed_pixels(photo, result.photo), overwrite)
+    return result
 
 
 def _parsed(

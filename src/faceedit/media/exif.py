@@ -166,11 +166,9 @@ def with_tags(tiff: bytes, exif: bytes | None, more: Mapping[int, Value | None])
     order, is_big, _ = _header(tiff)
     if is_big:
         raise ValueError("a BigTIFF")
-    others: Tags = {}
-    if exif:
-        others = all_tags(exif)
-        if _header(exif)[0] != order:
-            others = _swapped(others)
+    others = all_tags(exif) if exif else {}
+    if exif and _header(exif)[0] != order:
+        others = _swapped(others)
     others = {number: value for number, value in others.items() if number not in LAYOUT_TAGS | BLOCK_TAGS}
     place = len(tiff) + len(tiff) % 2
     tags = {number: value for number, value in {**all_tags(tiff), **others, **more}.items() if value is not None}
