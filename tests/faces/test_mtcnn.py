@@ -65,9 +65,11 @@ def test_the_largest_face_of_a_crowd_is_found_without_the_smallest(cascade, seed
     image = crowd(np.random.default_rng(seed).integers(50, (120, 250, 400)[seed % 3], 12), 800, seed)
     everything = cascade.search(image, 28, 0.9)
     sizes, propose = [], cascade._proposals
-    monkeypatch.setattr(cascade, "_proposals", lambda view, size: sizes.append(size) or propose(view, size))
+    monkeypatch.setattr(
+        cascade, "_proposals", lambda view, size, part: sizes.append((size, part)) or propose(view, size, part)
+    )
     assert same_face(everything, cascade.search(image, 28, 0.9, largest=True))
-    assert min(sizes) > 28 or everything.sides.max() < 5 * 28
+    assert min(sizes)[0] > 28 or everything.sides.max() < 5 * 28
 
 
 def test_the_detector_imports_no_torchvision():
