@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from faceedit.device import as_images
-from faceedit.faces.alignment import smoothstep
+from faceedit.faces.alignment import crop_face, smoothstep
 from faceedit.faces.eyelids import Eye, sampled
-from faceedit.models.face_mesh import point_indices
+from faceedit.models.face_mesh import EYE_CORNERS, point_indices
 from faceedit.models.landmarker import Landmarker
 from faceedit.weights import load_model
 
@@ -19,6 +19,10 @@ EYES = (
     ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133), 468),
     ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263), 473),
 )
+# What stands for the five landmarks of the detector. Irises would move with the gaze.
+LEFT_EYE, RIGHT_EYE = point_indices(EYE_CORNERS[:2]), point_indices(EYE_CORNERS[2:])
+NOSE, MOUTH = point_indices((4, 1)), point_indices((61, 291))
+ANCHOR_CROP = 96  # pixels of the crop in which these are found, as the network sees it
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,13 @@ class LandmarkFinder:
         with torch.inference_mode():
             (landmarks,) = self._model(as_images(crop[None], self._device)).double().cpu().numpy()
         return landmarks
+
+    def anchors(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """What stands for the detector's five landmarks in a face of an image, (5, 2) pixels of a crop of ANCHOR_CROP
+        pixels. matrix: (2, 3), image pixels to the crop's."""
+        points = self.find(crop_face(image, matrix, ANCHOR_CROP)) * ANCHOR_CROP - 0.5
+        eyes_and_nose = [points[group].mean(0) for group in (LEFT_EYE, RIGHT_EYE, NOSE)]
+        return np.stack([*eyes_and_nose, *points[MOUTH]])
 
 
 def find_eyes(landmarks: np.ndarray, fine: np.ndarray) -> tuple[Eye, ...]:
