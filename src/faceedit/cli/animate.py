@@ -18,6 +18,7 @@ from faceedit.cli.app import (
     progress_bar,
     refuse_existing,
     say,
+    spinner,
 )
 from faceedit.cli.completion import animation_outputs
 from faceedit.cli.run import read_input
@@ -70,14 +71,15 @@ def animate(
     refuse_existing(output, overwrite)
     if face == "all":
         raise UsageError("an animation moves one face: name it with --face")
-    from faceedit.editing.editor import FaceEditor
-    from faceedit.editing.photo import animate as animate_photo
-    from faceedit.editing.photo import choose_face
-
     with failing_as(f"{photo} could not be animated"):
-        source = read_input(photo).drawable()
-        editor = FaceEditor.from_pretrained(weights, device)
-        chosen = choose_face(editor, source.pixels, face)
+        with spinner("finding the face"):
+            from faceedit.editing.editor import FaceEditor
+            from faceedit.editing.photo import animate as animate_photo
+            from faceedit.editing.photo import choose_face
+
+            source = read_input(photo).drawable()
+            editor = FaceEditor.from_pretrained(weights, device)
+            chosen = choose_face(editor, source.pixels, face)
         animation = animate_photo(editor, source, chosen, timed, crop)
         say(f"{animation.face}, {len(animation)} frames")
         with progress_bar("frames") as progress:

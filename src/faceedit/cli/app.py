@@ -134,6 +134,19 @@ def missing_extra(purpose: str, extra: str) -> UsageError:
     return UsageError(f"{purpose}, which is not installed: pip install 'faceedit[{extra}]'")
 
 
+@contextmanager
+def spinner(doing: str) -> Iterator[None]:
+    """Show on stderr that something goes on whose steps cannot be counted, as long as it does."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"))
+    with Progress(
+        *columns, console=console, transient=True, redirect_stdout=False, disable=not console.is_terminal
+    ) as progress:
+        progress.add_task(doing, total=None)
+        yield
+
+
 def progress_bar(unit: str, disable: bool = False) -> "Progress":
     """A progress display with a rate and the time left, on stderr."""
     from rich.progress import (

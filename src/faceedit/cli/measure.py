@@ -17,6 +17,7 @@ from faceedit.cli.app import (
     progress_bar,
     refuse_existing,
     say_error,
+    spinner,
 )
 from faceedit.cli.report import print_table
 from faceedit.cli.run import read_input
@@ -64,11 +65,12 @@ def estimate(
             raise UsageError(f"--plot draws one photo, not {len(paths)}")
         format_of(plot)
         refuse_existing(plot, overwrite)
-    from faceedit.faces.detector import FaceDetector
-    from faceedit.faces.estimate import AffectEstimator
+    with spinner("loading the networks"):
+        from faceedit.faces.detector import FaceDetector
+        from faceedit.faces.estimate import AffectEstimator
 
-    estimator = AffectEstimator.from_pretrained(weights, device)
-    detector = FaceDetector(estimator.device)
+        estimator = AffectEstimator.from_pretrained(weights, device)
+        detector = FaceDetector(estimator.device)
     results, failed = [], []
     for path in paths:
         try:
@@ -128,28 +130,29 @@ def evaluate(
     for path in (output, sheet):
         if path is not None:
             refuse_existing(path, overwrite)
-    import numpy as np
+    with spinner("loading the networks"):
+        import numpy as np
 
-    from faceedit.circumplex import affect_grid, grid_axis
-    from faceedit.editing.editor import FaceEditor
-    from faceedit.evaluation.controls import CopyEditor, SwapEditor
-    from faceedit.evaluation.evaluate import choose_labels, worst_median_best
-    from faceedit.evaluation.evaluate import evaluate as measure
-    from faceedit.faces.identity import FaceEmbedder
-    from faceedit.files import write_atomically
-    from faceedit.media.image import Photo, format_of, write_photo
+        from faceedit.circumplex import affect_grid, grid_axis
+        from faceedit.editing.editor import FaceEditor
+        from faceedit.evaluation.controls import CopyEditor, SwapEditor
+        from faceedit.evaluation.evaluate import choose_labels, worst_median_best
+        from faceedit.evaluation.evaluate import evaluate as measure
+        from faceedit.faces.identity import FaceEmbedder
+        from faceedit.files import write_atomically
+        from faceedit.media.image import Photo, format_of, write_photo
 
-    if sheet is not None:
-        format_of(sheet)
-    chosen, pool, photos = choose_labels(source, faces, seed)
-    loaded = FaceEditor.from_pretrained(weights, device)
-    judge, detector, support = loaded.judge, loaded.detector, loaded.support
-    subject: FaceEditor | CopyEditor = loaded
-    if editor == "copy":
-        subject = CopyEditor(judge)
-    elif editor == "oracle-swap":
-        subject = SwapEditor(judge, pool, photos, detector, seed)
-    embed = None if embedder == "off" else FaceEmbedder(embedder, judge.device)
+        if sheet is not None:
+            format_of(sheet)
+        chosen, pool, photos = choose_labels(source, faces, seed)
+        loaded = FaceEditor.from_pretrained(weights, device)
+        judge, detector, support = loaded.judge, loaded.detector, loaded.support
+        subject: FaceEditor | CopyEditor = loaded
+        if editor == "copy":
+            subject = CopyEditor(judge)
+        elif editor == "oracle-swap":
+            subject = SwapEditor(judge, pool, photos, detector, seed)
+        embed = None if embedder == "off" else FaceEmbedder(embedder, judge.device)
     with progress_bar("faces") as progress:
         task = progress.add_task("evaluating", total=len(chosen))
 

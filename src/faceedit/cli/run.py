@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
-from faceedit.cli.app import OUTPUT, STANDARD, missing_extra, progress_bar, refuse_existing, say
+from faceedit.cli.app import OUTPUT, STANDARD, missing_extra, progress_bar, refuse_existing, say, spinner
 from faceedit.cli.completion import photo_outputs
 from faceedit.cli.report import Facts, tell, tell_skipped
 from faceedit.errors import BatchError, FaceEditError, UnwritableError, UsageError
@@ -95,6 +95,9 @@ def process(
     # Ray prints what befalls its workers, on standard output, at any time.
     with redirect_stdout(sys.stderr), progress_bar("photos", disable=len(waiting) == 1) as progress:
         task = progress.add_task("editing", total=len(waiting))
+        if len(waiting) == 1:
+            with spinner("editing"):
+                outcomes = iter(list(outcomes))
         for job, outcome in outcomes:
             if isinstance(outcome, FaceEditError):
                 if len(jobs) == 1:
@@ -118,7 +121,7 @@ def _run_here(
     from faceedit import batch
     from faceedit.editing.editor import FaceEditor
 
-    return batch.run(jobs, partial(work, FaceEditor.from_pretrained(weights, device)))
+    yield from batch.run(jobs, partial(work, FaceEditor.from_pretrained(weights, device)))
 
 
 def _run_on_cluster() -> "Run":
@@ -150,9 +153,10 @@ def _process_standard(
     if output is None and sys.stdout is None:
         raise UsageError("- stands for a standard stream that is closed")
     source = read_input(photos[0])
-    from faceedit.editing.editor import FaceEditor
+    with spinner("editing"):
+        from faceedit.editing.editor import FaceEditor
 
-    result = work(FaceEditor.from_pretrained(weights, device), source)
+        result = work(FaceEditor.from_pretrained(weights, device), source)
     for line in (*result.notes, *result.faces):
         say(str(line))
     if output is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from faceedit.cli.app import Device, Overwrite, command, console, progress_bar, refuse_existing, say, say_error
+from faceedit.cli.app import Device, Overwrite, command, console, progress_bar, refuse_existing, say, say_error, spinner
 from faceedit.errors import BatchError, UnreadableError, UsageError
 from faceedit.kinds import MODELS, RENAMED, on_device
 
@@ -34,7 +34,8 @@ def prepare(
     AffectNet's annotation CSV, or from file names as {id}s{expression}s{1000·valence}s{1000·arousal}.jpg. Run again
     after an interruption, it goes on where it was.
     """
-    from faceedit.data.prepare import prepare as run_prepare
+    with spinner("loading the networks"):
+        from faceedit.data.prepare import prepare as run_prepare
 
     with progress_bar("photos") as progress:
         task = progress.add_task("preparing", total=None)
@@ -126,17 +127,17 @@ def train(
     given = {name: value for name, value in given.items() if value is not None}
     model = RENAMED.get(model, model)
     run = run or Path("runs") / model
-    network, training = _settings(model, run, resume, given)
-    from faceedit.device import resolve_device
+    with spinner("loading the networks"):
+        network, training = _settings(model, run, resume, given)
+        from faceedit.device import resolve_device
+        from faceedit.training.loop import train as run_train
 
-    chosen = resolve_device(device)
+        chosen = resolve_device(device)
     if not (data / "train").is_dir():
         raise UnreadableError(f"{data} holds no prepared crops: make them with `faceedit prepare PHOTOS --out {data}`")
     # A rate belongs to a batch: who chooses one of them has the other as it is everywhere.
     if not resume and not given.keys() & {"batch", "learning_rate"}:
         training = replace(training, **on_device(model, chosen))
-    from faceedit.training.loop import train as run_train
-
     with _shown() as show:
         try:
             run_train(data, run, training, network, chosen, resume, show, say)
@@ -219,9 +220,10 @@ def export(
     if output.suffix != ".safetensors":
         raise UsageError(f"{output} must end in .safetensors")
     refuse_existing(output, overwrite)
-    from faceedit.training.checkpoint import export_weights
+    with spinner("exporting"):
+        from faceedit.training.checkpoint import export_weights
 
-    export_weights(run, output, overwrite)
+        export_weights(run, output, overwrite)
     print(output)
 
 
@@ -250,7 +252,8 @@ def fetch(
     from faceedit.files import write_atomically
     from faceedit.hub import fetch as fetch_from_hub
 
-    path = fetch_from_hub(reference, sha256)
+    with spinner("fetching"):
+        path = fetch_from_hub(reference, sha256)
     if output is not None:
         write_atomically(output, path.read_bytes(), overwrite=overwrite)
         path = output
@@ -270,7 +273,9 @@ def push(
     """Upload exported weights with their model card to a hub, with the token of `hf auth login`."""
     from faceedit.hub import push as push_to_hub
 
-    print(push_to_hub(weights, repository, card, private))
+    with spinner("uploading"):
+        where = push_to_hub(weights, repository, card, private)
+    print(where)
 
 
 def _hyphened(name: str) -> str:

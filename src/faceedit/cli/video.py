@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from faceedit.cli.app import failing_as, progress_bar, say, say_error
+from faceedit.cli.app import failing_as, progress_bar, say, say_error, spinner
 from faceedit.cli.report import print_result, tell_skipped
 from faceedit.cli.run import Naming
 from faceedit.errors import BatchError, FaceEditError
@@ -31,13 +31,11 @@ def edit_videos(
     if not waiting:
         return
     remove_leftovers(job.output.parent for job in jobs)
-    from faceedit.editing.editor import FaceEditor
-
     failed, editor = [], None
     for job in waiting:
         try:
             with failing_as(f"{job.photo} could not be edited"):
-                editor = editor or FaceEditor.from_pretrained(weights, device)
+                editor = editor or _load(weights, device)
                 _edit_video(editor, job, metadata, face, request)
         except FaceEditError as error:
             if len(jobs) == 1 or editor is None:
@@ -46,6 +44,13 @@ def edit_videos(
             failed.append(job.photo)
     if failed:
         raise BatchError(f"{len(failed)} of {len(jobs)} videos failed: {', '.join(map(str, failed))}")
+
+
+def _load(weights: str, device: str) -> "FaceEditor":
+    with spinner("loading the networks"):
+        from faceedit.editing.editor import FaceEditor
+
+        return FaceEditor.from_pretrained(weights, device)
 
 
 def _edit_video(editor: "FaceEditor", job: "Job", metadata: bool, face: str, request: "Request") -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from faceedit.cli.app import Device, Weights, command, missing_extra, say
+from faceedit.cli.app import Device, Weights, command, missing_extra, say, spinner
 from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.files import temporary_folder
 
@@ -31,17 +31,17 @@ def web(
     """Serve a page on which to edit photos by a click on the circumplex; needs `faceedit[web]`."""
     with temporary_folder("web") as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder)  # or what Gradio keeps there would stay when the page ends
-        try:
-            from faceedit.web.server import launch
-        except ImportError as error:
-            if error.name != "gradio":
-                raise
-            raise missing_extra("the page needs Gradio", "web") from error
-        from faceedit.editing.editor import FaceEditor
+        with spinner("starting the page"):
+            try:
+                from faceedit.web.server import launch
+            except ImportError as error:
+                if error.name != "gradio":
+                    raise
+                raise missing_extra("the page needs Gradio", "web") from error
+            from faceedit.editing.editor import FaceEditor
 
-        blocks = launch(
-            FaceEditor.from_pretrained(weights, device), folder, host, port, not no_browser, allow_host or ()
-        )
+            editor = FaceEditor.from_pretrained(weights, device)
+            blocks = launch(editor, folder, host, port, not no_browser, allow_host or ())
         say(f"the page is at {blocks.local_url}; Ctrl-C ends it")
         try:
             threading.Event().wait()
