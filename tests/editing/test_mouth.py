@@ -35,7 +35,7 @@ def photo(side: int, x: int = 30, y: int = 20) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("side", [60, 200, 700])
 def test_only_what_the_mask_hides_is_inpainted(inpainting, wanted, side):
     image, matrix = photo(side)
-    inpainted = inpainting.inpaint(image, matrix, SIDE, wanted, 1.0)
+    inpainted = inpainting.inpaint(image.copy(), matrix, SIDE, wanted, 1.0)
     changed = np.argwhere((inpainted != image).any(-1)) - (20, 30)
     (top, left), (bottom, right) = changed.min(0) / side, changed.max(0) / side
     assert 0.6 < top < 0.74
@@ -55,7 +55,7 @@ def test_nothing_hidden_is_nothing_inpainted(inpainting, wanted):
 def test_a_person_keeps_a_mouth_and_others_get_others(inpainting, wanted):
     image, matrix = photo(200)
     codes = (np.full(16, z, np.float32) for z in (1, 1, -1))
-    first, again, other = (inpainting.inpaint(image, matrix, SIDE, replace(wanted, z=z), 1.0) for z in codes)
+    first, again, other = (inpainting.inpaint(image.copy(), matrix, SIDE, replace(wanted, z=z), 1.0) for z in codes)
     assert (first == again).all()
     assert (first != other).any()
 
@@ -65,7 +65,7 @@ def test_what_was_behind_the_lips_does_not_matter(inpainting, wanted):
     other = image.copy()
     other[20 + 146 : 20 + 154, 30 + 90 : 30 + 110] = (0, 255, 0)
     a, b = (
-        inpainting.inpaint(x, matrix, SIDE, wanted, 1.0)[20 + 148 : 20 + 152, 30 + 95 : 30 + 105]
+        inpainting.inpaint(x.copy(), matrix, SIDE, wanted, 1.0)[20 + 148 : 20 + 152, 30 + 95 : 30 + 105]
         for x in (image, other)
     )
     assert np.abs(a.astype(int) - b).max() <= 1
@@ -74,7 +74,7 @@ def test_what_was_behind_the_lips_does_not_matter(inpainting, wanted):
 @pytest.mark.parametrize(("x", "y"), [(-120, 20), (30, -160), (2000, 2000), (200, 120)])
 def test_a_mouth_at_the_frames_edge_or_beyond_is_no_trouble(inpainting, wanted, x, y):
     image, _ = photo(200)
-    inpainted = inpainting.inpaint(image, alignment(face_at(x, y, 200).landmarks, SIDE), SIDE, wanted, 1.0)
+    inpainted = inpainting.inpaint(image.copy(), alignment(face_at(x, y, 200).landmarks, SIDE), SIDE, wanted, 1.0)
     assert inpainted.shape == image.shape
 
 

@@ -61,9 +61,13 @@ class FaceEdit(NamedTuple):
 
 
 class Backend(Protocol):
-    """What FaceEditor needs of a kind of networks; size: the side of its crops in pixels."""
+    """What FaceEditor needs of a kind of networks.
+
+    size: the side of its crops in pixels. inpaints: whether the mouths of its edits are to be inpainted.
+    """
 
     size: int
+    inpaints: bool
 
     def encode(self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray) -> Any:
         """The features of a face that shows the source affect, to decode targets from; opaque to the caller.
@@ -91,6 +95,8 @@ class CaaeFeatures:
 
 class CaaeBackend:
     """The paper's CAAE. It draws faces, so an edit is the difference of two drawings: at the target, at the source."""
+
+    inpaints = False
 
     def __init__(self, model: Caae, device: str):
         self.model, self.device = model.to(memory_format=FASTEST), device
@@ -132,6 +138,8 @@ class WarpFeatures:
 
 class WarpBackend:
     """The editor's own networks, which draw the edit."""
+
+    inpaints = True
 
     def __init__(self, model: WarpEditor, device: str):
         self.model, self.device = model.to(memory_format=FASTEST), device

@@ -56,8 +56,8 @@ class FaceEditor:
         self.device = device
         self.detector = FaceDetector(device)
         self.landmark_finder = LandmarkFinder(device)
-        self.mouths = MouthInpainting(device)
         self.backend: Backend = class_at(BACKENDS[weights.kind])(weights.model, device)
+        self.mouths = MouthInpainting(device) if self.backend.inpaints else None
 
     @classmethod
     def from_pretrained(cls, weights: str = DEFAULT_WEIGHTS, device: str = "auto") -> "FaceEditor":
@@ -187,7 +187,7 @@ class FaceEditor:
         fine = crop_face(image, scaled(matrix, FINER), self.backend.size * FINER)
         landmarks = self.landmark_finder.find(crop)
         features = self.backend.encode(crop, fine, source, landmarks)
-        softness = self.mouths.softness(image, matrix, self.backend.size)
+        softness = self.mouths.softness(image, matrix, self.backend.size) if self.mouths else 0.0
         return EncodedFace(matrix, crop, source, features, landmarks, softness, find_eyes(landmarks, fine))
 
     def face_edits(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[FaceEdit]:
@@ -201,7 +201,7 @@ class FaceEditor:
     def apply(self, image: np.ndarray, matrix: np.ndarray, edit: FaceEdit, encoded: EncodedFace) -> np.ndarray:
         """The image with an edit of one encoded face; matrix: (2, 3), image pixels to crop pixels."""
         image = apply_edit(image, matrix, edit.flow, edit.residual, encoded.eyes)
-        if edit.mouth is None:
+        if edit.mouth is None or self.mouths is None:
             return image
         return self.mouths.inpaint(image, matrix, self.backend.size, edit.mouth, encoded.softness)
 

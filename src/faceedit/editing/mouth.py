@@ -54,17 +54,16 @@ class MouthInpainting:
     def inpaint(
         self, image: np.ndarray, matrix: np.ndarray, side: int, mouth: MouthEdit, softness: float
     ) -> np.ndarray:
-        """The image with the inside of a face's mouth inpainted where the mask says so.
+        """The image with the inside of a face's mouth inpainted, in place, where the mask says so.
 
         matrix: (2, 3), photo pixels to those of a crop of this side. softness: see there.
         """
         if not mouth.mask.any():
             return image
         rows, columns = region(self.size)
-        matrix = scaled(matrix, self.size / side)
-        crop = crop_face(image, matrix, self.size)[rows, columns]
-        inpainted = self._inpainted(crop, mouth, softness)
-        matrix = matrix - np.array([[0, 0, columns.start], [0, 0, rows.start]])
+        matrix = scaled(matrix, self.size / side) - np.array([[0, 0, columns.start], [0, 0, rows.start]])
+        high, wide = mouth.mask.shape
+        inpainted = self._inpainted(crop_face(image, matrix, wide, high - wide), mouth, softness)
         window = _window(matrix, mouth.mask > 0, image.shape)
         if window is None:
             return image
@@ -78,10 +77,9 @@ class MouthInpainting:
 
         seen = mouth.mask * kept_mask(self.size)[rows, columns]
         share = warp(seen, cv2.INTER_LINEAR)[..., None]
-        result, laid = image.copy(), warp(inpainted, cv2.INTER_CUBIC)
-        under = result[y0:y1, x0:x1]
+        laid, under = warp(inpainted, cv2.INTER_CUBIC), image[y0:y1, x0:x1]
         under[:] = np.rint(under + (laid - under) * share).clip(0, 255)
-        return result
+        return image
 
     def network(self) -> None:
         """One pass of the network alone: what there is to time."""

@@ -45,8 +45,7 @@ def speed(editor: FaceEditor | CopyEditor, path: Path, detector: FaceDetector, t
     ways: dict[str, Callable[[np.ndarray], None]] = {"edit_ms": edit, "photo_to_photo_ms": whole}
     if isinstance(editor, FaceEditor):
         paper = CaaeBackend(Caae(CaaeConfig()).eval().to(editor.device), editor.device)
-        inpaints = next(editor.face_edits(encoded, targets[:1])).mouth is not None
-        own = networks(editor.backend, editor.mouths.network) if inpaints else networks(editor.backend)
+        own = networks(editor.backend, editor.mouths.network) if editor.mouths else networks(editor.backend)
         ways |= {"network_ms": own, "paper_network_ms": networks(paper)}
     times: dict[str, list[float]] = {name: [] for name in ways}
     for target in targets[:EDITS]:
