@@ -23,6 +23,7 @@ main()
 """
 COMMANDS = {
     "edit": [ASTRONAUT, "--emotion", "sad", "-o", "out.jpg"],
+    "series": [ASTRONAUT, "-o", "series"],
     "grid": [ASTRONAUT, "-o", "out.png"],
     "animate": [ASTRONAUT, "-o", "out.webp"],
     "estimate": [ASTRONAUT],

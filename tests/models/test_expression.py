@@ -15,9 +15,9 @@ from faceedit.models.face_mesh import (
     POINTS,
     STILL,
     UPPER_LIP,
-    mirrored,
     point_indices,
 )
+from faceedit.models.landmarker import mirrored
 from faceedit.models.lips import (
     GRID,
     LOWER,

@@ -19,6 +19,7 @@ from faceedit.cli.app import (
     Weights,
     command,
     refuse_existing,
+    spinner,
 )
 from faceedit.cli.completion import emotion_names
 from faceedit.cli.run import Naming, Output, SkipExisting, process
@@ -249,11 +250,12 @@ def _parsed(
         shared = intensity if emotion is not None or not any(named) else None
         look = None
         if like is not None:
-            from faceedit.device import resolve_device
-            from faceedit.editing.like import look_of
-            from faceedit.media.image import read_photo
+            with spinner(f"looking at {like.name}"):
+                from faceedit.device import resolve_device
+                from faceedit.editing.like import look_of
+                from faceedit.media.image import read_photo
 
-            look = look_of(read_photo(like), resolve_device(device))
+                look = look_of(read_photo(like), resolve_device(device))
         request = Request(valence, arousal, emotion, shared, relative, strength, only, look)
     return parse_choices(choices, request, intensity, strength, only)
 

@@ -19,6 +19,7 @@ from faceedit.cli.app import (
     progress_bar,
     refuse_existing,
     say,
+    spinner,
 )
 from faceedit.cli.completion import emotion_names
 from faceedit.cli.run import read_input
@@ -78,16 +79,18 @@ def series(
         raise UsageError("a photo from standard input has no name to write beside: name a folder with -o")
     folder = output or photo.parent / f"{photo.stem}-series"
     refuse_existing(folder, overwrite or folder.is_dir())
-    from faceedit.editing.editor import FaceEditor
-    from faceedit.editing.series import TABLE, write_series
-    from faceedit.editing.series import series as edit_series
+    with failing_as(f"{photo} could not be edited"):
+        with spinner("finding the face"):
+            from faceedit.editing.editor import FaceEditor
+            from faceedit.editing.series import TABLE, write_series
+            from faceedit.editing.series import series as edit_series
 
-    with failing_as(f"{photo} could not be edited"), progress_bar("files") as progress:
-        source = read_input(photo)
-        editor = FaceEditor.from_pretrained(weights, device)
-        made = edit_series(editor, source, *ends, steps, face, parts, measure)
+            source = read_input(photo)
+            editor = FaceEditor.from_pretrained(weights, device)
+            made = edit_series(editor, source, *ends, steps, face, parts, measure)
         name = "photo" if str(photo) == STANDARD else photo.name
         written = write_series(made, steps, folder, name, overwrite)
-        for result in progress.track(written, steps, description="editing"):
-            say(str(result.faces[0]))
+        with progress_bar("files") as progress:
+            for result in progress.track(written, steps, description="editing"):
+                say(str(result.faces[0]))
     print(folder / TABLE)

@@ -3,21 +3,22 @@
 import json
 from pathlib import Path
 
-from faceedit.cli.app import progress_bar, say, say_error
+from faceedit.cli.app import progress_bar, say, say_error, spinner
 from faceedit.cli.report import face_json, print_result
 from faceedit.errors import BatchError, FaceEditError
 
 
 def edit_table(table: Path, folder: Path, embedder: str, weights: str, device: str, as_json: bool) -> None:
     """Edit the rows of a table of targets into a folder, and print what became of each."""
-    from faceedit.editing.targets import RESULTS_FILE, edit_targets, read_targets
+    with spinner("loading the networks"):
+        from faceedit.editing.targets import RESULTS_FILE, edit_targets, read_targets
 
-    targets = read_targets(table)
-    from faceedit.editing.editor import FaceEditor
-    from faceedit.faces.identity import FaceEmbedder
+        targets = read_targets(table)
+        from faceedit.editing.editor import FaceEditor
+        from faceedit.faces.identity import FaceEmbedder
 
-    editor = FaceEditor.from_pretrained(weights, device)
-    embed = None if embedder == "off" else FaceEmbedder(embedder, editor.device)
+        editor = FaceEditor.from_pretrained(weights, device)
+        embed = None if embedder == "off" else FaceEmbedder(embedder, editor.device)
     skipped = failed = 0
     with progress_bar("edits") as progress:
         task = progress.add_task("editing", total=len(targets))

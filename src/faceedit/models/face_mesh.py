@@ -1,9 +1,5 @@
 """The points of a face that landmarks are: which of MediaPipe's Face Mesh, and where each stands among all K."""
 
-import torch
-
-from faceedit.models.sampling import indices
-
 # Numbers of MediaPipe's Face Mesh (Kartynnik et al. 2019), whose points these are. Left and right are the picture's.
 UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)  # its inner edge, from corner to corner
 LOWER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
@@ -46,10 +42,4 @@ _RIGHT: tuple[int, ...] = (
     *(280, 425, 346, 411, 426, 436, 432, 454, 356, 323, 288, 397, 379, 377),
 )
 _TWIN_OF = dict(zip(_LEFT + _RIGHT, _RIGHT + _LEFT, strict=True))
-_TWINS = tuple(point_indices(tuple(_TWIN_OF.get(number, number) for number in POINTS)))
-
-
-def mirrored(landmarks: torch.Tensor) -> torch.Tensor:
-    """The landmarks of the mirrored crops."""
-    x, y = landmarks[:, indices(_TWINS, landmarks.device)].unbind(2)
-    return torch.stack([1 - x, y], dim=2)
+TWINS = tuple(point_indices(tuple(_TWIN_OF.get(number, number) for number in POINTS)))

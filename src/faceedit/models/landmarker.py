@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from faceedit.config import LandmarkConfig
-from faceedit.models.face_mesh import POINTS
+from faceedit.models.face_mesh import POINTS, TWINS
 from faceedit.models.layers import PlainBlock, resize
+from faceedit.models.sampling import indices
 
 
 class Landmarker(nn.Module):
@@ -31,3 +32,9 @@ class Landmarker(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         features = self.features(resize(images, self.config.image_size))
         return 0.5 + self.head(features.flatten(1)).float().unflatten(1, (-1, 2))
+
+
+def mirrored(landmarks: torch.Tensor) -> torch.Tensor:
+    """The landmarks of the mirrored crops."""
+    x, y = landmarks[:, indices(TWINS, landmarks.device)].unbind(2)
+    return torch.stack([1 - x, y], dim=2)

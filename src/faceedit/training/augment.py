@@ -8,7 +8,7 @@ import math
 import torch
 from torch.nn import functional
 
-from faceedit.models.face_mesh import mirrored
+from faceedit.models.landmarker import mirrored
 from faceedit.models.sampling import constant
 from faceedit.training.distributed import BatchGenerator
 

@@ -24,9 +24,9 @@ from faceedit.models.face_mesh import (
     POINTS,
     UPPER_LIDS,
     UPPER_LIP,
-    mirrored,
     point_indices,
 )
+from faceedit.models.landmarker import mirrored
 from faceedit.models.lips import LOWER, UPPER, lip_opening, signed_distance
 
 FEW = 20  # photos in a bin of the affect plane; with fewer, a bin counts for less than others
