@@ -1,3 +1,4 @@
+import csv
 import io
 import json
 import re
@@ -235,6 +236,21 @@ def test_the_affect_that_was_reached_is_printed(edit, photo):
     (face,) = json.loads(out)["faces"]
     reached = face["reached"]
     assert f"; reached valence {reached['valence']:+.2f}, arousal {reached['arousal']:+.2f}\n" in err
+
+
+def test_landmarks_have_their_published_numbers_and_lie_in_the_photo(run, photo, tiny_judge):
+    _, out, _ = run("estimate", photo, "--landmarks", "--json", "--weights", tiny_judge)
+    (face,) = json.loads(out)["faces"]
+    points = {int(number): point for number, point in face["landmarks"].items()}
+    left, right, chin, lip = points[468], points[473], points[152], points[13]
+    assert abs(left[0] - 208) < 8  # the irises, and below them the mouth and the chin
+    assert abs(right[0] - 250) < 8
+    assert left[1] < lip[1] < chin[1]
+    assert face["box"][1] < lip[1] < face["box"][3]
+    _, out, _ = run("estimate", photo, "--landmarks", "--weights", tiny_judge)
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert {int(row["point"]): [float(row["x"]), float(row["y"])] for row in rows} == points
+    assert {row["face"] for row in rows} == {"1"}
 
 
 def test_a_pipe_gets_plain_tables(run, photo, tiny_judge):

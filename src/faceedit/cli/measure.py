@@ -1,6 +1,8 @@
 """Commands that measure: where faces lie, and how well an editor does."""
 
+import csv
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -25,6 +27,8 @@ from faceedit.config import DEFAULT_WEIGHTS, JUDGE_WEIGHTS
 from faceedit.errors import BatchError, FaceEditError, UsageError, no_upright_face, unexpected
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from faceedit.evaluation.figures import Group
     from faceedit.faces.estimate import FaceEstimate
 
@@ -45,6 +49,12 @@ def estimate(
     photos: Photos,
     recursive: Recursive = False,
     as_json: AsJson = False,
+    landmarks: Annotated[
+        bool,
+        typer.Option(
+            "--landmarks", help="Also the points of MediaPipe's Face Mesh, in photo pixels: in JSON, or instead as CSV."
+        ),
+    ] = False,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the photo, with its faces' boxes, beside the circumplex; for one photo.")
     ] = None,
@@ -68,14 +78,17 @@ def estimate(
     with spinner("loading the networks"):
         from faceedit.faces.detector import FaceDetector
         from faceedit.faces.estimate import AffectEstimator
+        from faceedit.faces.eyes import LandmarkFinder
 
         estimator = AffectEstimator.from_pretrained(weights, device)
         detector = FaceDetector(estimator.device)
+        finder = LandmarkFinder(estimator.device) if landmarks else None
     results, failed = [], []
     for path in paths:
         try:
             image = read_input(path).pixels
             estimates = estimator.estimate(image, detector.detect(image))
+            points = [_points(finder.find_in_photo(image, e.face)) for e in estimates] if finder else []
         except Exception as error:  # whatever a library raises for one photo must not end the others
             problem = error if isinstance(error, FaceEditError) else unexpected(f"{path} could not be estimated", error)
             if len(paths) == 1:
@@ -89,16 +102,20 @@ def estimate(
             raise no_upright_face(str(path))
         if as_json:
             faces = [_as_json(number, estimate) for number, estimate in enumerate(estimates, 1)]
+            for face, found in zip(faces, points, strict=False):
+                face["landmarks"] = found
             print(json.dumps({"photo": str(path), "faces": faces}))
-        results.append((path, estimates))
-    if not as_json:
-        _print_estimates(results)
+        results.append((path, estimates, points))
+    if not as_json and landmarks:
+        _print_landmarks([(path, points) for path, _, points in results])
+    elif not as_json:
+        _print_estimates([(path, estimates) for path, estimates, _ in results])
     if plot is not None:
         from faceedit.media.image import Photo
         from faceedit.media.sheet import estimates_sheet
 
-        points = [(e.face.box, e.affect.valence, e.affect.arousal) for e in estimates]
-        write_photo(plot, Photo(estimates_sheet(image, points)), overwrite)
+        drawn = [(e.face.box, *e.affect.pair) for e in estimates]
+        write_photo(plot, Photo(estimates_sheet(image, drawn)), overwrite)
     if failed:
         raise BatchError(f"{len(failed)} of {len(paths)} photos failed: {', '.join(map(str, failed))}")
 
@@ -178,6 +195,24 @@ def _as_json(number: int, estimate: "FaceEstimate") -> dict[str, object]:
         "arousal": round(estimate.affect.arousal, 4),
         "expressions": {name: round(value, 4) for name, value in estimate.probabilities.items()},
     }
+
+
+def _points(landmarks: "np.ndarray") -> dict[int, list[float]]:
+    """Photo pixels (K, 2) by the numbers of their points in the Face Mesh."""
+    from faceedit.models.face_mesh import POINTS
+
+    return {
+        number: [round(value, 2) for value in point]
+        for number, point in sorted(zip(POINTS, landmarks.tolist(), strict=True))
+    }
+
+
+def _print_landmarks(results: list[tuple[Path, list[dict[int, list[float]]]]]) -> None:
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(("photo", "face", "point", "x", "y"))
+    for path, faces in results:
+        for number, points in enumerate(faces, 1):
+            rows.writerows((path, number, point, *place) for point, place in points.items())
 
 
 def _print_estimates(results: list[tuple[Path, list["FaceEstimate"]]]) -> None:

@@ -1,18 +1,22 @@
 """Finding the landmarks of an aligned face, and its eyes: lids by landmarks, irises by their edges."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 import torch
 
 from faceedit.device import as_images
-from faceedit.faces.alignment import crop_face, smoothstep
+from faceedit.faces.alignment import alignment, crop_face, smoothstep
 from faceedit.faces.eyelids import Eye, sampled
+from faceedit.models.estimator import CROP_SIZE
 from faceedit.models.face_mesh import EYE_CORNERS, point_indices
 from faceedit.models.landmarker import Landmarker
 from faceedit.weights import load_model
+
+if TYPE_CHECKING:  # which itself checks faces by landmarks
+    from faceedit.faces.detector import Face
 
 # The landmarks of the picture's left and right eye: the upper and the lower lid, from corner to corner, and the iris.
 EYES = (
@@ -71,6 +75,13 @@ class LandmarkFinder:
         points = self.find(crop_face(image, matrix, ANCHOR_CROP)) * ANCHOR_CROP - 0.5
         eyes_and_nose = [points[group].mean(0) for group in (LEFT_EYE, RIGHT_EYE, NOSE)]
         return np.stack([*eyes_and_nose, *points[MOUTH]])
+
+    def find_in_photo(self, image: np.ndarray, face: "Face") -> np.ndarray:
+        """The landmarks (K, 2) xy of a face of a photo (H, W, 3) uint8, in its pixels."""
+        matrix = alignment(face.landmarks, CROP_SIZE)
+        points = self.find(crop_face(image, matrix, CROP_SIZE)) * CROP_SIZE - 0.5
+        inverse = cv2.invertAffineTransform(matrix)
+        return points @ inverse[:, :2].T + inverse[:, 2]
 
 
 def find_eyes(landmarks: np.ndarray, fine: np.ndarray) -> tuple[Eye, ...]:
