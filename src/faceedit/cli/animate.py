@@ -29,7 +29,7 @@ from faceedit.errors import UsageError
 @command(
     "Photos",
     "faceedit animate photo.jpg",
-    "faceedit animate photo.jpg --path happy,surprised,neutral -o photo.mp4",
+    "faceedit animate photo.jpg --path happy,sad -o photo.mp4",
 )
 def animate(
     photo: Annotated[

@@ -141,7 +141,7 @@ Engine = Annotated[
     "faceedit edit photo.jpg --valence 0.5 -o calmer.png",
     "faceedit edit group.jpg --face 1=happy --face 2=sad",
     "faceedit edit photo.jpg --like other.jpg --only mouth",
-    "faceedit edit portraits/ --neutralise -o neutral/ --skip-existing",
+    "faceedit edit faces/ --neutralise -o out/ --skip-existing",
     "faceedit edit --targets targets.csv -o stimuli/",
 )
 def edit(

@@ -29,8 +29,8 @@ from faceedit.errors import UsageError
 
 @command(
     "Photos",
-    "faceedit series photo.jpg --from neutral --to happy --steps 21",
-    "faceedit series photo.jpg --from=-0.4,0.5 --to=0.6,0.1 --measure -o continuum/",
+    "faceedit series photo.jpg --to angry --steps 11 --measure",
+    "faceedit series photo.jpg --from=-0.4,0.5 --to=0.6,0.1",
 )
 def series(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A photo's file, or - for standard input.")],

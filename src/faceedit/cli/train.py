@@ -262,7 +262,7 @@ def fetch(
 
 @command(
     "Training",
-    "faceedit push my-weights.safetensors owner/name --card CARD.md",
+    "faceedit push my.safetensors owner/name --card CARD.md",
 )
 def push(
     weights: Annotated[Path, typer.Argument(metavar="FILE", help="Exported weights, a .safetensors file.")],

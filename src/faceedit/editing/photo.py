@@ -51,7 +51,9 @@ class EditedFace:
         """Whether the target lies beyond what the training labels cover."""
         return self.nearest_supported != self.target
 
-    def __str__(self) -> str:
+    @property
+    def edit(self) -> str:
+        """What was asked of the face, in words."""
         line = f"face {self.number} at {box_text(self.box)}: {self.source}"
         if self.target is not None:
             line += f" → {self.target}"
@@ -59,9 +61,10 @@ class EditedFace:
             line += f", {' and '.join(self.only)} only"
         if self.beyond_support:
             line += f", beyond the training labels: going to the nearest supported, {self.nearest_supported}"
-        if self.reached is not None:
-            line += f"; reached {self.reached}"
         return line
+
+    def __str__(self) -> str:
+        return self.edit if self.reached is None else f"{self.edit}; reached {self.reached}"
 
 
 @dataclass(frozen=True)
@@ -258,7 +261,7 @@ def _result(
     if not source_metadata:
         edited = edited.without_metadata()
     notes = list(_notes(photo))
-    what = "; ".join(map(str, faces))
+    what = "; ".join(face.edit for face in faces)
     edited = declared(edited, kind, editor.weights, what, notes.append)
     return EditResult(edited, tuple(faces), tuple(notes))
 
