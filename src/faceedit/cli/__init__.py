@@ -11,7 +11,7 @@ import sys
 from types import FrameType
 
 # Each adds its commands; in this order, help lists them.
-from faceedit.cli import edit, series, grid, animate, info, measure, train, web  # noqa: F401  # isort: skip
+from faceedit.cli import edit, series, grid, animate, info, measure, augment, train, web  # noqa: F401  # isort: skip
 from faceedit.cli.app import app, say_error
 from faceedit.errors import FaceEditError, FileError, MemoryExhaustedError, UnwritableError, is_out_of_memory
 

@@ -2,7 +2,8 @@
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 from faceedit.errors import UnreadableError
@@ -59,6 +60,14 @@ def read_labels(folder: str | Path) -> list[Label]:
             f"{folder} has no labels: no {LABELS_FILE}, no AffectNet annotations, and no photos with the paper's names"
         )
     return labels
+
+
+def with_split(label: Label) -> Label:
+    """The label with its split settled: without one, 5 % of the photos, by a hash of their names, are validation."""
+    if label.split is not None:
+        return label
+    share = int.from_bytes(sha256(label.file.encode()).digest()[:4], "big") / 2**32
+    return replace(label, split=VALIDATION if share < VALIDATION_SHARE else TRAIN)
 
 
 def photos_folder(folder: Path, labels: list[Label]) -> Path:

@@ -9,12 +9,11 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from multiprocessing import get_context, parent_process
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from faceedit.data.labels import TRAIN, VALIDATION, VALIDATION_SHARE, Label, photos_folder, read_labels, write_labels
+from faceedit.data.labels import TRAIN, VALIDATION, Label, photos_folder, read_labels, with_split, write_labels
 from faceedit.errors import FaceEditError, MemoryExhaustedError, UsageError, unexpected
 from faceedit.faces.alignment import alignment, crop_face
 from faceedit.faces.detector import FaceDetector
@@ -123,10 +122,9 @@ def _jobs(source: Path, out: Path, labels: list[Label]) -> Iterator[tuple[Path, 
         if label.file in seen or is_crop:
             continue
         seen.add(label.file)
+        label = with_split(label)
         split = label.split
-        if split is None:
-            share = int.from_bytes(sha256(label.file.encode()).digest()[:4], "big") / 2**32
-            split = VALIDATION if share < VALIDATION_SHARE else TRAIN
+        assert split is not None
         path = PurePosixPath(label.file)
         inner = PurePosixPath(*path.parts[1:]) if path.parts[0] == split and len(path.parts) > 1 else path
         target = out / split / inner.with_suffix(".jpg")
@@ -134,7 +132,7 @@ def _jobs(source: Path, out: Path, labels: list[Label]) -> Iterator[tuple[Path, 
             target = out / split / f"{inner}.jpg"
         if target not in targets:
             targets.add(target)
-            yield photos / label.file, target, replace(label, split=split)
+            yield photos / label.file, target, label
 
 
 def _in_processes(
