@@ -28,6 +28,7 @@ ROUNDS = 5 if "FACEEDIT_FUZZ" in os.environ else 1
 COMMANDS = {
     "edit": ["edit", "photo.png", "--emotion", "happy", "-o", "OUT/a.png"],
     "grid": ["grid", "photo.png", "--steps", "3", "-o", "OUT/a.tif"],
+    "series": ["series", "photo.png", "--steps", "3", "-o", "OUT"],
     "film": ["edit", "clip.mp4", "--emotion", "happy", "-o", "OUT/a.mp4"],
     "animate": ["animate", "photo.png", "--seconds", "1", "-o", "OUT/a.webp"],
     "estimate": ["estimate", "photo.png", "--plot", "OUT/a.png"],

@@ -174,9 +174,6 @@ def edit(
     """Give faces in photos another expression, at the photos' full size; or one face through a video."""
     if targets is not None:
         _refuse_beside_targets(locals())
-        if output is None:
-            raise UsageError("name the folder for the results of --targets with -o")
-        refuse_existing(output, output.is_dir())
         edit_table(targets, output, embedder, weights, device, as_json)
         return
     if not photos:
@@ -185,11 +182,11 @@ def edit(
         raise UsageError("--embedder measures for the results.csv of --targets: leave it out")
     if size is not None and not crop:
         raise UsageError("--size is that of a crop: give --crop, or leave it out")
-    from faceedit.batch import find_videos
-
     if neutralise and emotion is not None:
         raise UsageError("--neutralise and --emotion name two targets: give one")
     emotion = "neutral" if neutralise else emotion
+    from faceedit.batch import find_videos
+
     parsed = _parsed(face, valence, arousal, emotion, intensity, relative, strength, tuple(only or ()), like, device)
     tag, suffix = ("crop", ".png") if crop else ("edited", None)
     naming = Naming(tag=tag, suffix=suffix, output=output, overwrite=overwrite, skip_existing=skip_existing)

@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 
 SHOWN_EXPRESSIONS = 3
 
+Landmarks = Annotated[
+    bool,
+    typer.Option(
+        "--landmarks", help="Also the points of MediaPipe's Face Mesh, in photo pixels: in JSON, or instead as CSV."
+    ),
+]
 Control = Annotated[
     Literal["weights", "copy", "oracle-swap"],
     typer.Option(help="copy gives the photo back, oracle-swap another person with the asked affect: two controls."),
@@ -49,12 +55,7 @@ def estimate(
     photos: Photos,
     recursive: Recursive = False,
     as_json: AsJson = False,
-    landmarks: Annotated[
-        bool,
-        typer.Option(
-            "--landmarks", help="Also the points of MediaPipe's Face Mesh, in photo pixels: in JSON, or instead as CSV."
-        ),
-    ] = False,
+    landmarks: Landmarks = False,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the photo, with its faces' boxes, beside the circumplex; for one photo.")
     ] = None,
@@ -67,7 +68,7 @@ def estimate(
     This describes how a face looks in a photo, not what the person feels.
     """
     from faceedit.batch import find_photos
-    from faceedit.media.image import format_of, write_photo
+    from faceedit.media.image import format_of
 
     paths = [photo.path for photo in find_photos(photos, recursive)]
     if plot is not None:
@@ -101,23 +102,24 @@ def estimate(
         if len(paths) == 1 and not estimates:
             raise no_upright_face(str(path))
         if as_json:
-            faces = [_as_json(number, estimate) for number, estimate in enumerate(estimates, 1)]
-            for face, found in zip(faces, points, strict=False):
-                face["landmarks"] = found
-            print(json.dumps({"photo": str(path), "faces": faces}))
+            _print_json(path, estimates, points)
         results.append((path, estimates, points))
+        if plot is not None:
+            _plot(image, estimates, plot, overwrite)
     if not as_json and landmarks:
         _print_landmarks([(path, points) for path, _, points in results])
     elif not as_json:
         _print_estimates([(path, estimates) for path, estimates, _ in results])
-    if plot is not None:
-        from faceedit.media.image import Photo
-        from faceedit.media.sheet import estimates_sheet
-
-        drawn = [(e.face.box, *e.affect.pair) for e in estimates]
-        write_photo(plot, Photo(estimates_sheet(image, drawn)), overwrite)
     if failed:
         raise BatchError(f"{len(failed)} of {len(paths)} photos failed: {', '.join(map(str, failed))}")
+
+
+def _plot(image: "np.ndarray", estimates: list["FaceEstimate"], plot: Path, overwrite: bool) -> None:
+    from faceedit.media.image import Photo, write_photo
+    from faceedit.media.sheet import estimates_sheet
+
+    drawn = [(estimate.face.box, *estimate.affect.pair) for estimate in estimates]
+    write_photo(plot, Photo(estimates_sheet(image, drawn)), overwrite)
 
 
 @command(
@@ -185,6 +187,13 @@ def evaluate(
         targets = affect_grid(grid_axis())
         supported = np.array([support.covers(*target) for target in targets.tolist()])
         write_photo(sheet, Photo(worst_median_best(subjects, targets, supported)), overwrite)
+
+
+def _print_json(path: Path, estimates: list["FaceEstimate"], points: list[dict[int, list[float]]]) -> None:
+    faces = [_as_json(number, estimate) for number, estimate in enumerate(estimates, 1)]
+    for face, found in zip(faces, points, strict=False):  # there are none without --landmarks
+        face["landmarks"] = found
+    print(json.dumps({"photo": str(path), "faces": faces}))
 
 
 def _as_json(number: int, estimate: "FaceEstimate") -> dict[str, object]:

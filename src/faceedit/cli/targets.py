@@ -3,13 +3,16 @@
 import json
 from pathlib import Path
 
-from faceedit.cli.app import progress_bar, say, say_error, spinner
+from faceedit.cli.app import progress_bar, refuse_existing, say, say_error, spinner
 from faceedit.cli.report import face_json, print_result
-from faceedit.errors import BatchError, FaceEditError
+from faceedit.errors import BatchError, FaceEditError, UsageError
 
 
-def edit_table(table: Path, folder: Path, embedder: str, weights: str, device: str, as_json: bool) -> None:
+def edit_table(table: Path, folder: Path | None, embedder: str, weights: str, device: str, as_json: bool) -> None:
     """Edit the rows of a table of targets into a folder, and print what became of each."""
+    if folder is None:
+        raise UsageError("name the folder for the results of --targets with -o")
+    refuse_existing(folder, folder.is_dir())
     with spinner("loading the networks"):
         from faceedit.editing.targets import RESULTS_FILE, edit_targets, read_targets
 
