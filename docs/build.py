@@ -103,6 +103,13 @@ def material() -> None:
             moved.save(f"faces/{i:02}.jpg", quality=92)
             rows.append(f"{i:02}.jpg,{0.9 - i / 20:.2f},{i / 40:.2f},1,{'train' if i % 4 else 'validation'}")
         Path("faces/labels.csv").write_text("\n".join(rows) + "\n")
+        targets = [
+            "file,emotion,strength,only,block",
+            "photo.jpg,sad,0.5,,1",
+            "photo.jpg,sad,1,,1",
+            "photo.jpg,sad,1,mouth,2",
+        ]
+        Path("targets.csv").write_text("\n".join(targets) + "\n")
 
 
 def table(kind: str, argument: str) -> str:
