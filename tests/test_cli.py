@@ -405,6 +405,7 @@ def test_estimate_prints_a_table_json_and_a_plot(run, photo, tiny_judge, tmp_pat
     assert pixels(plot).shape == (720, 1440, 3)
     assert run("estimate", photo, "--plot", plot, "--weights", tiny_judge)[0] == 2
     assert run("estimate", tmp_path / "wall.png", "--weights", tiny_judge)[0] == 3
+    assert run("estimate", photo, "--overwrite", "--weights", tiny_judge)[0] == 2  # there is no file to write
     assert run("estimate", tmp_path / "*.webp", "--weights", tiny_judge)[0] == 4
     assert run("estimate", photo, "--weights", "nothing")[0] == 5
 

@@ -273,4 +273,5 @@ def _refuse_beside_targets(given: dict[str, object]) -> None:
     defaults = {"strength": 1.0, "engine": "local"}
     for name, value in given.items():
         if name not in allowed and value not in (None, [], defaults.get(name, False)):
-            raise UsageError(f"--targets names photos and targets: leave out {name.replace('_', ' ')}")
+            option = name if name == "photos" else f"--{name.replace('_', '-')}"
+            raise UsageError(f"--targets names photos and where faces go: leave out {option}")

@@ -68,14 +68,9 @@ def estimate(
     This describes how a face looks in a photo, not what the person feels.
     """
     from faceedit.batch import find_photos
-    from faceedit.media.image import format_of
 
     paths = [photo.path for photo in find_photos(photos, recursive)]
-    if plot is not None:
-        if len(paths) > 1:
-            raise UsageError(f"--plot draws one photo, not {len(paths)}")
-        format_of(plot)
-        refuse_existing(plot, overwrite)
+    _check_plot(plot, len(paths), overwrite)
     with spinner("loading the networks"):
         from faceedit.faces.detector import FaceDetector
         from faceedit.faces.estimate import AffectEstimator
@@ -112,6 +107,19 @@ def estimate(
         _print_estimates([(path, estimates) for path, estimates, _ in results])
     if failed:
         raise BatchError(f"{len(failed)} of {len(paths)} photos failed: {', '.join(map(str, failed))}")
+
+
+def _check_plot(plot: Path | None, count: int, overwrite: bool) -> None:
+    from faceedit.media.image import format_of
+
+    if plot is None:
+        if overwrite:
+            raise UsageError("--overwrite is for the file of --plot: leave it out")
+        return
+    if count > 1:
+        raise UsageError(f"--plot draws one photo, not {count}")
+    format_of(plot)
+    refuse_existing(plot, overwrite)
 
 
 def _plot(image: "np.ndarray", estimates: list["FaceEstimate"], plot: Path, overwrite: bool) -> None:
