@@ -261,9 +261,8 @@ def _print_figures(figures: dict[str, object], groups: dict[str, "Group"]) -> No
         else:
             rows.append([name, f"{value:.3f}" if isinstance(value, float) else str(value), ""])
 
-    add("", {key: value for key, value in figures.items() if key not in ("editor", "groups")})
+    add("", {key: value for key, value in figures.items() if key != "groups"})
     for column, group in groups.items():
         for measure, name in group["worst"].items():
             rows.append([f"worst {column}, {measure.replace('_', ' ')}", f"{group['rows'][name][measure]:.3f}", name])
-    title = f"{figures['editor']}, {figures['faces']} faces"
-    print_table(["measure", "value", "95 % interval"], rows, title)
+    print_table(["measure", "value", "95 % interval"], rows)

@@ -67,7 +67,7 @@ def print_result(line: str, results: TextIO | None = None) -> None:
         print(line, file=results)
 
 
-def print_table(columns: list[str], rows: list[list[str]], title: str = "") -> None:
+def print_table(columns: list[str], rows: list[list[str]]) -> None:
     """Print a table: drawn to fit a terminal, and elsewhere with a tab between cells, for other programs."""
     if not (sys.stdout and sys.stdout.isatty()):
         print("\n".join("\t".join(map(printable, row)) for row in (columns, *rows)))
@@ -76,7 +76,7 @@ def print_table(columns: list[str], rows: list[list[str]], title: str = "") -> N
     from rich.markup import escape
     from rich.table import Column, Table
 
-    table = Table(*(Column(name, overflow="fold") for name in columns), title=title and escape(title))
+    table = Table(*(Column(name, overflow="fold") for name in columns))
     for row in rows:
         table.add_row(*(escape(printable(cell)) for cell in row))
     Console().print(table)
