@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from faceedit.training.records import Report
 
 
-@command(
-    "Training",
-    "faceedit prepare PHOTOS --out data",
-)
+@command("Training", "faceedit prepare PHOTOS --out data")
 def prepare(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="A folder of photos with their labels.")],
     out: Annotated[Path, typer.Option(help="The folder for the crops.")] = Path("data"),
@@ -207,10 +204,7 @@ def _say_interrupted(run: Path) -> None:
         say("interrupted, with nothing to keep yet")
 
 
-@command(
-    "Training",
-    "faceedit export runs/editor -o my-weights.safetensors",
-)
+@command("Training", "faceedit export runs/editor -o my-weights.safetensors")
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a training run.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write.")],
@@ -260,10 +254,7 @@ def fetch(
     print(path)
 
 
-@command(
-    "Training",
-    "faceedit push my.safetensors owner/name --card CARD.md",
-)
+@command("Training", "faceedit push my.safetensors owner/name --card CARD.md")
 def push(
     weights: Annotated[Path, typer.Argument(metavar="FILE", help="Exported weights, a .safetensors file.")],
     repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The hub repository.")],

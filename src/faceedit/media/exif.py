@@ -166,12 +166,10 @@ def with_tags(tiff: bytes, exif: bytes | None, more: Mapping[int, Value | None])
     order, is_big, _ = _header(tiff)
     if is_big:
         raise ValueError("a BigTIFF")
-    others = all_tags(exif) if exif else {}
-    if exif and _header(exif)[0] != order:
-        others = _swapped(others)
-    others = {number: value for number, value in others.items() if number not in LAYOUT_TAGS | BLOCK_TAGS}
+    others = {} if not exif else all_tags(exif) if _header(exif)[0] == order else _swapped(all_tags(exif))
+    kept = {number: value for number, value in others.items() if number not in LAYOUT_TAGS | BLOCK_TAGS}
     place = len(tiff) + len(tiff) % 2
-    tags = {number: value for number, value in {**all_tags(tiff), **others, **more}.items() if value is not None}
+    tags = {number: value for number, value in {**all_tags(tiff), **kept, **more}.items() if value is not None}
     folder = assembled(order, tags, place)
     return tiff[:4] + struct.pack(order + "I", place) + tiff[8:].ljust(place - 8, b"\0") + folder
 
