@@ -2,7 +2,7 @@ import pytest
 import torch
 from PIL import Image
 
-from faceedit.data.crops import BalancedSampler, load_crops
+from faceedit.data.crops import BalancedSampler, agreeing, load_crops
 from faceedit.errors import UnreadableError
 
 
@@ -13,6 +13,16 @@ def test_crops_come_with_their_labels_in_the_documented_range(prepared):
     assert images.min() >= -1
     assert images.max() <= 1
     assert affect[0].tolist() == pytest.approx([-0.75, 0.375])
+
+
+def test_affect_is_a_second_witness_of_an_expression():
+    contempt, surely, unknown = torch.zeros(3, 8)
+    contempt[[0, 1, 7]] = torch.tensor([0.1, 0.3, 0.6])
+    surely[7] = 1.0
+    found = agreeing(torch.stack([contempt, contempt, surely, unknown]), torch.tensor([[0.5, 0.0], [-0.5, 0.6]] * 2))
+    assert found.sum(1).tolist() == pytest.approx([1, 1, 1, 0])
+    assert found.argmax(1).tolist()[:3] == [1, 7, 7]  # a mild smile; contempt; what a person labelled stays
+    assert not found[3].any()
 
 
 def test_a_crop_that_is_not_square_is_refused(prepared):

@@ -9,12 +9,14 @@ import cv2
 import numpy as np
 import torch
 
+from faceedit.circumplex import CLASS_MEANS
 from faceedit.data.labels import LABELS_FILE, Label, read_labels
 from faceedit.errors import UnreadableError
 from faceedit.media.image import read_photo
 from faceedit.models.estimator import EXPRESSIONS
 
 BIN = 0.25
+CLASS_SPREAD = 0.3  # of affect in each direction about an expression's mean; by eye, on what then counts as neutral
 
 
 @dataclass
@@ -22,7 +24,7 @@ class Crops:
     """One split of a prepared folder, all with the same M.
 
     images: (M, 3, S, S) uint8. affect: (M, 2) float32 = valence, arousal in [-1, 1]. expression: (M,) int64, -1 where
-    there is none. probabilities: (M, 8) float32 of the expressions, zeros where nothing is known.
+    there is none. probabilities: (M, 8) float32 of the expressions, given affect, zeros where nothing is known.
     """
 
     images: torch.Tensor
@@ -74,12 +76,22 @@ def load_crops(folder: str | Path, size: int) -> Crops:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(load, range(len(labels))):
             pass
+    affect = torch.tensor([(label.valence, label.arousal) for label in labels], dtype=torch.float32)
     return Crops(
         torch.from_numpy(images),
-        torch.tensor([(label.valence, label.arousal) for label in labels], dtype=torch.float32),
+        affect,
         torch.tensor([-1 if label.expression is None else label.expression for label in labels]),
-        torch.tensor([_probabilities(label, folder) for label in labels]),
+        agreeing(torch.tensor([_probabilities(label, folder) for label in labels]), affect),
     )
+
+
+def agreeing(probabilities: torch.Tensor, affect: torch.Tensor) -> torch.Tensor:
+    """Probabilities (M, 8) of expressions, given affect (M, 2) too, a second witness: classifiers call mild smiles
+    contempt and laughter disgust, and hardly any calm face neutral."""
+    way = affect[:, None] - torch.tensor(list(CLASS_MEANS.values()))
+    fits = torch.exp(-(way / CLASS_SPREAD).square().sum(2) / 2)
+    both = probabilities * fits
+    return both / both.sum(1, keepdim=True).clamp_min(1e-12)
 
 
 def _probabilities(label: Label, folder: Path) -> list[float]:
@@ -138,3 +150,8 @@ def plane_bins(affect: torch.Tensor) -> torch.Tensor:
     """The group (M,) int64 of each affect (M, 2): the square of side 0.25 of the plane that it lies in."""
     rows = (affect / BIN).round().long() + round(1 / BIN)
     return rows[:, 0] * (2 * round(1 / BIN) + 1) + rows[:, 1]
+
+
+def expression_groups(crops: Crops) -> torch.Tensor:
+    """The group (M,) int64 of each crop: its bin of the plane and its most probable expression."""
+    return plane_bins(crops.affect) * crops.probabilities.shape[1] + crops.probabilities.argmax(1)

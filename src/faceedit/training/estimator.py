@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.config import EstimatorConfig, EstimatorTraining
-from faceedit.data.crops import BalancedSampler, Crops, plane_bins
+from faceedit.data.crops import BalancedSampler, Crops, expression_groups
 from faceedit.evaluation.metrics import agreement
 from faceedit.models.estimator import Estimator
 from faceedit.training.augment import augment
@@ -35,8 +35,8 @@ class EstimatorTrainer(Trainer[EstimatorTraining, EstimatorConfig, Estimator]):
         halves = [torch.arange(len(crops))[i::2] for i in (0, 1)]
         self.other_half = crops.subset(halves[1 - training.half])
         crops = crops.subset(halves[training.half])
-        # Rare affect is over-sampled, or the estimator would not learn the extremes of the plane.
-        sampler = BalancedSampler(plane_bins(crops.affect), training.batch, training.seed, power=0.5, max_repeats=8)
+        # Rare affect and expressions are over-sampled, or the estimator would not learn them.
+        sampler = BalancedSampler(expression_groups(crops), training.batch, training.seed, power=0.5, max_repeats=8)
         super().__init__(training, network, net, nets, {"estimator": optimizer}, crops, sampler, device)
 
     @staticmethod
@@ -56,27 +56,29 @@ class EstimatorTrainer(Trainer[EstimatorTraining, EstimatorConfig, Estimator]):
         wanted = self.crops.probabilities[indices].to(self.device)
         images = augment(images, self.network.image_size, self.generator(0))
         if config.perturbation:
-            images = self._perturbed(images, affect, config.perturbation * min(progress / RAMP, 1))
+            images = self._perturbed(images, affect, wanted, config.perturbation * min(progress / RAMP, 1))
         losses = {}
         with self.autocast():
             estimate, logits = self.published(images.contiguous(memory_format=torch.channels_last))
         estimate, logits = estimate.float(), logits.float()
         losses["affect"] = functional.mse_loss(estimate, affect) * 4
         losses["concordance"] = 1 - _concordance(self.shard.whole(estimate), self.shard.whole(affect)).mean()
-        divergence = functional.kl_div(logits.log_softmax(1), wanted, reduction="none").sum(1)
-        losses["expression"] = (divergence * (wanted.sum(1) > 0)).mean()
+        losses["expression"] = _divergence(logits, wanted)
         total = losses["affect"] + losses["concordance"] + config.expression_weight * losses["expression"]
         self.update("estimator", total)
         self.update_ema()
         self.step += 1
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def _perturbed(self, images: torch.Tensor, affect: torch.Tensor, longest: float) -> torch.Tensor:
+    def _perturbed(
+        self, images: torch.Tensor, affect: torch.Tensor, wanted: torch.Tensor, longest: float
+    ) -> torch.Tensor:
         """Adversarial examples: crops moved along the gradient of their error by random lengths up to the longest."""
         images = images.requires_grad_()
         with self.autocast():
-            estimate = self.published(images)[0]
-        (gradient,) = torch.autograd.grad(functional.mse_loss(estimate.float(), affect), images)
+            estimate, logits = self.published(images)
+        error = functional.mse_loss(estimate.float(), affect) * 4 + _divergence(logits.float(), wanted)
+        (gradient,) = torch.autograd.grad(error, images)
         direction = gradient / gradient.flatten(1).norm(dim=1)[:, None, None, None].clamp_min(1e-12)
         lengths = longest * self.generator(1).rand(1, 1, 1)
         return (images + direction * lengths.to(images)).detach()
@@ -105,6 +107,12 @@ class EstimatorTrainer(Trainer[EstimatorTraining, EstimatorConfig, Estimator]):
         for indices in torch.arange(len(crops)).split(BATCH):
             estimates.append(self.ema(crops.batch(indices, self.device)[0])[0].float().cpu())
         return torch.cat(estimates), crops.affect.cpu()
+
+
+def _divergence(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """The mean Kullback-Leibler divergence of expression logits (N, 8) from probabilities; rows of zeros count for
+    nothing."""
+    return functional.kl_div(logits.log_softmax(1), wanted, reduction="none").sum(1).mul(wanted.sum(1) > 0).mean()
 
 
 def _concordance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
