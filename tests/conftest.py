@@ -36,6 +36,7 @@ TINY_WARP = WarpConfig(
     z_dim=8,
     channels=(8, 16),
     condition_dim=16,
+    target_dim=10,
     discriminator_channels=(8, 16, 16),
     discriminator_hidden=8,
     latent_channels=(8, 8),

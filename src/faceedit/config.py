@@ -46,6 +46,7 @@ class WarpConfig:
     z_dim: int = 64
     channels: tuple[int, ...] = (24, 64, 96, 128)  # at half size, then after each step
     condition_dim: int = 128
+    target_dim: int = 2  # valence and arousal, and then 8 expressions, which weights of version 0.1 do not know
     discriminator_channels: tuple[int, ...] = (64, 128, 256)  # of the teacher's stages whose maps it reads
     discriminator_hidden: int = 64
     latent_channels: tuple[int, ...] = (64, 32, 16)
@@ -111,7 +112,7 @@ class EstimatorTraining(TrainConfig):
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     half: int = 0
-    expression_weight: float = 0.3
+    expression_weight: float = 1.0
     perturbation: float = 0.0
 
 
@@ -130,6 +131,7 @@ class WarpTraining(TrainConfig):
     balance: float = 0.7
     landmarks: str = "landmarks"
     affect_weight: float = 3.0
+    expression_weight: float = 1.0
     geometry_weight: float = 3.0
     adversarial_weight: float = 0.5
     latent_weight: float = 0.03

@@ -91,7 +91,9 @@ class Preset:
 
 # What `faceedit train --model` takes. The judge and the teacher differ in architecture, input size, photos and seed.
 MODELS = {
-    "editor": Preset(WarpConfig(), WarpTraining(), "the default one", {"batch": 256, "learning_rate": 1.5e-3}),
+    "editor": Preset(
+        WarpConfig(target_dim=10), WarpTraining(), "the default one", {"batch": 256, "learning_rate": 1.5e-3}
+    ),
     "folds": Preset(
         FoldConfig(),
         FoldTraining(),

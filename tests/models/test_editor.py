@@ -1,6 +1,5 @@
 import json
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
@@ -38,7 +37,13 @@ def test_an_edit_to_the_source_is_nothing_and_to_another_affect_is_something(ima
     torch.manual_seed(0)
     model = WarpEditor(TINY_WARP).eval()
     landmarks, source = LANDMARKS.expand(3, -1, -1), torch.tensor([[0.2, 0.1]]).expand(3, -1)
-    edit_to = partial(model, images, landmarks, source, correct_lips=True)
+
+    def edit_to(affect, expression=None):
+        target = functional.pad(affect, (0, 8))
+        if expression is not None:
+            target[:, 2 + expression] = 1
+        return model(images, landmarks, source, target, correct_lips=True)
+
     nothing = edit_to(source)
     assert not nothing.flow.any()
     assert not residual(nothing).any()
@@ -46,6 +51,11 @@ def test_an_edit_to_the_source_is_nothing_and_to_another_affect_is_something(ima
     assert edit.flow.shape == (3, 2, 32, 32)
     assert edit.colour.shape == (3, 3, 8, 8)
     assert edit.flow.abs().max() > 0
+    torch.nn.init.normal_(model.decoder.motion.expression_coefficients, std=0.1)
+    assert not edit_to(source, expression=4).flow.any()  # whatever it is called
+    afraid, surprised = (edit_to(source + 0.4, expression) for expression in (4, 3))
+    assert (afraid.landmarks - surprised.landmarks).abs().max() > 0.01
+    assert (afraid.flow - surprised.flow).abs().max() > 0
     near = [residual(edit_to(source + step)).abs().mean() for step in (0.001, 0.01, 0.1)]
     assert near[0] < near[1] < near[2]  # no jump at the source
 
@@ -194,11 +204,11 @@ def test_the_teeth_of_a_dark_face_do_not_glow_before_a_bright_background():
 def test_the_discriminator_sees_the_last_maps_of_a_teacher_and_the_affect(images, tiny_judge):
     torch.manual_seed(0)
     discriminator = ImageDiscriminator(TINY_WARP).eval()
-    neutral = torch.zeros(3, 2)
+    neutral = torch.zeros(3, TINY_WARP.target_dim)
     maps = load_weights(str(tiny_judge)).model.maps(images)
     logits = discriminator([images, *maps], neutral)
     assert logits.shape == (3, 3)
-    assert (logits != discriminator([images, *maps], torch.ones(3, 2))).all()
+    assert (logits != discriminator([images, *maps], neutral + 1)).all()
     for i in range(3):
         other = [x + (i == j) for j, x in enumerate(maps)]
         assert (discriminator([images, *other], neutral) != logits).all(0).tolist() == [i == j for j in range(3)]

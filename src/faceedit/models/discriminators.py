@@ -7,8 +7,8 @@ from faceedit.config import WarpConfig
 
 
 class ImageDiscriminator(nn.Module):
-    """A teacher's maps of images, affect → logits (N, one for each map) that the images are real and show this affect
-    (the paper's D_img).
+    """A teacher's maps of images, a target (N, T) → logits (N, one for each map) that the images are real and show it
+    (the paper's D_img). Targets are those of the editor.
 
     It sees images as the teacher's last stages do: from pixels it would learn too late what a mouth looks like (a
     projected GAN: Sauer et al. 2021).
@@ -17,28 +17,29 @@ class ImageDiscriminator(nn.Module):
     def __init__(self, config: WarpConfig):
         super().__init__()
         self.parts = nn.ModuleList(
-            MapDiscriminator(channels, config.discriminator_hidden) for channels in config.discriminator_channels
+            MapDiscriminator(channels, config.discriminator_hidden, config.target_dim)
+            for channels in config.discriminator_channels
         )
 
-    def forward(self, maps: list[torch.Tensor], *affects: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
-        """The verdict on the same images at each affect, a tuple; a single tensor for a single affect."""
+    def forward(self, maps: list[torch.Tensor], *targets: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        """The verdict on the same images at each target, a tuple; a single tensor for a single target."""
         seen = maps[-len(self.parts) :]
         features = []
         for discriminator, x in zip(self.parts, seen, strict=True):
             assert isinstance(discriminator, MapDiscriminator)  # a ModuleList does not say
             features.append(discriminator.features(x))
         verdicts = tuple(
-            torch.cat([discriminator(x, affect) for discriminator, x in zip(self.parts, features, strict=True)], dim=1)
-            for affect in affects
+            torch.cat([discriminator(x, target) for discriminator, x in zip(self.parts, features, strict=True)], dim=1)
+            for target in targets
         )
         return verdicts if len(verdicts) > 1 else verdicts[0]
 
 
 class MapDiscriminator(nn.Module):
-    """The features of a map, and the logit (N, 1) of features that show an affect, which enters by projection
+    """The features of a map, and the logit (N, 1) of features that show a target, which enters by projection
     (Miyato and Koyama 2018)."""
 
-    def __init__(self, fan_in: int, hidden: int):
+    def __init__(self, fan_in: int, hidden: int, target_dim: int):
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(fan_in, hidden, 3, 1, 1),
@@ -47,8 +48,8 @@ class MapDiscriminator(nn.Module):
             nn.LeakyReLU(0.2),
         )
         self.to_logit = nn.Conv2d(hidden, 1, 1)
-        self.of_affect = nn.Sequential(nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, hidden))
+        self.of_target = nn.Sequential(nn.Linear(target_dim, 64), nn.SiLU(), nn.Linear(64, hidden))
 
-    def forward(self, features: torch.Tensor, affect: torch.Tensor) -> torch.Tensor:
+    def forward(self, features: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         realism, features = self.to_logit(features).mean((2, 3)), features.mean((2, 3))  # a verdict on each place
-        return realism + (features * self.of_affect(affect)).sum(1, keepdim=True)
+        return realism + (features * self.of_target(target)).sum(1, keepdim=True)

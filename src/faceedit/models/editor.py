@@ -1,8 +1,9 @@
 """The editor's own networks: a conditional adversarial autoencoder whose decoder draws an edit, not a face.
 
 Throughout: `images` (N, 3, S, S) in [-1, 1], aligned crops; `landmarks` (N, K, 2) as `landmarker.Landmarker` finds
-them; `source` and `target` affect (N, 2) = valence, arousal in [-1, 1]; `z` (N, z_dim) in (-1, 1). What an edit is
-made of is smooth enough to be enlarged, so that it edits a photo at any resolution.
+them; `source` affect (N, 2) = valence, arousal in [-1, 1]; `target` (N, T), affect and then, where the networks know
+expressions, the weight in [0, 1] of each that the target is called by, all zeros where any will do; `z` (N, z_dim) in
+(-1, 1). What an edit is made of is smooth enough to be enlarged, so that it edits a photo at any resolution.
 """
 
 from dataclasses import dataclass
@@ -118,7 +119,7 @@ class Decoder(nn.Module):
     def __init__(self, config: WarpConfig):
         super().__init__()
         self.condition = nn.Sequential(
-            nn.Linear(config.z_dim + 8, config.condition_dim),
+            nn.Linear(config.z_dim + 6 + config.target_dim, config.condition_dim),
             nn.SiLU(),
             nn.Linear(config.condition_dim, config.condition_dim),
             nn.SiLU(),
@@ -132,28 +133,32 @@ class Decoder(nn.Module):
         assert self.to_edit.bias is not None
         nn.init.normal_(self.to_edit.weight, std=1e-3)  # training starts from an edit of nearly nothing
         nn.init.zeros_(self.to_edit.bias)
-        self.motion = Motion()
+        self.motion = Motion(config.target_dim - 2)
+        self.target_dim = config.target_dim
 
     def forward(
         self, features: FaceFeatures, source: torch.Tensor, target: torch.Tensor, *, correct_lips: bool
     ) -> Edit:
         """correct_lips: whether `Mouth.lip_correction` moves lips too. Not in training: networks would learn nothing
         from inner lips then."""
+        target = functional.pad(target, (0, self.target_dim - target.shape[1]))  # affect alone: any expression
+        target, named = target[:, :2], target[:, 2:]
         way = target - source
+        length = way.norm(dim=1, keepdim=True)
+        amount = (length / EDIT.free_length).clamp(max=1)
         lips_now = lip_condition(features.landmarks, features.teeth_visibility)
-        condition = self.condition(torch.cat([features.z, source, target, way, lips_now], dim=1))
+        condition = self.condition(torch.cat([features.z, source, target, way, lips_now, named], dim=1))
         *finer, x = features.maps
         x = self.bottom(x, condition)
         for narrow, block, skip in zip(self.narrow, self.blocks, finer[::-1], strict=True):
             x = block(enlarged(narrow(x)) + skip, condition)
         # To first order an edit is linear in the way from source to target. The conditioned blocks add the rest.
-        length = way.norm(dim=1, keepdim=True)
         shares = torch.cat([torch.ones_like(length), length * 2, way * 2], dim=1)  # (N, 4)
         fields = mix_filters(self.to_edit, x, shares).float()
-        amount = (length / EDIT.free_length).clamp(max=1)[:, :, None, None]
+        before, after = features.landmarks, self.motion(features.landmarks, source, target, named * amount)
+        amount = amount[:, :, None, None]
         flow = fields[:, :2] * EDIT.flow_scale * amount
         colour = _shading(features, fields[:, 2:], flow, amount)
-        before, after = features.landmarks, self.motion(features.landmarks, source, target)
         _, kept_teeth = lips_now.unbind(1)
         mouth = Mouth(before, after, kept_teeth, self.motion.texture(target), features.images.shape[-1])
         flow = mouth.move_lips(enlarged(flow), amount if correct_lips else None)

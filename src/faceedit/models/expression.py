@@ -1,6 +1,7 @@
 """How landmarks move with affect, and what open mouths show: averages of the training photos.
 
-`landmarks` (N, K, 2) as `landmarker.Landmarker` finds them; `source` and `target` affect (N, 2) = valence, arousal.
+`landmarks` (N, K, 2) as `landmarker.Landmarker` finds them; `source` and `target` affect (N, 2) = valence, arousal;
+`named` (N, E) the weight in [0, 1] of each expression that the target is called by, all zeros where any will do.
 """
 
 from dataclasses import dataclass
@@ -53,14 +54,16 @@ class Motion(nn.Module):
     identity: its change from one affect to another is the expression's, seen from that pose. It is enlarged at brows
     and lids. How far lips part depends more on a mood than on a person, and a mean mixes several moods: people who
     smile with closed lips open them in surprise like all others. What open mouths show is such a polynomial too, of
-    affect alone. No gradients train these coefficients: `training.expression.fit` fits them.
+    affect alone. `training.expression.fit` fits these coefficients; training moves those of named expressions alone.
 
     mean: (K, 2), the mean face. pose_statistics: (2, 2), mean and standard deviation of yaw and pitch. coefficients:
     (3 * POWERS, K, 2), alone and times yaw and pitch. lip_coefficients: (K, 2), how landmarks move as lips part by one
     unit. texture_coefficients: (POWERS, *GRID), of what open mouths show, from 0, dark, to 1, teeth.
+    expression_coefficients: (E, K, 2), how landmarks of an expression differ from those of all faces of the
+    same affect; none where E is 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, expressions: int = 0) -> None:
         super().__init__()
         count = len(POINTS)
         anywhere = torch.linspace(0.2, 0.8, count)
@@ -74,8 +77,11 @@ class Motion(nn.Module):
         self.register_buffer("coefficients", torch.zeros(3 * POWERS, count, 2))
         self.register_buffer("lip_coefficients", torch.zeros(count, 2))
         self.register_buffer("texture_coefficients", torch.zeros(POWERS, *GRID))
+        self.expression_coefficients = nn.Parameter(torch.zeros(expressions, count, 2)) if expressions else None
 
-    def forward(self, before: torch.Tensor, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, before: torch.Tensor, source: torch.Tensor, target: torch.Tensor, named: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """The landmarks (N, K, 2) at the target of faces whose landmarks at the source are `before`, (N, K, 2)."""
         turn = similarity_transform(before, self.mean)[:, None]
         points = as_complex(before) * turn
@@ -87,7 +93,10 @@ class Motion(nn.Module):
         beyond = lip_gap(points) - lip_gap(as_complex(self.mean)) - mixed(here, parting)
         gone = (1 - MOTION.habit) * linear_ramp((target - source).norm(dim=1), 0, MOTION.far)
         wider = mixed(there - here, parting) - gone * beyond - lip_gap(way)
-        after = before + torch.view_as_real((way + wider[:, None] * as_complex(self.lip_coefficients)) / turn)
+        way = way + wider[:, None] * as_complex(self.lip_coefficients)
+        if self.expression_coefficients is not None and named is not None:
+            way = way + as_complex(mixed(named, self.expression_coefficients.float()))
+        after = before + torch.view_as_real(way / turn)
         return keep_openings(before, after)
 
     def texture(self, target: torch.Tensor) -> torch.Tensor:

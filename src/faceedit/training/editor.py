@@ -2,6 +2,7 @@
 landmarks as those of other faces move, and to look real to the discriminator."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -20,14 +21,15 @@ from faceedit.media.sheet import tile
 from faceedit.models.caae import LatentDiscriminator
 from faceedit.models.discriminators import ImageDiscriminator
 from faceedit.models.editor import WarpEditor, rendered
-from faceedit.models.estimator import Estimator
+from faceedit.models.estimator import EXPRESSIONS, Estimator
 from faceedit.models.landmarker import Landmarker
-from faceedit.models.lips import LOWER, between_lips, brightness, kept_teeth_edge
-from faceedit.models.palette import palette
+from faceedit.models.lips import LOWER, kept_teeth_edge
 from faceedit.models.sampling import pixel_centres
 from faceedit.training.augment import affinities, augment, moved, relit
 from faceedit.training.expression import fit, landmark_weights, outside, parting
 from faceedit.training.losses import bce, total
+from faceedit.training.measured import mouths
+from faceedit.training.targets import Targets
 from faceedit.training.trainer import Trainer
 from faceedit.weights import load_model
 
@@ -57,18 +59,18 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         network = replace(network, discriminator_channels=teacher.config.channels[-STAGES:])
         torch.manual_seed(training.seed)
         editor, nets = self.networks_for(network)
-        landmarks, shown = _shown(landmarker, crops, device)
-        fit(editor.decoder.motion, landmarks, shown, crops.affect.cpu())
+        landmarks, shown = mouths(landmarker, crops, device)
+        fit(editor.decoder.motion, landmarks, shown, crops.affect.cpu(), crops.probabilities.cpu())
         for net in nets.values():
             net.to(device).to(memory_format=torch.channels_last)
         adam = partial(torch.optim.Adam, betas=(0.5, 0.99), fused=device != "mps")
         optimizers: dict[str, torch.optim.Optimizer] = {name: adam(net.parameters()) for name, net in nets.items()}
-        bins = plane_bins(crops.affect)
-        sampler = BalancedSampler(bins, training.batch, training.seed, power=training.balance, max_repeats=8)
+        sampler = BalancedSampler(
+            plane_bins(crops.affect), training.batch, training.seed, power=training.balance, max_repeats=8
+        )
         super().__init__(training, network, editor, nets, optimizers, crops, sampler, device)
         self.image_discriminator, self.latent_discriminator = nets["image_discriminator"], nets["latent_discriminator"]
-        # The target of a face is what another face shows, so that targets never leave the support of the labels.
-        self.targets = BalancedSampler(bins, sampler.batch, training.seed + 1, power=training.balance, max_repeats=20)
+        self.targets = Targets(crops, self.support, sampler.batch, training.seed + 1, training.balance)
         self.landmarker = landmarker
         self.landmarks = landmarks.to(device)
         self.masks = torch.from_numpy(edit_masks(network.image_size)).to(device)
@@ -96,7 +98,8 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         here = self.shard.here
         chosen = self.sampler.indices(self.step)[here]
         images, source = self.crops.batch(chosen, self.device)
-        target = self.crops.affect[self.targets.indices(self.step)[here].to(self.crops.affect.device)].to(self.device)
+        drawn = self.targets.drawn(self.step, here, chosen, self.network.target_dim, self.generator(4))
+        target, own = (x.to(self.device) for x in drawn)
         images, before = self._seen(images, self.landmarks[chosen.to(self.device)])
         prior = (self.generator(0).rand(self.network.z_dim) * 2 - 1).to(self.device)
 
@@ -107,8 +110,9 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             after = edit.landmarks
             edited = rendered(images, edit, self.masks)
             drawn_maps = self.teacher.maps(augment(edited, self.teacher.config.image_size, self.generator(1)))
-            shown = self.teacher.read(drawn_maps[-1])[0].float()
-            losses["affect"] = functional.smooth_l1_loss(shown, target, beta=0.1)
+            shown, logits = (x.float() for x in self.teacher.read(drawn_maps[-1]))
+            losses["affect"] = functional.smooth_l1_loss(shown, target[:, :2], beta=0.1)
+            losses["expression"] = -(logits.log_softmax(1)[:, : target.shape[1] - 2] * target[:, 2:]).sum(1).mean()
             teeth_edge, counts = kept_teeth_edge(before, after, features.teeth_visibility)
             teeth_weight = KEPT_TEETH_WEIGHT * counts[:, None]
             losses["geometry"] = self._misplaced(edit.flow, before, after, self.landmark_weight, self.outside)
@@ -121,10 +125,12 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             # An edit and its photo are a pair: the way back from one ends at the other. No gradient flows to the edit,
             # or it would learn to hide there what the way back needs (Chu et al. 2017).
             start, shown = edited.detach(), shown.detach().clamp(-1, 1)
-            back = rendered(start, editor(start, after, shown, source, correct_lips=False), self.masks)
+            any_ = functional.pad(source, (0, target.shape[1] - 2))
+            back = rendered(start, editor(start, after.detach(), shown, any_, correct_lips=False), self.masks)
             losses["cycle"] = (self.pixel_weight * (back - images)).abs().mean()
         weights = {
             "affect": config.affect_weight,
+            "expression": config.expression_weight,
             "geometry": config.geometry_weight,
             "adversarial": config.adversarial_weight * min(progress / RAMP, 1),
             "latent": config.latent_weight,
@@ -134,7 +140,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         }
         self.update("editor", total(weight * losses[name] for name, weight in weights.items()))
 
-        losses |= self._discriminator_losses(images, source, target, drawn_maps, prior, features.z)
+        losses |= self._discriminator_losses(images, own, target, drawn_maps, prior, features.z)
         self.update("image_discriminator", losses["image_discriminator"].float())
         self.update("latent_discriminator", losses["latent_discriminator"])
         self.update_ema()
@@ -144,20 +150,20 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
     def _discriminator_losses(
         self,
         images: torch.Tensor,
-        source: torch.Tensor,
+        own: torch.Tensor,
         target: torch.Tensor,
         drawn_maps: list[torch.Tensor],
         prior: torch.Tensor,
         z: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
-        """What both discriminators learn from: photos and their affect, the teacher's maps of edits, and latents."""
+        """What both discriminators learn from: photos and what they show, the teacher's maps of edits, and latents."""
         with self.autocast():
             # A real face with another's affect is wrong too: this is what ties realism to the label.
             with torch.no_grad():
                 real_maps = self.teacher.maps(augment(images, self.teacher.config.image_size, self.generator(3)))
-            real, mismatch = self.image_discriminator(real_maps, source, target)
+            real, mismatch = self.image_discriminator(real_maps, own, target)
             drawn = self.image_discriminator([x.detach() for x in drawn_maps], target)
-            far = ((target - source).norm(dim=1, keepdim=True) / 0.5).clamp(max=1)
+            far = ((target - own)[:, :2].norm(dim=1, keepdim=True) / 0.5).clamp(max=1)
             wrong = 0.5 * functional.relu(1 + drawn).mean() + 0.5 * (far * functional.relu(1 + mismatch)).mean()
             image_loss = functional.relu(1 - real).mean() + wrong
             of_prior, of_faces = self.latent_discriminator(torch.cat([prior, z.detach()])).chunk(2)
@@ -174,17 +180,31 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         features = self.ema.encoder(images, self.landmarker(images))
         estimates = []
         for point in targets:
-            target = torch.tensor([point], device=self.device).expand(len(images), -1)
+            target = self._everyone(point, len(images))
             edit = self.ema.decoder(features, source, target, correct_lips=True)
             edited = rendered(images, edit, self.masks)
             estimates.append(self.teacher(edited)[0].float().cpu())
+        names = []
+        for i, point in enumerate(self.targets.places.tolist() if self.network.target_dim > 2 else ()):
+            target = self._everyone(point, len(images), i)
+            edit = self.ema.decoder(features, source, target, correct_lips=True)
+            names.append((self.teacher(rendered(images, edit, self.masks))[1].argmax(1) == i).float().mean().item())
         shown = torch.stack(estimates).numpy()  # (targets, faces, 2)
         wanted = np.broadcast_to(np.array(targets)[:, None], shown.shape)
         figures: dict[str, float] = {}
         for i, name in enumerate(("valence", "arousal")):
             measured = agreement(wanted[..., i].ravel(), shown[..., i].ravel())
             figures |= {f"{name} {key}": measured[key] for key in ("ccc", "slope")}
+        figures |= {f"called {name}": share for name, share in zip(EXPRESSIONS, names, strict=False)}
         return figures, {"edits": self._sheet(images[:SHEET_FACES], source[:SHEET_FACES])}
+
+    def _everyone(self, point: Sequence[float], count: int, expression: int | None = None) -> torch.Tensor:
+        """The same target (count, T) for all: an affect, called by the number of an expression."""
+        target = torch.zeros(count, self.network.target_dim, device=self.device)
+        target[:, :2] = torch.tensor(point, device=self.device)
+        if expression is not None:
+            target[:, 2 + expression] = 1
+        return target
 
     def _misplaced(
         self,
@@ -221,7 +241,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         columns = [to_pixels(images)]
         features = self.ema.encoder(images, self.landmarker(images))
         for point in targets:
-            target = torch.tensor([point], dtype=torch.float32, device=self.device).expand(len(images), -1)
+            target = self._everyone(point, len(images))
             edit = self.ema.decoder(features, source, target, correct_lips=True)
             columns.append(to_pixels(rendered(images, edit, self.masks)))
         return tile(np.stack(columns, axis=1))
@@ -250,15 +270,3 @@ def _bending_energy(flow: torch.Tensor, mask: torch.Tensor, held: torch.Tensor) 
     area = (1 + dx[:, :1, 1:]) * (1 + dy[:, 1:, :, 1:]) - dx[:, 1:, 1:] * dy[:, :1, :, 1:]
     fold_penalty = (held[..., 1:, 1:] * functional.relu(MIN_AREA - area)).mean()
     return energy + FOLD_WEIGHT * fold_penalty + 0.01 * deformation.square().mean()
-
-
-@torch.inference_mode()
-def _shown(landmarker: Landmarker, crops: Crops, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of all crops, the landmarks (M, K, 2), and what shows between the lips: see `lips.brightness`."""
-    found = []
-    for chosen in torch.arange(len(crops)).split(256):
-        images, _ = crops.batch(chosen, device)
-        landmarks = landmarker(images)
-        found.append([x.cpu() for x in (landmarks, brightness(between_lips(images, landmarks), palette(images)))])
-    landmarks, shown = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return landmarks, shown

@@ -32,11 +32,19 @@ from faceedit.models.lips import LOWER, UPPER, lip_opening, signed_distance
 FEW = 20  # photos in a bin of the affect plane; with fewer, a bin counts for less than others
 RIDGE = 1e-2  # of the ridge regression, beside a weight of one for each of some forty bins
 ROUNDS, NEAR = 50, 0.001  # of reweighting; of the crop's side, within which weights are equal
+EMPHASIS = 2.0  # times how expressions differ on average, as labels mix them; where training starts from
 MIN_OPENING = 0.03  # of the crop's side, below which there is nothing to see
 
 
-def fit(motion: Motion, landmarks: torch.Tensor, shown: torch.Tensor, affect: torch.Tensor) -> None:
-    """Fit a motion to landmarks (M, K, 2) of crops with affect (M, 2), and what open mouths show to `shown` (M, *GRID).
+def fit(
+    motion: Motion,
+    landmarks: torch.Tensor,
+    shown: torch.Tensor,
+    affect: torch.Tensor,
+    expressions: torch.Tensor | None = None,
+) -> None:
+    """Fit a motion to landmarks (M, K, 2) of crops with affect (M, 2) and probabilities of expressions (M, 8), and what
+    open mouths show to `shown` (M, *GRID).
 
     shown: see `lips.brightness`. All bins of the affect plane count alike.
     """
@@ -63,15 +71,18 @@ def fit(motion: Motion, landmarks: torch.Tensor, shown: torch.Tensor, affect: to
     open_ = lip_opening(landmarks) > MIN_OPENING
     shown = (shown + shown.flip(2))[open_].flatten(1) / 2
     shown = _fit(shown.double(), powers(affect[open_]), affect[open_]).view_as(motion.texture_coefficients)
-    motion.load_state_dict(
-        {
-            "mean": mean,
-            "pose_statistics": statistics,
-            "coefficients": torch.view_as_real(coefficients[:-3]),
-            "lip_coefficients": torch.view_as_real(lip_coefficients),
-            "texture_coefficients": shown,
-        }
-    )
+    found = {
+        "mean": mean,
+        "pose_statistics": statistics,
+        "coefficients": torch.view_as_real(coefficients[:-3]),
+        "lip_coefficients": torch.view_as_real(lip_coefficients),
+        "texture_coefficients": shown,
+    }
+    if motion.expression_coefficients is not None and expressions is not None:
+        sure = expressions.double().repeat(2, 1)
+        average = sure.T.to(rest.dtype) @ rest / sure.sum(0).clamp(min=FEW)[:, None]
+        found["expression_coefficients"] = EMPHASIS * torch.view_as_real(average)
+    motion.load_state_dict(found)
 
 
 def _median(values: torch.Tensor, terms: torch.Tensor, affect: torch.Tensor) -> torch.Tensor:
