@@ -308,7 +308,6 @@ def test_bad_input_gets_one_line_and_its_exit_code(edit, run, photo, tiny_weight
         (2, (photo, "-o", photo)),
         (2, (photo, "--valence", "7")),
         (2, (photo, "--arousal", "nan")),
-        (2, (photo, "--emotion", "happy")),
         (2, (photo, "--strength", "3")),
         (2, (photo, "--face", "2=happy")),  # and another target, which no face would have
         (2, (photo, "--intensity", "0.5")),

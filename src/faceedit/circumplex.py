@@ -2,8 +2,9 @@
 
 import difflib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ SUPPORT_BINS = 80
 HULL_STEPS = 41
 
 Point = tuple[float, float]  # valence, arousal
+AnyAffect = TypeVar("AnyAffect", bound="Affect")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,12 @@ class Affect:
         """Valence and arousal."""
         return self.valence, self.arousal
 
-    def moved(self, valence: float, arousal: float) -> "Affect":
+    @property
+    def row(self) -> np.ndarray:
+        """(2 + E,) float32: valence, arousal, and how much of each expression of CLASS_MEANS is meant; here, any is."""
+        return np.array([*self.pair, *[0] * len(CLASS_MEANS)], np.float32)
+
+    def moved(self, valence: float, arousal: float) -> Self:
         """The point moved by valence and arousal, kept within the plane.
 
         Raises UsageError for more than 2 or less than -2, the length of the plane.
@@ -46,7 +53,8 @@ class Affect:
         for name, value in (("valence", valence), ("arousal", arousal)):
             if not (math.isfinite(value) and -2 <= value <= 2):
                 raise UsageError(f"{name} must be a number between -2 and 2 to move by, not {value:g}")
-        return Affect(max(-1.0, min(1.0, self.valence + valence)), max(-1.0, min(1.0, self.arousal + arousal)))
+        moved = (max(-1.0, min(1.0, value + by)) for value, by in zip(self.pair, (valence, arousal), strict=True))
+        return replace(self, **dict(zip(("valence", "arousal"), moved, strict=True)))
 
     def __str__(self) -> str:
         return f"valence {self.valence:+.2f}, arousal {self.arousal:+.2f}"
@@ -63,6 +71,26 @@ CLASS_MEANS = {
     "angry": (-0.43, 0.55),
     "contemptuous": (-0.51, 0.58),
 }
+
+
+@dataclass(frozen=True)
+class Target(Affect):
+    """A point of the plane where a face goes, and how much of each expression of CLASS_MEANS is meant, in [0, 1]; all
+    zeros: any that lies there."""
+
+    expressions: tuple[float, ...] = (0.0,) * len(CLASS_MEANS)
+
+    @property
+    def row(self) -> np.ndarray:
+        return np.array([*self.pair, *self.expressions], np.float32)
+
+    @classmethod
+    def of_row(cls, row: np.ndarray) -> Self:
+        """The target whose row this is, (2 + E,)."""
+        valence, arousal, *expressions = row.tolist()
+        return cls(valence, arousal, tuple(expressions))
+
+
 # Directions of feelings in degrees, counter-clockwise from pleasant (Russell 1980): those of no class.
 # Calm and tired lie beyond the faces that the editor has seen.
 DIRECTIONS = {"excited": 49, "calm": 316, "tired": 268}
@@ -110,15 +138,23 @@ def emotion_name(name: str) -> str:
     return meant
 
 
-def named_emotion(name: str, intensity: float = 1.0) -> Affect:
-    """Where a named emotion lies: the neutral face at intensity 0, the emotion at 1. Raises UsageError."""
+def named_emotion(name: str, intensity: float = 1.0) -> Target:
+    """Where a named emotion lies, and what it is: the neutral face at intensity 0, the emotion at 1. Raises
+    UsageError."""
     if not 0 <= intensity <= 1:
         raise UsageError(f"intensity must be a number between 0 and 1, not {intensity:g}")
-    start, end = EMOTIONS["neutral"], EMOTIONS[emotion_name(name)]
-    return start.moved(intensity * (end.valence - start.valence), intensity * (end.arousal - start.arousal))
+    name = emotion_name(name)
+    start, end = EMOTIONS["neutral"], EMOTIONS[name]
+    there = start.moved(intensity * (end.valence - start.valence), intensity * (end.arousal - start.arousal))
+    return called(there, name, intensity)
 
 
-def emotion_from(source: Affect, name: str, intensity: float = 1.0) -> Affect:
+def called(affect: Affect, name: str, weight: float = 1.0) -> Target:
+    """An affect of a face that is to look like a name of EMOTIONS; those of no class mean any face that lies there."""
+    return Target(*affect.pair, tuple(weight * (name == other) for other in CLASS_MEANS))
+
+
+def emotion_from(source: Affect, name: str, intensity: float = 1.0) -> Target:
     """The target of a face that shows the source affect, for an emotion or for more of one ("happier").
 
     A face that shows more of an emotion than its name stands for keeps that: `happy` makes no face less happy. Raises
@@ -130,7 +166,7 @@ def emotion_from(source: Affect, name: str, intensity: float = 1.0) -> Affect:
     way = (end.valence - start.valence, end.arousal - start.arousal)
     length = math.hypot(*way)
     if more:
-        return source.moved(*(STEP * intensity * step / length for step in way))
+        return called(source.moved(*(STEP * intensity * step / length for step in way)), more)
     if length == 0 or intensity < 1:
         return goal
     beyond = sum((a - b) * step / length for a, b, step in zip(source.pair, goal.pair, way, strict=True))
@@ -184,7 +220,7 @@ class Support:
         """Whether enough labels (20) lie near the point to have learnt it from."""
         return self.count(valence, arousal) >= SUPPORT_MIN_COUNT
 
-    def nearest(self, affect: "Affect") -> "Affect":
+    def nearest(self, affect: AnyAffect) -> AnyAffect:
         """The nearest point of the convex hull of what the labels cover; the point itself where it lies inside.
 
         Nearby points have nearby nearest points, so that a path which leaves the hull goes on smoothly along its edge.
@@ -199,7 +235,8 @@ class Support:
             return affect
         along = ((point - starts) * sides).sum(1) / (sides**2).sum(1)
         feet = starts + along.clip(0, 1)[:, None] * sides
-        return Affect(*feet[np.hypot(*(feet - point).T).argmin()].tolist())
+        valence, arousal = feet[np.hypot(*(feet - point).T).argmin()].tolist()
+        return replace(affect, valence=valence, arousal=arousal)
 
     @cached_property
     def hull(self) -> np.ndarray:

@@ -2,9 +2,10 @@ import itertools
 import math
 import re
 
+import numpy as np
 import pytest
 
-from faceedit.circumplex import EMOTIONS, SYNONYMS, Affect, emotion_name, named_emotion
+from faceedit.circumplex import EMOTIONS, SYNONYMS, Affect, Target, emotion_name, named_emotion
 from faceedit.editing.request import Request, choose_faces, parse_choices, select_faces
 from faceedit.errors import NoFaceError, UsageError
 
@@ -14,7 +15,7 @@ FACES = ["large", "middle", "small"]
 
 def test_a_point_an_emotion_and_a_way():
     assert Request(0.5, -0.3).target(SOURCE) == Affect(0.5, -0.3)
-    assert Request(emotion="happy").target(SOURCE) == EMOTIONS["happy"]
+    assert Request(emotion="happy").target(SOURCE) == named_emotion("happy")
     assert Request(0.3, 0.1, relative=True).target(SOURCE) == Affect(0.5, 0.0)
 
 
@@ -32,7 +33,7 @@ def test_strength_scales_the_way_from_the_source():
 
 def test_intensity_goes_from_neutral_to_the_emotion():
     neutral, angry = EMOTIONS["neutral"], EMOTIONS["angry"]
-    assert named_emotion("angry", 0) == neutral
+    assert named_emotion("angry", 0).pair == neutral.pair
     assert named_emotion("angry", 1).valence == pytest.approx(angry.valence)
     half = named_emotion("angry", 0.5)
     assert half.arousal == pytest.approx((neutral.arousal + angry.arousal) / 2)
@@ -63,9 +64,22 @@ def test_more_of_an_emotion_starts_where_the_face_is(source):
 def test_happy_makes_no_face_less_happy():
     beaming = Affect(0.95, 0.3)
     assert Request(emotion="happy").target(beaming).valence == pytest.approx(beaming.valence, abs=0.05)
-    assert Request(emotion="happy").target(Affect(0.5, 0)) == EMOTIONS["happy"]
+    assert Request(emotion="happy").target(Affect(0.5, 0)).pair == EMOTIONS["happy"].pair
     assert Request(emotion="happy", intensity=0.5).target(beaming).valence < 0.5  # who asks for less gets less
-    assert Request(emotion="neutral").target(beaming) == EMOTIONS["neutral"]
+    assert Request(emotion="neutral").target(beaming).pair == EMOTIONS["neutral"].pair
+
+
+def test_a_name_means_a_place_and_an_expression_and_numbers_another_place():
+    source = Affect(0.2, 0.1)
+    afraid = Request(emotion="fear").target(source)
+    assert afraid == Target.of_row(np.array([*EMOTIONS["afraid"].pair, 0, 0, 0, 0, 1, 0, 0, 0]))
+    assert Request(-0.3, 0.4, emotion="afraid").target(source) == Target(-0.3, 0.4, afraid.expressions)
+    assert Request(arousal=0.4, emotion="afraid").target(source).pair == (EMOTIONS["afraid"].valence, 0.4)
+    assert Request(emotion="afraid", intensity=0.5).target(source).expressions[4] == 0.5
+    assert Request(emotion="afraid", strength=0.5).target(source).expressions[4] == 0.5
+    assert Request(emotion="more afraid").target(source).expressions == afraid.expressions
+    assert not Request(emotion="calm").target(source).row[2:].any()
+    assert not Request(0.5, 0.1).target(source).row[2:].any()
 
 
 def test_no_two_names_lie_where_faces_look_alike():
@@ -89,8 +103,6 @@ def test_emotions_lie_where_their_names_say():
     "wanted",
     [
         {},
-        {"valence": 0.5, "arousal": 0, "emotion": "sad"},
-        {"valence": 0.5, "emotion": "sad"},
         {"emotion": "hungry"},
         {"emotion": "sad", "intensity": 1.2},
         {"valence": 0.5, "arousal": 0, "intensity": 0.5},

@@ -86,8 +86,7 @@ def test_identity_is_measured_where_there_is_an_embedder(table, tiny_editor, tmp
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        ("a.png,happy,0.5,,,,,,", "line 2: say where to go"),
-        ("a.png,,,,,,,,", "say where to go"),
+        ("a.png,,,,,,,,", "line 2: say where to go"),
         ("a.png,hapy,,,,,,,", "did you mean happy"),
         ("a.png,sad,,,often,,,,", "strength must be a number, not often"),
         ("a.png,sad,,,,nose,,,", "a part of the face is"),

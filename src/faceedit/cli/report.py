@@ -91,7 +91,7 @@ def face_json(face: "EditedFace") -> dict[str, object]:
     affects["reached"] = face.reached
     for name, affect in affects.items():
         if affect is not None:
-            shown[name] = {axis: round(value, 4) for axis, value in vars(affect).items()}
+            shown[name] = {"valence": round(affect.valence, 4), "arousal": round(affect.arousal, 4)}
     if face.only:
         shown["only"] = list(face.only)
     return shown

@@ -73,8 +73,7 @@ def series(
     from faceedit.editing.paths import parse_point
 
     ends = parse_point(start), parse_point(end)
-    parts = tuple(only or ())
-    check_parts(parts)
+    check_parts(parts := tuple(only or ()))
     if output is None and str(photo) == STANDARD:
         raise UsageError("a photo from standard input has no name to write beside: name a folder with -o")
     folder = output or photo.parent / f"{photo.stem}-series"
@@ -88,8 +87,7 @@ def series(
             source = read_input(photo)
             editor = FaceEditor.from_pretrained(weights, device)
             made = edit_series(editor, source, *ends, steps, face, parts, measure)
-        name = "photo" if str(photo) == STANDARD else photo.name
-        written = write_series(made, steps, folder, name, overwrite)
+        written = write_series(made, steps, folder, "photo" if str(photo) == STANDARD else photo.name, overwrite)
         with progress_bar("files") as progress:
             for result in progress.track(written, steps, description="editing"):
                 say(str(result.faces[0]))

@@ -3,7 +3,7 @@
 An edit has three parts. `flow` (S, S, 2) float32 is the xy deformation in pixels from each pixel of the crop to where
 its content comes from. `residual` (P, P, 3) float32 is the colour that is then added, in units of 255.
 `compositing.apply_edit` takes both. `mouth`, if any, is what `mouth.MouthInpainting` inpaints then. Crops are (S, S, 3)
-uint8 RGB, targets (N, 2) = valence, arousal.
+uint8 RGB, targets (N, 2 + E), see `circumplex.Affect.row`.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from faceedit.circumplex import Affect, Point
+from faceedit.circumplex import CLASS_MEANS, Affect, Point
 from faceedit.config import MouthConfig
 from faceedit.device import as_images, in_batches
 from faceedit.editing.folds import Folding, Skin
@@ -105,7 +105,7 @@ class CaaeBackend:
     def encode(self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray) -> CaaeFeatures:
         with torch.inference_mode():
             z = self.model.encoder(_tensor(crop, self.device))
-        return CaaeFeatures(z, next(self._decoded(z, np.array([source.pair]))))
+        return CaaeFeatures(z, next(self._decoded(z, source.row[None])))
 
     def edits(self, features: CaaeFeatures, targets: np.ndarray) -> Iterator[FaceEdit]:
         for decoded in self._decoded(features.z, targets):
@@ -123,7 +123,7 @@ class CaaeBackend:
             images = self.model.generator(z.expand(len(affect), -1), affect.to(self.device))
             return ((images + 1) / 2).permute(0, 2, 3, 1).float().cpu().numpy()
 
-        for images in in_batches(decode, _floats(targets), BATCH):
+        for images in in_batches(decode, _floats(targets[:, :2]), BATCH):
             yield from images
 
 
@@ -160,7 +160,7 @@ class WarpBackend:
             flows, residuals = (field.permute(0, 2, 3, 1).float().cpu().numpy() for field in fields)
             return map(FaceEdit, flows, residuals, mouths)
 
-        for edits in in_batches(draw, _floats(targets), BATCH):
+        for edits in in_batches(draw, _rows(targets), BATCH):
             yield from edits
 
     def drawings(self, features: WarpFeatures, targets: np.ndarray) -> None:
@@ -170,21 +170,22 @@ class WarpBackend:
         landmarks = self.model.decoder.motion.mean.cpu().numpy()  # any take as long
         features = self.encode(crop, crop, source, landmarks)
         with torch.inference_mode():
-            edit, folds, _ = self._decoded(features, _floats([target.pair]))
+            edit, folds, _ = self._decoded(features, _floats(target.row[None]))
             for field in (*edit, folds):
                 field.cpu()
 
     def _decoded(self, features: WarpFeatures, targets: torch.Tensor) -> tuple[Edit, torch.Tensor, Iterator[MouthEdit]]:
-        """What the decoder draws at each target (N, 2), what folds the skin, see `Folding.shading`, and what is to be
-        inpainted in the mouth."""
+        """What the decoder draws at each target (N, 2 + E), what folds the skin, see `Folding.shading`, and what is to
+        be inpainted in the mouth."""
         face, source = features.face.expand(len(targets)), features.source.expand(len(targets), -1)
         targets = targets.to(self.device)
-        edit = self.model.decoder(face, source, targets, correct_lips=True)
+        affect = targets[:, :2]
+        edit = self.model.decoder(face, source, targets[:, : self.model.config.target_dim], correct_lips=True)
         folds = self.folding.shading(features.skin, edit, targets)
-        texture = self.model.decoder.motion.texture(targets)
-        mask = edit_mask(face.landmarks, edit.landmarks, face.teeth_visibility, texture, source, targets)
+        texture = self.model.decoder.motion.texture(affect)
+        mask = edit_mask(face.landmarks, edit.landmarks, face.teeth_visibility, texture, source, affect)
         z = face.z.float() @ _projection(face.z.shape[1], self.device)
-        return edit, folds, map(MouthEdit, *(x.float().cpu().numpy() for x in (mask, targets, edit.landmarks, z)))
+        return edit, folds, map(MouthEdit, *(x.float().cpu().numpy() for x in (mask, affect, edit.landmarks, z)))
 
 
 @cache
@@ -235,6 +236,11 @@ def _local_error(wanted: np.ndarray, got: np.ndarray) -> np.ndarray:
 def _tensor(crop: np.ndarray, device: str) -> torch.Tensor:
     """(1, 3, S, S) in [-1, 1]."""
     return as_images(crop[None], device).contiguous(memory_format=FASTEST)
+
+
+def _rows(targets: np.ndarray) -> torch.Tensor:
+    """Targets (N, 2), which mean any expression, or (N, 2 + E), as the latter."""
+    return functional.pad(_floats(targets), (0, 2 + len(CLASS_MEANS) - targets.shape[1]))
 
 
 def _floats(values: np.ndarray | list[Point]) -> torch.Tensor:

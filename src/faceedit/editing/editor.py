@@ -191,7 +191,8 @@ class FaceEditor:
         return EncodedFace(matrix, crop, source, features, landmarks, softness, find_eyes(landmarks, fine))
 
     def face_edits(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[FaceEdit]:
-        """The edit of an encoded face for each target (N, 2) or the nearest supported: see `backends`."""
+        """The edit of an encoded face for each target (N, 2), or (N, 2 + E) as in `circumplex.Affect.row`, or for the
+        nearest supported: see `backends`."""
         edits = self.backend.edits(encoded.features, self._supported(targets))
         if not encoded.parts:
             return edits
@@ -207,9 +208,9 @@ class FaceEditor:
 
     def edit_face(self, image: np.ndarray, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The image with one encoded face of it moved to the target, or to the nearest supported affect."""
-        if target == encoded.source:
+        if target.pair == encoded.source.pair:
             return image  # also where the face's own affect is not supported
-        return next(self.edits(image, encoded, np.array([target.pair])))
+        return next(self.edits(image, encoded, target.row[None]))
 
     def edits(self, image: np.ndarray, encoded: EncodedFace, targets: np.ndarray) -> Iterator[np.ndarray]:
         """The image with one encoded face of it moved to each target (N, 2) in turn, or to the nearest supported."""
@@ -226,7 +227,7 @@ class FaceEditor:
 
     def edit_crop(self, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The networks' own drawing of the face at the target, (S, S, 3) uint8, as in the paper."""
-        return self._drawings(encoded, np.array([target.pair]))[0]
+        return self._drawings(encoded, target.row[None])[0]
 
     def draw_grid(self, image: np.ndarray, encoded: EncodedFace, axis: np.ndarray) -> np.ndarray:
         """The labelled grid of one encoded face; cells beyond the training labels show the nearest, and are marked."""
@@ -258,9 +259,11 @@ class FaceEditor:
         return np.stack(list(self._edits(encoded.crop, encoded, np.eye(2, 3), targets))) if drawn is None else drawn
 
     def _supported(self, targets: np.ndarray) -> np.ndarray:
-        """The targets (N, 2), those beyond the support of the training labels moved to its edge."""
-        nearest = [self.support.nearest(Affect(valence, arousal)) for valence, arousal in np.asarray(targets, float)]
-        return np.array([affect.pair for affect in nearest], np.float32)
+        """The targets, those beyond the support of the training labels moved to its edge."""
+        rows = np.array(targets, np.float32)
+        for row in rows:
+            row[:2] = self.support.nearest(Affect(*row[:2].tolist())).pair
+        return rows
 
 
 def _checked(image: np.ndarray) -> np.ndarray:

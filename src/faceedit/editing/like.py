@@ -1,11 +1,11 @@
 """The expression of another photo's face as a target: its affect, and how far its mouth and eyes are open."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from faceedit.circumplex import Affect
+from faceedit.circumplex import Affect, Target
 from faceedit.errors import no_upright_face
 from faceedit.faces.alignment import alignment, crop_face
 from faceedit.faces.detector import FaceDetector
@@ -30,7 +30,8 @@ ALIKE = np.array([0.04, 0.03])  # openness of mouth and eyes
 
 @dataclass(frozen=True)
 class Look:
-    """How a face looks: its affect, and how far its mouth and eyes are open, in distances between its irises."""
+    """How a face looks: its affect and expressions, and how far its mouth and eyes are open, in distances between its
+    irises."""
 
     affect: Affect
     openness: tuple[float, float]
@@ -44,7 +45,7 @@ def look_of(photo: Photo, device: str = "cpu") -> Look:
     (estimate,) = AffectEstimator.from_pretrained(device=device).estimate(photo.pixels, faces)
     crop = crop_face(photo.pixels, alignment(faces[0].landmarks, CROP_SIZE), CROP_SIZE)
     mouth, eyes = openness(LandmarkFinder(device).find(crop))
-    return Look(estimate.affect, (mouth, eyes))
+    return Look(Target(*estimate.affect.pair, tuple(estimate.probabilities.values())), (mouth, eyes))
 
 
 def target_like(editor: "FaceEditor", encoded: "EncodedFace", look: Look) -> Affect:
@@ -56,13 +57,16 @@ def target_like(editor: "FaceEditor", encoded: "EncodedFace", look: Look) -> Aff
     targets = np.array([(v, a) for v in offsets for a in offsets]) + look.affect.pair
     targets = targets[(np.abs(targets) <= 1).all(1) & (np.hypot(*(targets - look.affect.pair).T) <= REACH + 1e-9)]
     best, least = look.affect, np.inf
-    for target, edit in zip(targets, editor.face_edits(encoded, targets), strict=True):
+    around = [replace(look.affect, valence=v, arousal=a) for v, a in targets.tolist()]
+    rows = np.stack([target.row for target in around])
+    for target, edit in zip(around, editor.face_edits(encoded, rows), strict=True):
         if edit.mouth is None:
             return look.affect
         apart = (np.array(openness(edit.mouth.landmarks)) - look.openness) / ALIKE
-        cost = float((apart**2).sum() + ((target - look.affect.pair) ** 2).sum() / REACH**2)
+        way = np.subtract(target.pair, look.affect.pair)
+        cost = float((apart**2).sum() + (way**2).sum() / REACH**2)
         if cost < least:
-            best, least = Affect(*target.tolist()), cost
+            best, least = target, cost
     return best
 
 

@@ -1,6 +1,7 @@
 """Paths over the circumplex that animations follow."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +19,8 @@ MAX_FRAMES = 2000
 class TimedPath:
     """A path over the circumplex, and when an animation is where on it.
 
-    path: see `parse_path`. targets: (frames, 2), each frame's valence and arousal. fps: frames a second. loop: the last
-    way leads back, and the animation repeats.
-    """
+    path: see `parse_path`. targets: (frames, 2 + E), of each frame, as in `circumplex.Affect.row`. fps: frames a
+    second. loop: the last way leads back, and the animation repeats."""
 
     path: str
     targets: np.ndarray
@@ -37,7 +37,7 @@ def timed_path(path: str, seconds: float, fps: float, loop: bool) -> TimedPath:
     return TimedPath(path, path_targets(parse_path(path), round(seconds * fps), loop), fps, loop)
 
 
-def parse_path(text: str) -> list[Affect]:
+def parse_path(text: str) -> Sequence[Affect]:
     """The points of a path: "circle", emotions as in "happy,surprised,neutral", or points as in "0,0 0.8,0.2".
 
     Raises UsageError.
@@ -62,8 +62,9 @@ def parse_point(text: str) -> Affect:
     return Affect(valence, arousal)
 
 
-def path_targets(points: list[Affect], frames: int, loop: bool) -> np.ndarray:
-    """Where each of the frames lies, (frames, 2): along a circle where there are no points, else from point to point.
+def path_targets(points: Sequence[Affect], frames: int, loop: bool) -> np.ndarray:
+    """Where each of the frames lies, (frames, 2 + E): along a circle where there are no points, else from point to
+    point.
 
     Each way begins and ends at rest, so that a point is seen and not passed. loop: the last way leads back, and the
     frame after the last would be the first.
@@ -72,8 +73,9 @@ def path_targets(points: list[Affect], frames: int, loop: bool) -> np.ndarray:
         raise UsageError(f"an animation has 2 to {MAX_FRAMES} frames, not {frames}: change its seconds or its rate")
     if not points:
         angles = np.linspace(0, 2 * math.pi, frames, endpoint=not loop)
-        return CIRCLE_RADIUS * np.column_stack([np.cos(angles), np.sin(angles)])
-    stops = np.array([(point.valence, point.arousal) for point in points])
+        around = CIRCLE_RADIUS * np.column_stack([np.cos(angles), np.sin(angles)])
+        return np.stack([Affect(*point).row for point in around.tolist()])
+    stops = np.stack([point.row for point in points])
     if loop:
         stops = np.vstack([stops, stops[:1]])
     place = np.linspace(0, len(stops) - 1, frames, endpoint=not loop)

@@ -194,7 +194,7 @@ def edit_photo(
             request = replace(request, like=replace(request.like, affect=nearest))
         target = request.target(encoded.source)
         if side is not None:
-            pixels = next(editor.crop_edits(pixels, encoded, np.array([target.pair]), side))
+            pixels = next(editor.crop_edits(pixels, encoded, target.row[None], side))
         else:
             pixels = _moved(editor, pixels, ready, target, crop)
         edited.append(ready.edited(target, editor.support))

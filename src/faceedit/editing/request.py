@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from faceedit.circumplex import MEANT, Affect, emotion_from
+from faceedit.circumplex import MEANT, Affect, Target, emotion_from
 from faceedit.editing.parts import check_parts
 from faceedit.errors import NoFaceError, UsageError, no_upright_face
 
@@ -17,7 +17,7 @@ LARGEST, ALL = "largest", "all"
 @dataclass(frozen=True)
 class Request:
     """Where a face shall go: to a valence and arousal, by them when relative, to a named emotion, or by a step towards
-    one ("happier").
+    one ("happier"); with both, to that valence and arousal with the look of that emotion.
 
     Of valence and arousal, one that is not given stays where the face is. intensity: of the emotion, 0 (neutral) to 1,
     which is the default. strength: how much of the way from the face's own affect is gone; 0 leaves it, 1 arrives, more
@@ -35,8 +35,6 @@ class Request:
     like: "Look | None" = None
 
     def __post_init__(self) -> None:
-        if self.emotion is not None and (self.valence, self.arousal) != (None, None):
-            raise UsageError("say where to go with valence and arousal or with an emotion, not with both")
         if self.like is not None and (self.relative or {self.valence, self.arousal, self.emotion} != {None}):
             raise UsageError("say where to go with another face or with a point or emotion, not with both")
         if self.emotion is not None and self.relative:
@@ -51,11 +49,17 @@ class Request:
         self.target(Affect(0, 0))  # refuses the rest before any work
 
     def target(self, source: Affect) -> Affect:
-        """Where a face goes that shows the source affect."""
+        """Where a face goes that shows the source affect; a `Target` where an expression is meant."""
+        goal: Affect
         if self.like is not None:
             goal = self.like.affect
         elif self.emotion is not None:
-            goal = emotion_from(source, self.emotion, 1.0 if self.intensity is None else self.intensity)
+            named = emotion_from(source, self.emotion, 1.0 if self.intensity is None else self.intensity)
+            goal = Target(
+                named.valence if self.valence is None else self.valence,
+                named.arousal if self.arousal is None else self.arousal,
+                named.expressions,
+            )
         elif self.valence is None and self.arousal is None:
             raise UsageError("say where to go: with valence, arousal or both, or with an emotion")
         elif self.relative:
@@ -68,7 +72,10 @@ class Request:
         if self.strength == 1:
             return goal
         way = (goal.valence - source.valence, goal.arousal - source.arousal)
-        return source.moved(*(max(-2.0, min(2.0, self.strength * step)) for step in way))
+        there = source.moved(*(max(-2.0, min(2.0, self.strength * step)) for step in way))
+        if not isinstance(goal, Target):
+            return there
+        return Target(*there.pair, tuple(min(self.strength, 1.0) * weight for weight in goal.expressions))
 
 
 def parse_choices(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from faceedit.circumplex import Affect
+from faceedit.circumplex import Affect, Target
 from faceedit.editing.parts import check_parts
 from faceedit.editing.photo import EditResult, choose_face, edit_chosen
 from faceedit.errors import ExistsError, UsageError
@@ -43,9 +43,9 @@ def series(
         raise UsageError(f"a series has 2 to {MAX_STEPS} steps, not {steps}")
     chosen = choose_face(editor, photo.pixels, face)
     chosen = replace(chosen, encoded=replace(chosen.encoded, parts=only))
-    first, last = (np.array(editor.support.nearest(affect).pair) for affect in (start, end))
-    for target in np.linspace(first, last, steps).tolist():
-        result = edit_chosen(editor, photo, [(chosen, Affect(*target))])
+    first, last = (editor.support.nearest(affect).row for affect in (start, end))
+    for target in np.linspace(first, last, steps):
+        result = edit_chosen(editor, photo, [(chosen, Target.of_row(target))])
         if measure:
             (seen,) = editor.judge.estimate(result.image, [chosen.face])
             (edited,) = result.faces

@@ -26,6 +26,7 @@ ADDED = (
     *("result", "error", "x0", "y0", "x1", "y1", "source_valence", "source_arousal", "asked_valence", "asked_arousal"),
     *("used_valence", "used_arousal", "reached_valence", "reached_arousal", "identity", "weights", "sha256"),
 )
+AXES = ("valence", "arousal")
 SAVE_SECONDS = 10.0  # between two states of results.csv
 
 
@@ -166,7 +167,7 @@ def _edited(
     affects = {"source": face.source, "asked": face.target, "used": face.nearest_supported, "reached": face.reached}
     for name, affect in affects.items():
         if affect is not None:
-            facts |= {f"{name}_{axis}": f"{value:.4f}" for axis, value in vars(affect).items()}
+            facts |= {f"{name}_{axis}": f"{value:.4f}" for axis, value in zip(AXES, affect.pair, strict=True)}
     if embedder is not None:
         found = editor.detect(photo.pixels, face.number == 1)[face.number - 1]
         before, after = embedder.embed([photo.pixels, result.image], found)

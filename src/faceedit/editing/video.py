@@ -105,7 +105,7 @@ def edited_frames(
         matrix = alignment(track.landmarks[index], editor.backend.size)
         source = Affect(*track.source[index].tolist())
         encoded = replace(editor.encode_aligned(frame, matrix, source), parts=request.only)
-        edit = next(editor.face_edits(encoded, np.array([request.target(source).pair])))
+        edit = next(editor.face_edits(encoded, request.target(source).row[None]))
         if edit.mouth is not None:
             z = edit.mouth.z if z is None else z
             edit = edit._replace(mouth=replace(edit.mouth, z=z))

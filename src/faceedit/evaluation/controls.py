@@ -43,7 +43,7 @@ class SwapEditor(CopyEditor):
 
     def edits(self, image: np.ndarray, encoded: EncodedFace, targets: np.ndarray) -> Iterator[np.ndarray]:
         for target in targets:
-            near = np.hypot(*(self.affect - target).T).argsort()[:SWAP_CANDIDATES]
+            near = np.hypot(*(self.affect - target[:2]).T).argsort()[:SWAP_CANDIDATES]
             crops = (self._crop(self.labels[i].file) for i in self.rng.permutation(near))
             own = encoded.crop  # the photos swapped in are those that the subjects were chosen from
             crop = next((crop for crop in crops if crop is not None and not np.array_equal(crop, own)), None)
