@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from faceedit.circumplex import Affect
+from faceedit.circumplex import Affect, Target, named_emotion
 from faceedit.faces.estimate import FaceEstimate
 from faceedit.media.animation import write_animation
 from faceedit.media.image import Photo, read_photo, write_photo
@@ -18,7 +18,7 @@ from tests.conftest import FILM_SIDE, ByShape, FakeDetector, face_at, film, film
 
 gr = pytest.importorskip("gradio", reason="the page needs Gradio: faceedit[web]")
 from faceedit.web.handlers import Handlers  # noqa: E402 - it imports Gradio
-from faceedit.web.shown import looks  # noqa: E402
+from faceedit.web.shown import circumplex_value, looks  # noqa: E402
 
 
 @pytest.fixture
@@ -106,6 +106,17 @@ def test_a_drag_is_one_step(page, photo):
     assert session.target == Affect(0.4, 0)
     assert not page.undo(session)[0].edits
     assert len(page.edit(session, 0.5, 0)[0].steps) == 3
+
+
+def test_an_emotion_means_more_than_its_place(page, photo):
+    session = opened(page, photo)
+    places = circumplex_value(session)["places"]
+    value = {"valence": places["afraid"][0], "arousal": places["afraid"][1], "moving": False, "emotion": "afraid"}
+    named = page.edit_at(session, value, 1.0)[0]
+    (request,) = named.edits.values()
+    assert request.target(named.chosen.encoded.source) == Target(*places["afraid"], named_emotion("afraid").expressions)
+    moved = page.edit(named, *places["afraid"])[0]
+    assert moved.edits[1].emotion is None  # the same place by the sliders: any face that lies there
 
 
 def test_strength_goes_part_of_the_way(page, photo):

@@ -112,7 +112,9 @@ def test_uploads_end_at_a_hundred_megabytes(visitor, photo):
 
 def test_a_target_that_makes_no_sense_is_a_message(visitor, photo):
     visitor.open_sent(photo.name, photo.read_bytes())
-    assert "valence must be" in visitor.call("edit_at", None, {"valence": 9, "arousal": 0, "moving": False}, 1)
+    assert "valence must be" in visitor.call(
+        "edit_at", None, {"valence": 9, "arousal": 0, "moving": False, "emotion": ""}, 1
+    )
     assert "no emotion" in visitor.call("animate", None, "hungry", 1, False, "GIF")
 
 

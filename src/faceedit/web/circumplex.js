@@ -2,8 +2,8 @@
 const clamp = (x) => Math.max(-1, Math.min(1, Math.round(x * 100) / 100));
 const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
-function move(valence, arousal, moving = false) {
-  props.value = { ...props.value, valence: clamp(valence), arousal: clamp(arousal), moving };
+function move(valence, arousal, moving = false, emotion = "") {
+  props.value = { ...props.value, valence: clamp(valence), arousal: clamp(arousal), moving, emotion };
   trigger("input");
 }
 
@@ -26,8 +26,8 @@ element.addEventListener("pointerup", (event) => {
   if (element.hasPointerCapture(event.pointerId)) moveTo(event, false);
 });
 element.addEventListener("click", (event) => {
-  const emotion = event.target.closest("[data-emotion]");
-  if (emotion) move(...props.value.places[emotion.dataset.emotion]);
+  const emotion = event.target.closest("[data-emotion]")?.dataset.emotion;
+  if (emotion) move(...props.value.places[emotion], false, emotion);
 });
 element.addEventListener("keydown", (event) => {
   const way = event.target.closest("svg") && ways[event.key];

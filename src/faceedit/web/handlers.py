@@ -113,11 +113,18 @@ class Handlers:
 
     @told
     def edit(
-        self, session: Session | None, valence: float, arousal: float, strength: float = 1.0, moving: bool = False
+        self,
+        session: Session | None,
+        valence: float,
+        arousal: float,
+        strength: float = 1.0,
+        moving: bool = False,
+        emotion: str = "",
     ) -> Edited:
-        """The chosen face goes elsewhere. moving: the control has not been let go of yet."""
+        """The chosen face goes elsewhere, and looks like an emotion there if one is named. moving: the control has not
+        been let go of yet."""
         if session is not None and session.number:
-            session = session.asking(Request(valence, arousal, strength=strength), moving)
+            session = session.asking(Request(valence, arousal, emotion or None, strength=strength), moving)
         return self._edited(session)
 
     @told
@@ -128,7 +135,7 @@ class Handlers:
     @told
     def edit_at(self, session: Session | None, value: CircumplexValue, strength: float) -> Edited:
         """The same, for the circumplex control's value."""
-        return self.edit(session, value["valence"], value["arousal"], strength, value["moving"])
+        return self.edit(session, value["valence"], value["arousal"], strength, value["moving"], value["emotion"])
 
     @told
     def undo(self, session: Session | None) -> Shown:

@@ -8,7 +8,7 @@ from typing import TypedDict
 import numpy as np
 from gradio.data_classes import FileData
 
-from faceedit.circumplex import CLASS_MEANS, EMOTIONS, Affect, Support, emotion_from
+from faceedit.circumplex import CLASS_MEANS, EMOTIONS, Affect, Point, Support, emotion_from
 from faceedit.editing.editor import FaceEditor
 from faceedit.faces.detector import reduced
 from faceedit.faces.estimate import FaceEstimate
@@ -42,7 +42,7 @@ class CircumplexValue(TypedDict):
     """The circumplex control's value.
 
     valence, arousal: where the face shall go. source: where it is. places: where each emotion leads this face. moving:
-    the mark is being dragged.
+    the mark is being dragged. emotion: the name that was chosen, if any was.
     """
 
     valence: float
@@ -50,6 +50,7 @@ class CircumplexValue(TypedDict):
     source: tuple[float, float] | None
     places: dict[str, tuple[float, float]]
     moving: bool
+    emotion: str
 
 
 class Result(TypedDict):
@@ -76,11 +77,15 @@ def is_covered(support: Support, affect: Affect) -> bool:
 def circumplex_value(session: Session | None) -> CircumplexValue:
     if session is None or not session.number:
         places = {name: rounded(place) for name, place in EMOTIONS.items()}
-        return {"valence": 0, "arousal": 0, "source": None, "places": places, "moving": False}
+        return _value(0, 0, None, places)
     source = session.chosen.encoded.source
     places = {name: rounded(emotion_from(source, name)) for name in EMOTIONS}
     valence, arousal = rounded(session.target)
-    return {"valence": valence, "arousal": arousal, "source": rounded(source), "places": places, "moving": False}
+    return _value(valence, arousal, rounded(source), places)
+
+
+def _value(valence: float, arousal: float, source: Point | None, places: dict[str, Point]) -> CircumplexValue:
+    return CircumplexValue(valence=valence, arousal=arousal, source=source, places=places, moving=False, emotion="")
 
 
 def picture_value(session: Session | None) -> PictureValue:
