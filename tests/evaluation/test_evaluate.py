@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from faceedit.circumplex import Support, affect_grid, grid_axis
+from faceedit.circumplex import CLASS_MEANS, Support, affect_grid, grid_axis
 from faceedit.evaluation.controls import CopyEditor, SwapEditor
 from faceedit.evaluation.evaluate import choose_labels, evaluate
 from faceedit.evaluation.figures import summarise
@@ -29,7 +29,9 @@ class ColourJudge(AffectEstimator):
 
     def estimate_crops(self, crops):
         patch = crops[:, 20:30, 50:78].mean((1, 2))
-        return (patch[:, [0, 2]] - 128) / 100, np.full((len(crops), 8), 1 / 8)
+        affect = (patch[:, [0, 2]] - 128) / 100
+        apart = affect[:, None] - np.array(list(CLASS_MEANS.values()))
+        return affect, np.exp(-(apart**2).sum(2))
 
 
 class PaintEditor(CopyEditor):
@@ -39,7 +41,7 @@ class PaintEditor(CopyEditor):
     order = np.arange(len(TARGETS))
 
     def edits(self, image, encoded, targets):
-        for valence, arousal in targets[self.order] if len(targets) > 1 else targets:
+        for valence, arousal, *_ in targets[self.order] if len(targets) == len(TARGETS) else targets:
             edited = cv2.GaussianBlur(image, (0, 0), self.blur) if self.blur else image.copy()
             inverse = cv2.invertAffineTransform(encoded.matrix)
             x0, y0 = (inverse @ (48, 18, 1)).astype(int)
@@ -93,6 +95,7 @@ def test_the_copy_keeps_everything_and_reaches_nothing(run):
         assert figures["affect"]["all"][axis]["slope"][0] == pytest.approx(0, abs=1e-6)
     assert figures["identity"]["mean"][0] == pytest.approx(1, abs=1e-4)
     assert figures["change_of_255"][0] == figures["change_outside"] == 0
+    assert figures["recognised"][0] == pytest.approx(1 / 6)
     assert figures["psnr_at_source"][0] == 99
     assert figures["ssim_at_source"][0] == pytest.approx(1)
     assert figures["sharpness"]["median"][0] == pytest.approx(1)
@@ -106,6 +109,8 @@ def test_each_measure_moves_when_it_should(run):
         assert low > 0.98
         assert high <= 1
     assert painted["change_of_255"][0] > 1
+    assert painted["emotions"] == {name: {name: 1.0} for name in CLASS_MEANS}
+    assert painted["recognised"][0] == 1
     assert painted["change_outside"] == 0
     assert painted["supported_cells"] == 25
     assert set(painted["groups"]) == {"group"}

@@ -158,9 +158,6 @@ def evaluate(
         if path is not None:
             refuse_existing(path, overwrite)
     with spinner("loading the networks"):
-        import numpy as np
-
-        from faceedit.circumplex import affect_grid, grid_axis
         from faceedit.editing.editor import FaceEditor
         from faceedit.evaluation.controls import CopyEditor, SwapEditor
         from faceedit.evaluation.evaluate import choose_labels, worst_median_best
@@ -192,9 +189,7 @@ def evaluate(
     if output is not None:
         write_atomically(output, (json.dumps(report, indent=1) + "\n").encode(), overwrite=overwrite)
     if sheet is not None:
-        targets = affect_grid(grid_axis())
-        supported = np.array([support.covers(*target) for target in targets.tolist()])
-        write_photo(sheet, Photo(worst_median_best(subjects, targets, supported)), overwrite)
+        write_photo(sheet, Photo(worst_median_best(subjects, support)), overwrite)
 
 
 def _print_json(path: Path, estimates: list["FaceEstimate"], points: list[dict[int, list[float]]]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from faceedit.circumplex import Support, affect_grid, grid_axis
+from faceedit.circumplex import CLASS_MEANS, Support, affect_grid, emotion_from, grid_axis
 from faceedit.data.labels import VALIDATION, Label, photos_folder, read_labels
 from faceedit.editing.compositing import rows_below
 from faceedit.editing.editor import FaceEditor
@@ -74,8 +74,10 @@ def evaluate(
     return figures, subjects
 
 
-def worst_median_best(subjects: list[Subject], targets: np.ndarray, supported: np.ndarray) -> np.ndarray:
+def worst_median_best(subjects: list[Subject], support: Support) -> np.ndarray:
     """A sheet of the grids of three faces, by how far their edits lie from the request; each grid beside the next."""
+    targets = affect_grid(grid_axis())
+    supported = np.array([support.covers(*target) for target in targets.tolist()])
     errors = [np.hypot(*(s.estimates - targets)[supported].T).mean() for s in subjects]
     order = np.argsort(errors)[::-1]
     steps = round(len(targets) ** 0.5)
@@ -105,12 +107,15 @@ def _measure(
         identity = (vectors[1:] @ vectors[0]).numpy()
     (same,) = editor.edits(image, encoded, np.array([encoded.source.pair], np.float32))
     same = crop_face(same, matrix, CROP_SIZE)
+    places = np.stack([emotion_from(encoded.source, name).row for name in CLASS_MEANS])
+    named = np.stack([crop_face(edit, matrix, CROP_SIZE) for edit in editor.edits(image, encoded, places)])
     inside = feather_mask(CROP_SIZE) > 0.5
     outside = max(_change_outside(image, edit, matrix) for edit in edited)
     cells = np.stack([cv2.resize(c, (SHEET_CELL, SHEET_CELL), interpolation=cv2.INTER_AREA) for c in crops])
     return Subject(
         label=label,
         estimates=judge.estimate_crops(crops)[0],
+        looks=judge.estimate_crops(named)[1].argmax(1),
         identity=identity,
         change=np.abs(crops.astype(np.int16) - crop).mean(axis=(1, 2, 3)),
         sharpness=np.array([sharpness(c, inside) for c in crops]) / max(sharpness(crop, inside), 1e-6),

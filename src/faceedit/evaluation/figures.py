@@ -7,10 +7,12 @@ from typing import TypedDict
 
 import numpy as np
 
+from faceedit.circumplex import CLASS_MEANS
 from faceedit.data.labels import Label
 from faceedit.evaluation.metrics import Interval, agreement, bootstrap
 
 AXES = ("valence", "arousal")
+BASIC = ("happy", "sad", "surprised", "afraid", "disgusted", "angry")  # Ekman 1992
 IDENTITY_EXTENT = 0.5  # identity is judged where an edit need not change a face beyond recognition
 GROUP_VALUES, GROUP_FACES = 12, 10  # of a column to be a grouping at most, and of a group to be judged at least
 
@@ -25,14 +27,16 @@ class Group(TypedDict):
 class Figures(TypedDict, total=False):
     """What was measured of all faces together; intervals are [value, low, high].
 
-    affect: by which cells, axis and measure. identity: with an embedder. groups: by column of the labels. speed: see
-    `speed.speed`.
-    """
+    affect: by which cells, axis and measure. emotions: by name, which share of faces that were asked for it the judge
+    calls what. recognised: the share that it calls what was asked, the mean over BASIC emotions. identity: with an
+    embedder. groups: by column of the labels. speed: see `speed.speed`."""
 
     faces: int
     cells: int
     supported_cells: int
     affect: dict[str, dict[str, dict[str, Interval]]]
+    emotions: dict[str, dict[str, float]]
+    recognised: Interval
     within_one_face: dict[str, dict[str, Interval]]
     change_of_255: Interval
     psnr_at_source: Interval
@@ -49,7 +53,8 @@ class Figures(TypedDict, total=False):
 class Subject:
     """A face of the evaluation and what was measured of its edits to C targets.
 
-    estimates: (C, 2). identity: (C,) cosines, or None without an embedder. change: (C,) mean absolute change of the
+    estimates: (C, 2). looks: (E,) the index in CLASS_MEANS of what the judge calls the edit to each emotion of these.
+    identity: (C,) cosines, or None without an embedder. change: (C,) mean absolute change of the
     crop, of 255. sharpness: (C,) ratios to the input's. outside: largest change of a pixel outside the crop and the
     rows below it. psnr, ssim: at target = source. smoothness: largest over median step between neighbours. cells:
     (C, S, S, 3).
@@ -57,6 +62,7 @@ class Subject:
 
     label: Label
     estimates: np.ndarray
+    looks: np.ndarray
     identity: np.ndarray | None
     change: np.ndarray
     sharpness: np.ndarray
@@ -81,6 +87,8 @@ def summarise(subjects: list[Subject], targets: np.ndarray, supported: np.ndarra
             "all": _by_axis(_agreement, estimates, targets, np.ones_like(supported)),
             "supported": _by_axis(_agreement, estimates, targets, supported),
         },
+        "emotions": _confusion(_stack(subjects, "looks")),
+        "recognised": bootstrap(lambda i: _recognised(_stack(subjects, "looks")[i]), every),
         "within_one_face": _by_axis(_within, estimates, targets, supported),
         "change_of_255": bootstrap(lambda i: _stack(subjects, "change")[i][:, near].mean(), every),
         "psnr_at_source": bootstrap(lambda i: np.median(_stack(subjects, "psnr")[i]), every),
@@ -100,6 +108,22 @@ def summarise(subjects: list[Subject], targets: np.ndarray, supported: np.ndarra
         }
     figures["groups"] = _groups(subjects, estimates, targets, supported, near)
     return figures
+
+
+def _confusion(looks: np.ndarray) -> dict[str, dict[str, float]]:
+    """By emotion asked, the share of faces with each look that any has. looks: (F, E)."""
+    names = list(CLASS_MEANS)
+    shares = {name: np.bincount(looks[:, i], minlength=len(names)) / len(looks) for i, name in enumerate(names)}
+    return {
+        name: {other: float(share) for other, share in zip(names, row, strict=True) if share > 0}
+        for name, row in shares.items()
+    }
+
+
+def _recognised(looks: np.ndarray) -> float:
+    """The share of looks (F, E) that are what was asked, the mean over BASIC emotions."""
+    asked = [i for i, name in enumerate(CLASS_MEANS) if name in BASIC]
+    return float((looks[:, asked] == asked).mean())
 
 
 def _by_axis(
