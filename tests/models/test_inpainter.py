@@ -10,6 +10,7 @@ from faceedit.models.mouth.inpainter import (
     MouthInpainter,
     describe,
     edit_mask,
+    latent_terms,
     likely_expressions,
     mouth_mask,
     region,
@@ -68,6 +69,20 @@ def test_the_painter_sees_nothing_of_what_is_hidden():
     assert torch.equal(inpainter(images, mask, condition, z), inpainter(other, mask, condition, z))
     assert not torch.equal(inpainter(images, mask, condition, z), inpainter(-images, mask, condition, z))
     assert not torch.equal(inpainter(images, mask, condition, z), inpainter(images, mask, condition, z + 1))
+
+
+def test_latents_follow_the_condition_and_the_noise():
+    model = MouthInpainter(TINY)
+    noise = torch.randn(2, TINY.z_dim, generator=torch.Generator().manual_seed(0))
+    smile, gape = (
+        describe(torch.tensor([[0.5, 0.1]]), torch.zeros(1, 8), torch.ones(1), mouth(x)) for x in (0.04, 0.2)
+    )
+    condition = torch.cat([smile, gape])
+    assert torch.equal(model.latent(condition, noise), noise)  # before anything is fitted
+    model.latent_mean[latent_terms(gape)[0].argmax()] = 1.0
+    model.latent_scale *= 0.5
+    small, large = model.latent(condition, noise) - noise / 2
+    assert (large > small + 1).all()
 
 
 def test_the_encoder_sees_only_what_is_hidden():

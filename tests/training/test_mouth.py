@@ -6,10 +6,12 @@ import torch
 
 from faceedit.config import MouthConfig, MouthTraining
 from faceedit.data.crops import load_crops
+from faceedit.models.mouth.inpainter import describe, mouth_mask, region
 from faceedit.training.checkpoint import export_weights, load_state
 from faceedit.training.loop import train
 from faceedit.training.mouth import MouthTrainer, _fallen
 from faceedit.weights import load_weights
+from tests.models.test_inpainter import mouth
 from tests.training.test_loop import check_gradients, goes_on_alike
 
 TINY = MouthConfig(128, 4, (8, 8, 8), 8, 8, (8, 8, 8, 8))
@@ -51,6 +53,19 @@ def test_a_run_goes_on_to_the_same_end_and_becomes_weights(prepared, tmp_path):
     assert state["networks"].keys() == {"autoencoder", "discriminator"}
     export_weights(tmp_path / "whole", tmp_path / "mouth.safetensors")
     assert load_weights(str(tmp_path / "mouth.safetensors"), kinds=("mouth",)).training["balance"] == CONFIG.balance
+
+
+def test_at_the_end_latents_are_as_the_encoder_finds_them_in_photos(trainer):
+    trainer.landmarks = mouth(0.15).expand(len(trainer.crops), -1, -1)
+    torch.nn.init.normal_(trainer.encoder.to_z.bias)
+    trainer.finish()
+    condition = describe(trainer.crops.affect, trainer.expressions, trainer.softness, trainer.landmarks)
+    drawn = trainer.ema.latent(condition, torch.zeros(len(condition), TINY.z_dim))
+    rows, columns = region(TINY.image_size)
+    images = trainer.crops.batch(torch.arange(len(condition)), "cpu")[0][..., rows, columns]
+    found = trainer.encoder(images, mouth_mask(trainer.landmarks, TINY.image_size, 1.0))[0]
+    assert (drawn - found).square().mean() < 0.1 * found.square().mean()
+    assert trainer.ema.latent_scale.diagonal().max() < 0.5  # photos fill a part of the standard normal distribution
 
 
 def test_the_rate_falls_at_the_end():

@@ -14,7 +14,7 @@ from faceedit.models.mouth.inpainter import MouthInpainter, describe, likely_exp
 from faceedit.weights import load_model
 
 MOUTH_WEIGHTS = "mouth"
-TRUNCATION = 0.5  # of the latent's deviation (Brock et al. 2019): mouths far from the mean have odd teeth; by eye
+TRUNCATION = 0.8  # of the latent's deviation (Brock et al. 2019): mouths far from the mean have odd teeth; by eye
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ class MouthInpainting:
         images = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 127.5 - 1
         mask, affect, landmarks, z = (torch.from_numpy(x)[None].float() for x in vars(mouth).values())
         condition = describe(affect, likely_expressions(affect), torch.tensor([softness]), landmarks)
-        inpainted = self._model(*(x.to(self._device) for x in (images, mask[:, None], condition, TRUNCATION * z)))
+        images, mask, condition, z = (x.to(self._device) for x in (images, mask[:, None], condition, z))
+        inpainted = self._model(images, mask, condition, self._model.latent(condition, TRUNCATION * z))
         pixels = (inpainted[0].clamp(-1, 1).permute(1, 2, 0).cpu().numpy() + 1) * 127.5
         return np.where(mouth.mask[..., None] > 0, pixels, crop).astype(np.float32)
 

@@ -23,6 +23,7 @@ from faceedit.models.mouth.inpainter import (
     MouthEncoder,
     MouthInpainter,
     describe,
+    latent_terms,
     mouth_mask,
     region,
 )
@@ -44,6 +45,8 @@ KEEP = 0.75  # of the opening, the most that is kept
 PERTURBATION = 0.05  # in the units of images
 SHEET_FACES, VALIDATION_FACES = 24, 128
 LATENTS = 3  # random latents, side by side in a sheet
+SOME = 64  # crops at a time, without gradients
+OPENING, RARE, RIDGE = 4, 4.0, 1e-4  # the term of lips that part; the weight of wide mouths, which are few; of one term
 
 
 class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
@@ -178,6 +181,29 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         return mouth_mask(landmarks, self.network.image_size, grow, keep)
 
     @torch.no_grad()
+    def finish(self) -> None:
+        """Fit which latents photos show, by condition."""
+        means, terms = [], []
+        for chosen in torch.nonzero(lip_opening(self.landmarks).cpu() > CLOSED).flatten().split(SOME):
+            images, affect = self.crops.batch(chosen, self.device)
+            chosen = chosen.to(self.device)
+            rows, columns = region(images.shape[-1])
+            mask = mouth_mask(self.landmarks[chosen], self.network.image_size, 1.0)
+            means.append(self.encoder(images[..., rows, columns].contiguous(), mask)[0].double())
+            expressions = self.expressions[chosen]
+            terms.append(latent_terms(describe(affect, expressions, self.softness[chosen], self.landmarks[chosen])))
+        if not means:
+            return
+        found, of = torch.cat(means), torch.cat(terms).double()
+        weight = torch.where(of[:, OPENING] > 10 * OPENINGS[-2], RARE, 1.0)[:, None]
+        ridge = RIDGE * len(of) * torch.eye(of.shape[1], dtype=of.dtype, device=of.device)
+        mean = torch.linalg.solve(of.T @ (weight * of) + ridge, of.T @ (weight * found))
+        rest = found - of @ mean
+        covariance = rest.T @ (weight * rest) / weight.sum() + 1e-6 * torch.eye(rest.shape[1]).to(rest)
+        self.ema.latent_mean.copy_(mean)
+        self.ema.latent_scale.copy_(torch.linalg.cholesky(covariance))
+
+    @torch.no_grad()
     def validate(self, validation: Crops) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """The distance of mouths with random latents from the photos, their detail and variety, and a sheet of them."""
         order = torch.linspace(0, len(validation) - 1, min(8 * VALIDATION_FACES, len(validation))).long()
@@ -198,6 +224,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         for seed in range(LATENTS):
             generator = torch.Generator().manual_seed(seed)
             z = torch.randn(1, self.network.z_dim, generator=generator).expand(len(images), -1).to(self.device)
+            z = self.ema.latent(condition, z)
             inpainted.append(torch.lerp(images, self.ema(images, mask, condition, z).clamp(-1, 1), mask))
         off = [((x - images).abs() * mask).sum() / mask.sum() / 3 for x in inpainted]
         detail = [_detail(x, mask) / _detail(images, mask) for x in inpainted]

@@ -29,6 +29,7 @@ CLASS_AFFECT = tuple(CLASS_MEANS.values())
 CLASS_DEVIATION = 0.17
 GROW = 1.5  # pixels at a side of 256, over the edges of lips: by eye
 CONDITION = 2 + EXPRESSIONS + 3
+LATENT_TERMS = 10
 TYPICAL_BLUR = 1.2  # pixels at a side of 256: between the sharpest photos and the softest
 
 
@@ -103,11 +104,21 @@ def edit_mask(
     return torch.minimum(distance[:, 0] + GROW + 0.5, limit).clamp(0, 1)
 
 
+def latent_terms(condition: torch.Tensor) -> torch.Tensor:
+    """What the mean latent of mouths depends on, of conditions (N, CONDITION): (N, LATENT_TERMS)."""
+    valence, arousal, soft, opening = condition[:, :2].unbind(1) + condition[:, -2:].unbind(1)
+    squares = valence**2, valence * arousal, arousal**2, soft * opening, opening**2
+    return torch.stack([torch.ones_like(valence), valence, arousal, soft, opening, *squares], dim=1)
+
+
 class MouthInpainter(nn.Module):
     """images, mask, condition, z → images whose hidden part is inpainted, (N, 3, H, W); the rest of them means nothing.
 
     A U-Net that works at a half, a quarter, an eighth and a sixteenth of the region's size, whose sides are multiples
     of 16.
+
+    latent_mean: (LATENT_TERMS, z_dim), latent_scale: (z_dim, z_dim), which z photos show, see `latent`: no gradients
+    train these, `training.mouth` fits them at its end.
     """
 
     def __init__(self, config: MouthConfig):
@@ -127,6 +138,18 @@ class MouthInpainter(nn.Module):
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in ((third, second), (second, first), (first, fine)))
         self.decode = nn.ModuleList(ModulatedBlock(channels, hidden) for channels in (second, first, fine))
         self.to_pixels = nn.Conv2d(fine, 3 * 4, 3, padding=1)
+        self.latent_mean: torch.Tensor
+        self.latent_scale: torch.Tensor
+        self.register_buffer("latent_mean", torch.zeros(LATENT_TERMS, config.z_dim))
+        self.register_buffer("latent_scale", torch.eye(config.z_dim))
+
+    def latent(self, condition: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """z (N, z_dim) of mouths as photos of such a condition show them, chosen by standard normal noise.
+
+        Other z give odd teeth: what an encoder finds in photos fills a part of the standard normal distribution, and
+        another part where lips gape than where they smile.
+        """
+        return latent_terms(condition) @ self.latent_mean + noise @ self.latent_scale.T
 
     def forward(
         self, images: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor, z: torch.Tensor
