@@ -29,7 +29,7 @@ def shaded(folding, face, landmarks, *targets):
     count, nothing = len(targets), torch.zeros(0)
     points = torch.from_numpy(landmarks)[None].expand(count, -1, -1)
     still = Edit(torch.zeros(count, 2, 96, 96), torch.zeros(count, 3, 24, 24), nothing, nothing, points)
-    return folding.shading(face, still, torch.tensor(targets))
+    return folding.shading(face, still, torch.from_numpy(np.stack([Affect(*target).row for target in targets])))
 
 
 def test_skin_folds_with_the_way_and_not_at_the_source(folding, landmarks):
@@ -55,3 +55,24 @@ def test_a_face_loses_the_folds_that_it_has(folding, landmarks):
     faces = folded.astype(np.uint8), np.full((384, 384, 3), 150, np.uint8)
     lost = [folding.encode(face, landmarks, SOURCE).folds.abs().mean() for face in faces]
     assert lost[0] > 1.3 * lost[1]
+
+
+def test_what_is_a_faces_own_fades_where_faces_differ_less_at_the_target(folding, landmarks, monkeypatch):
+    """A crease that a smile alone makes goes with the smile, though the average face has none there."""
+    face = draw_face(384)
+    face = face.copy()
+    face[250:254, 240:280] //= 2
+
+    def differing(there):
+        def shown(images, *_):
+            alike = torch.full((len(images), 1, *images.shape[2:]), there if len(images) == 2 else -3.0)
+            return torch.zeros_like(alike), alike
+
+        monkeypatch.setattr(folding, "_shown", shown)
+        skin_ = folding.encode(face, landmarks, SOURCE)
+        return shaded(folding, skin_, landmarks, (-0.6, -0.2), (-0.5, 0.4))[0].mean(0)
+
+    added = differing(-5.0)[83:85, 80:94].mean()
+    assert added > 0.1  # lighter
+    assert differing(-3.0).abs().max() == 0
+    assert differing(-1.0).abs().max() == 0  # nothing is made plainer

@@ -11,7 +11,6 @@ from faceedit.circumplex import Affect
 from faceedit.device import as_images
 from faceedit.faces.blur import blur
 from faceedit.models.editor import EDIT, Edit
-from faceedit.models.estimator import EXPRESSIONS
 from faceedit.models.folds import MIN_LIGHT, FoldNetwork, coarse, describe, detail, skin
 from faceedit.models.sampling import warped
 from faceedit.weights import load_model
@@ -34,13 +33,15 @@ FOLDS = FoldSettings()
 @dataclass(frozen=True)
 class Skin:
     """A face as its folds are known: images (1, 3, S, S) in [-1, 1], the crop; landmarks (1, K, 2); source (1, 2);
-    softness, of the photo; and folds (1, 1, S, S), which it shows, in units of light (see `models.folds`)."""
+    softness, of the photo; folds (1, 1, S, S), which it shows, in units of light (see `models.folds`); and spread
+    (1, 1, S, S), the natural logarithm of how far such faces depart from the average."""
 
     images: torch.Tensor
     landmarks: torch.Tensor
     source: torch.Tensor
     softness: float
     folds: torch.Tensor
+    spread: torch.Tensor
 
 
 class Folding:
@@ -59,31 +60,38 @@ class Folding:
         images = as_images(crop[None], self._device)
         points = torch.from_numpy(landmarks[None]).float().to(self._device)
         affect = torch.tensor([source.pair], dtype=torch.float32, device=self._device)
-        average = self._shown(images, points, affect, softness)
+        average, spread = self._shown(images, points, torch.from_numpy(source.row[None]).to(self._device), softness)
         # How far this face shows, around each place, what others do there: folds that go were its own.
         own = coarse(detail(images) * average, FOLDS.near) + FOLDS.sure
         own = (own / (coarse(average.square(), FOLDS.near) + FOLDS.sure)).clamp(0, FOLDS.max_own)
-        return Skin(images, points, affect, softness, own * average)
+        return Skin(images, points, affect, softness, own * average, spread)
 
     @torch.inference_mode()
     def shading(self, skin_: Skin, edit: Edit, target: torch.Tensor) -> torch.Tensor:
-        """What is to be added to a face that an edit has moved to the target (N, 2), for its skin to fold,
+        """What is to be added to a face that an edit has moved to the target (N, 2 + E), for its skin to fold,
         (N, 3, S, S), in units of images."""
         size, count = skin_.images.shape[-1], len(target)
         flow, colour = (
             functional.interpolate(x.float(), (size, size), mode="bicubic") for x in (edit.flow, edit.colour)
         )
-        moved = warped(skin_.images.expand(count, -1, -1, -1), flow) + colour
-        there = self._shown(moved, edit.landmarks, target, skin_.softness)
-        change = (there - warped(skin_.folds.expand(count, -1, -1, -1), flow)) * skin(edit.landmarks, size)
-        length = (target - skin_.source).norm(dim=1)[:, None, None, None]
+        known = torch.cat([skin_.images, skin_.folds, skin_.spread], dim=1)
+        moved, folds, spread = warped(known.expand(count, -1, -1, -1), flow).split([3, 1, 1], dim=1)
+        own = detail(moved) - folds  # what is this face's alone: creases, moles, a beard
+        moved = moved + colour
+        average, departure = self._shown(moved, edit.landmarks, target, skin_.softness)
+        # Where faces differ less at the target, as beside a mouth that smiles no more, what is its own fades.
+        kept = (departure - spread).exp().clamp(max=1)
+        change = (average - folds - (1 - kept) * own) * skin(edit.landmarks, size)
+        length = (target[:, :2] - skin_.source).norm(dim=1)[:, None, None, None]
         change = change * (length / EDIT.free_length).clamp(max=1)
         return (coarse(moved) + 1 + 2 * MIN_LIGHT) * change.expm1()
 
     def _shown(
-        self, images: torch.Tensor, landmarks: torch.Tensor, affect: torch.Tensor, softness: float
-    ) -> torch.Tensor:
-        """The detail that such skin shows on average, whatever the expression is called."""
-        anything = torch.zeros(len(affect), len(EXPRESSIONS), device=self._device)
-        soft = torch.full((len(affect),), softness, device=self._device)
-        return self._model(coarse(images), landmarks, describe(affect, anything, soft))
+        self, images: torch.Tensor, landmarks: torch.Tensor, target: torch.Tensor, softness: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The detail that such skin shows on average, and the logarithm of how far faces depart from it."""
+        soft = torch.full((len(target),), softness, device=self._device)
+        shown: tuple[torch.Tensor, torch.Tensor] = self._model(
+            coarse(images), landmarks, describe(target[:, :2], target[:, 2:], soft)
+        )
+        return shown

@@ -36,6 +36,7 @@ CONDITION = 2 + EXPRESSIONS + 2
 TYPICAL_BLUR = 0.8  # pixels at a side of 128: between the sharpest photos and the softest
 COARSE = 5 / 128  # standard deviation of a Gaussian, of the side: what is finer is detail, folds and all
 LUMINANCE = (0.299, 0.587, 0.114)
+LOG_SPREAD, SPREAD_LIMITS = -3.5, (-7.0, 0.0)  # natural logarithms: where training starts, and what is believed
 MIN_LIGHT = 0.05  # keeps the logarithm of black within bounds
 BLOB_SIGMA = 0.02  # standard deviation of a landmark's blob, of the side
 MAX_OVERLAP = 1.5  # of blobs
@@ -94,7 +95,8 @@ def skin(landmarks: torch.Tensor, size: int) -> torch.Tensor:
 
 
 class FoldNetwork(nn.Module):
-    """images without detail, landmarks, condition → the detail that such skin shows on average, (N, 1, S, S).
+    """images without detail, landmarks, condition → the detail that such skin shows on average, and the natural
+    logarithm of how far a face's own departs from it (the scale of a Laplace distribution), (N, 1, S, S) each.
 
     A U-Net at a half, a quarter and an eighth of the side S.
     """
@@ -114,10 +116,14 @@ class FoldNetwork(nn.Module):
         self.bottom = nn.ModuleList(ModulatedBlock(third, hidden) for _ in range(2))
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in ((third, second), (second, first)))
         self.decode = nn.ModuleList(ModulatedBlock(channels, hidden) for channels in (second, first))
-        self.to_detail = nn.Conv2d(first, 4, 3, padding=1)
+        self.to_detail = nn.Conv2d(first, 2 * 4, 3, padding=1)
+        assert self.to_detail.bias is not None
         nn.init.normal_(self.to_detail.weight, std=1e-3)  # training starts from nearly no detail
+        nn.init.constant_(self.to_detail.bias[4:], LOG_SPREAD)
 
-    def forward(self, images: torch.Tensor, landmarks: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, images: torch.Tensor, landmarks: torch.Tensor, condition: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         condition = self.condition(torch.cat([condition, 2 * landmarks.flatten(1) - 1], dim=1))
         half, quarter = images.shape[-1] // 2, images.shape[-1] // 4
         blobs = [_blobs(landmarks[:, list(points)], half, BLOB_SIGMA).clamp(max=MAX_OVERLAP) for points in BLOBS]
@@ -131,7 +137,8 @@ class FoldNetwork(nn.Module):
             deep = block(deep, condition)
         for skip, narrow, decode in zip((x, fine), self.narrow, self.decode, strict=True):
             deep = decode(skip + enlarged(narrow(deep)), condition)
-        return functional.pixel_shuffle(self.to_detail(functional.silu(deep)), 2).float()
+        shown, spread = functional.pixel_shuffle(self.to_detail(functional.silu(deep)), 2).float().chunk(2, dim=1)
+        return shown, spread.clamp(*SPREAD_LIMITS)
 
 
 def _blobs(landmarks: torch.Tensor, size: int, sigma: float) -> torch.Tensor:

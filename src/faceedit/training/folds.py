@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.config import FoldConfig, FoldTraining
-from faceedit.data.crops import BalancedSampler, Crops, plane_bins, to_pixels
+from faceedit.data.crops import BalancedSampler, Crops, expression_groups, to_pixels
 from faceedit.errors import UsageError
 from faceedit.media.sheet import tile
 from faceedit.models.folds import TYPICAL_BLUR, FoldNetwork, coarse, describe, detail, skin
@@ -26,12 +26,13 @@ WARM_UP = 100  # steps
 ROTATION, LOG_SCALE, SHIFT = 0.05, 0.05, 0.015  # radians, natural logarithm, of the side: each at most
 RELIT, ANY = 0.5, 0.3  # shares of a batch: in other light, without a class
 ELSEWHERE = 0.2  # what eyes and mouths count for beside skin
+SPREAD_WEIGHT = 0.002  # whose loss is in other units
 OUTLIER = 0.3  # of light: beyond, a difference is hair or glasses
 SHEET_FACES, VALIDATION_FACES = 16, 256
 
 
 class FoldTrainer(Trainer[FoldTraining, FoldConfig, FoldNetwork]):
-    """The network by the distance to the photos' own detail."""
+    """The network by the distance to the photos' own detail, and by the likelihood of what is left."""
 
     def __init__(self, training: FoldTraining, network: FoldConfig, crops: Crops, device: str):
         if network.image_size % 8:
@@ -44,8 +45,7 @@ class FoldTrainer(Trainer[FoldTraining, FoldConfig, FoldNetwork]):
             "folds": torch.optim.AdamW(folds.parameters(), weight_decay=1e-3, fused=device != "mps")
         }
         landmarks, softness = measured(landmarker, crops, device)
-        groups = plane_bins(crops.affect) * crops.probabilities.shape[1] + crops.probabilities.argmax(1)
-        groups = 2 * groups + (softness < TYPICAL_BLUR)
+        groups = 2 * expression_groups(crops) + (softness < TYPICAL_BLUR)
         sampler = BalancedSampler(groups, training.batch, training.seed, power=training.balance, max_repeats=20)
         super().__init__(training, network, folds, nets, optimizers, crops, sampler, device)
         self.landmarker = landmarker
@@ -70,12 +70,15 @@ class FoldTrainer(Trainer[FoldTraining, FoldConfig, FoldNetwork]):
         images = relit(images, RELIT, generator)
         expressions = self.expressions[chosen] * (generator.rand() >= ANY).to(self.device)[:, None]
         with self.autocast():
-            shown = self.published(coarse(images), landmarks, describe(affect, expressions, self.softness[chosen]))
+            condition = describe(affect, expressions, self.softness[chosen])
+            shown, spread = self.published(coarse(images), landmarks, condition)
         weight = ELSEWHERE + (1 - ELSEWHERE) * skin(landmarks, images.shape[-1])
         wanted = detail(images)
         losses = {"detail": _distance(shown, wanted, weight)}
+        apart = (wanted - shown.detach()).abs()
+        losses["spread"] = (weight * (apart * (-spread).exp() + spread)).mean()
         losses["of none"] = _distance(torch.zeros_like(wanted), wanted, weight).detach()
-        self.update("folds", losses["detail"])
+        self.update("folds", losses["detail"] + SPREAD_WEIGHT * losses["spread"])
         self.update_ema()
         self.step += 1
         return {name: loss.detach().float() for name, loss in losses.items()}
@@ -89,10 +92,10 @@ class FoldTrainer(Trainer[FoldTraining, FoldConfig, FoldNetwork]):
             x.to(self.device) for x in measured(self.landmarker, validation.subset(order), self.device)
         )
         expressions = validation.probabilities[order].to(self.device)
-        shown = self.ema(coarse(images), landmarks, describe(affect, expressions, softness))
+        shown, spread = self.ema(coarse(images), landmarks, describe(affect, expressions, softness))
         wanted, seen = detail(images), skin(landmarks, images.shape[-1])
         explained = 1 - ((shown - wanted).square() * seen).sum() / (wanted.square() * seen).sum()
-        columns = [images, *((2 * x).expand(-1, 3, -1, -1) for x in (wanted, shown))]
+        columns = [images, *((2 * x).expand(-1, 3, -1, -1) for x in (wanted, shown, 4 * spread.exp() - 0.5))]
         sheet = tile(np.stack([to_pixels(x[:SHEET_FACES].clamp(-1, 1)) for x in columns], axis=1))
         return {"explained": explained.item()}, {"folds": sheet}
 
