@@ -18,8 +18,8 @@ from faceedit.models.mouth.settings import MOUTH
 from faceedit.models.palette import palette
 from faceedit.models.sampling import warped
 from faceedit.training.checkpoint import STATE_FILE, export_weights
-from faceedit.training.editor import _bending_energy
 from faceedit.training.loop import train
+from faceedit.training.losses import bending_energy
 from faceedit.weights import load_weights
 from tests.conftest import TINY_ESTIMATOR, TINY_WARP
 
@@ -58,6 +58,17 @@ def test_an_edit_to_the_source_is_nothing_and_to_another_affect_is_something(ima
     assert (afraid.flow - surprised.flow).abs().max() > 0
     near = [residual(edit_to(source + step)).abs().mean() for step in (0.001, 0.01, 0.1)]
     assert near[0] < near[1] < near[2]  # no jump at the source
+
+
+def test_edits_go_as_much_further_as_they_would_stop_short(images):
+    torch.manual_seed(0)
+    model = WarpEditor(TINY_WARP).eval()
+    landmarks, source = LANDMARKS.expand(3, -1, -1), torch.tensor([[0.2, 0.1]]).expand(3, -1)
+    far = model(images, landmarks, source, source + 0.3, correct_lips=True)
+    model.decoder.gain.fill_(1.5)
+    asked = model(images, landmarks, source, source + 0.2, correct_lips=True)
+    assert torch.allclose(asked.flow, far.flow, atol=1e-6)
+    assert not model(images, landmarks, source, source, correct_lips=True).flow.any()
 
 
 def test_lips_get_to_their_places_once_they_are_corrected(images):
@@ -220,18 +231,18 @@ def test_turning_costs_no_bending_and_folding_costs_most():
     turned = torch.stack([-0.1 * y, 0.1 * x])[None]
     squeezed, folded = (torch.stack([-amount * torch.sin(6 * x) / 6, 0 * y])[None] for amount in (0.5, 1.5))
     away = 0.01 * (turned * 16).square().mean()
-    torch.testing.assert_close(_bending_energy(turned, mask, held), away)
-    costs = [_bending_energy(flow, mask, held) - 0.01 * (flow * 16).square().mean() for flow in (squeezed, folded)]
+    torch.testing.assert_close(bending_energy(turned, mask, held), away)
+    costs = [bending_energy(flow, mask, held) - 0.01 * (flow * 16).square().mean() for flow in (squeezed, folded)]
     assert costs[0] > 0
     assert costs[1] > 20 * costs[0]  # 9, were it bending alone
-    assert _bending_energy(folded, mask, 0 * held) < 0.02 * costs[1]
+    assert bending_energy(folded, mask, 0 * held) < 0.02 * costs[1]
 
 
 def test_what_a_mask_stretches_costs_though_its_flow_is_straight():
     held, moved = torch.ones(1, 1, 32, 32), torch.zeros(1, 2, 32, 32)
     moved[:, 1] = 2 * 6 / 32  # up by six pixels
     masks = [(torch.arange(32)[:, None] / width).clamp(max=1).flip(0).expand(32, 32) for width in (24, 7)]
-    gentle, steep = (_bending_energy(moved, mask, held) for mask in masks)
+    gentle, steep = (bending_energy(moved, mask, held) for mask in masks)
     assert gentle == 0.01 * (moved * 16).square().mean()
     assert steep > 2 * gentle
 

@@ -135,6 +135,9 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.to_edit.bias)
         self.motion = Motion(config.target_dim - 2)
         self.target_dim = config.target_dim
+        # How far edits are to go of the way that is asked, so that they arrive: see `training.editor`.
+        self.gain: torch.Tensor | None
+        self.register_buffer("gain", torch.ones(2) if config.target_dim > 2 else None)
 
     def forward(
         self, features: FaceFeatures, source: torch.Tensor, target: torch.Tensor, *, correct_lips: bool
@@ -143,6 +146,8 @@ class Decoder(nn.Module):
         from inner lips then."""
         target = functional.pad(target, (0, self.target_dim - target.shape[1]))  # affect alone: any expression
         target, named = target[:, :2], target[:, 2:]
+        if self.gain is not None:
+            target = source + self.gain * (target - source)
         way = target - source
         length = way.norm(dim=1, keepdim=True)
         amount = (length / EDIT.free_length).clamp(max=1)
