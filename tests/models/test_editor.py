@@ -68,6 +68,10 @@ def test_edits_go_as_much_further_as_they_would_stop_short(images):
     model.decoder.gain.fill_(1.5)
     asked = model(images, landmarks, source, source + 0.2, correct_lips=True)
     assert torch.allclose(asked.flow, far.flow, atol=1e-6)
+    named = torch.cat([source + 0.3, torch.eye(8)[:3]], dim=1)
+    before = model(images, landmarks, source, named, correct_lips=True)
+    model.decoder.gain.fill_(1)
+    assert torch.equal(model(images, landmarks, source, named, correct_lips=True).flow, before.flow)
     assert not model(images, landmarks, source, source, correct_lips=True).flow.any()
 
 

@@ -135,7 +135,7 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.to_edit.bias)
         self.motion = Motion(config.target_dim - 2)
         self.target_dim = config.target_dim
-        # How far edits are to go of the way that is asked, so that they arrive: see `training.editor`.
+        # How far edits go of the way that is asked, where no expression is named, so that they arrive.
         self.gain: torch.Tensor | None
         self.register_buffer("gain", torch.ones(2) if config.target_dim > 2 else None)
 
@@ -147,7 +147,9 @@ class Decoder(nn.Module):
         target = functional.pad(target, (0, self.target_dim - target.shape[1]))  # affect alone: any expression
         target, named = target[:, :2], target[:, 2:]
         if self.gain is not None:
-            target = source + self.gain * (target - source)
+            # Not for names, whose places lie far out: eyes would open further than faces show.
+            unnamed = 1 - named.sum(1, keepdim=True).clamp(max=1)
+            target = target + unnamed * (self.gain - 1) * (target - source)
         way = target - source
         length = way.norm(dim=1, keepdim=True)
         amount = (length / EDIT.free_length).clamp(max=1)
