@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from faceedit.errors import UnreadableError
+from faceedit.errors import UnwritableError
 from faceedit.media.image import READ_FORMATS, Photo, encode_photo, read_photo
 from tests.conftest import draw_face
 
@@ -104,5 +104,5 @@ def test_what_does_not_fit_into_a_format_is_left_out_and_named(carried, name, ca
 
 
 def test_a_size_that_a_format_does_not_have_is_refused():
-    with pytest.raises(UnreadableError, match="WEBP"):
+    with pytest.raises(UnwritableError, match="WEBP"):
         encode_photo(Photo(np.zeros((1, 20_000, 3), np.uint8), exif=b"Exif\0\0junk"), "WEBP")
