@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from faceedit.errors import ExistsError, FaceEditError, UnreadableError, UsageError, unexpected
+from faceedit.errors import ExistsError, FaceEditError, UnreadableError, UsageError, failure
 from faceedit.files import VIDEO_SUFFIXES, is_url, make_folder, remove_leftovers
 from faceedit.media.image import WRITE_FORMATS, Photo, encode_photo, format_of, read_photo, write_photo
 from faceedit.pool import MAX_AT_A_TIME, in_turn
@@ -219,10 +219,8 @@ def _written(job: Job, result: Photo, again: bool) -> Job:
 def _outcome(job: Job, done: Future[tuple[Job, Facts]]) -> tuple[Job, Facts | FaceEditError]:
     try:
         return done.result()
-    except FaceEditError as error:
-        return job, error
     except Exception as error:  # whatever a library raises for one photo must not end the others
-        return job, unexpected(f"{job.photo} could not be edited", error)
+        return job, failure(f"{job.photo} could not be edited", error)
 
 
 def _without_outputs(photos: list[Found], output: Path | None) -> list[Found]:

@@ -93,6 +93,11 @@ def sentence(error: Exception) -> str:
     return text[0] if text else type(error).__name__
 
 
+def failure(subject: str, error: Exception) -> FaceEditError:
+    """An error of one item among many, whatever raised it: one of ours as it is, another as `unexpected` words it."""
+    return error if isinstance(error, FaceEditError) else unexpected(subject, error)
+
+
 def unexpected(subject: str, error: Exception) -> FaceEditError:
     """What an exception that is none of ours means to a user, such as that `subject`, "a.png could not be edited".
 
@@ -101,6 +106,6 @@ def unexpected(subject: str, error: Exception) -> FaceEditError:
     if is_out_of_memory(error):
         return MemoryExhaustedError(f"{subject}: there is not enough memory for it")
     reason = " ".join(f"{type(error).__name__}: {error}".split())
-    failure = UnexpectedError(f"{subject}: {reason}")
-    failure.add_note("".join(traceback.format_exception(error)))
-    return failure
+    ours = UnexpectedError(f"{subject}: {reason}")
+    ours.add_note("".join(traceback.format_exception(error)))
+    return ours

@@ -24,7 +24,7 @@ from faceedit.cli.app import (
 from faceedit.cli.report import print_table
 from faceedit.cli.run import read_input
 from faceedit.config import DEFAULT_WEIGHTS, JUDGE_WEIGHTS
-from faceedit.errors import BatchError, FaceEditError, UsageError, no_upright_face, unexpected
+from faceedit.errors import BatchError, UsageError, failure, no_upright_face
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,7 +86,7 @@ def estimate(
             estimates = estimator.estimate(image, detector.detect(image))
             points = [_points(finder.find_in_photo(image, e.face)) for e in estimates] if finder else []
         except Exception as error:  # whatever a library raises for one photo must not end the others
-            problem = error if isinstance(error, FaceEditError) else unexpected(f"{path} could not be estimated", error)
+            problem = failure(f"{path} could not be estimated", error)
             if len(paths) == 1:
                 raise problem from error
             failed.append(path)

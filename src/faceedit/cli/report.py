@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from faceedit.cli.app import console, printable, say, say_error
@@ -9,7 +10,7 @@ from faceedit.errors import FaceEditError
 
 if TYPE_CHECKING:
     from faceedit.batch import Job
-    from faceedit.editing.photo import EditedFace
+    from faceedit.editing.photo import EditedFace, EditResult
 
 
 IS_THERE = "its output is there"
@@ -41,17 +42,22 @@ def tell(job: "Job", outcome: "Facts | FaceEditError | None", as_json: bool, res
     if outcome is None:
         shown = {"skipped": IS_THERE}
         say(f"{job.photo}: {IS_THERE}")
-    elif isinstance(outcome, FaceEditError):
-        shown = {"error": str(outcome)}
-        say_error(outcome, job.photo)
     else:
-        shown = {"faces": [face_json(face) for face in outcome.faces]}
-        for line in (*outcome.notes, *outcome.faces):
-            say(str(line))
+        shown = tell_outcome(job.photo, outcome)
     if as_json:
         _print_json(job, shown, results)
     elif "faces" in shown:
         print_result(str(job.output), results)
+
+
+def tell_outcome(photo: Path, outcome: "Facts | EditResult | FaceEditError") -> dict[str, object]:
+    """Print for a person what became of a photo, and return it for a JSON object: its faces, or its error."""
+    if isinstance(outcome, FaceEditError):
+        say_error(outcome, photo)
+        return {"error": str(outcome)}
+    for line in (*outcome.notes, *outcome.faces):
+        say(str(line))
+    return {"faces": [face_json(face) for face in outcome.faces]}
 
 
 def _print_json(job: "Job", shown: dict[str, object], results: TextIO | None) -> None:

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from faceedit.cli.app import progress_bar, refuse_existing, say, say_error, spinner
-from faceedit.cli.report import face_json, print_result
+from faceedit.cli.app import progress_bar, refuse_existing, say, spinner
+from faceedit.cli.report import print_result, tell_outcome
 from faceedit.errors import BatchError, FaceEditError, UsageError
 
 
@@ -30,14 +30,9 @@ def edit_table(table: Path, folder: Path | None, embedder: str, weights: str, de
             shown: dict[str, object] = {}
             if outcome is None:
                 skipped += 1
-            elif isinstance(outcome, FaceEditError):
-                failed += 1
-                shown = {"error": str(outcome)}
-                say_error(outcome, target.photo)
             else:
-                shown = {"faces": [face_json(face) for face in outcome.faces]}
-                for line in (*outcome.notes, *outcome.faces):
-                    say(str(line))
+                failed += isinstance(outcome, FaceEditError)
+                shown = tell_outcome(target.photo, outcome)
             if as_json and shown:
                 print_result(json.dumps({"input": str(target.photo), "output": output, **shown}))
             elif "faces" in shown:

@@ -20,7 +20,7 @@ from faceedit.data.labels import (
     with_split,
     write_labels,
 )
-from faceedit.errors import FaceEditError, UsageError, no_upright_face, unexpected
+from faceedit.errors import FaceEditError, UsageError, failure, no_upright_face
 from faceedit.files import make_folder, remove_leftovers, write_atomically
 from faceedit.media.image import WRITE_FORMATS, read_photo, write_photo
 from faceedit.media.provenance import COMPOSITE, declared
@@ -71,11 +71,7 @@ def augment(
             try:
                 made |= {label.file: label for label in done.result()}
             except Exception as problem:  # whatever a library raises for one photo must not end the others
-                file = photos / labels[number].file
-                if isinstance(problem, FaceEditError):
-                    error = problem
-                else:
-                    error = unexpected(f"{file} could not be edited", problem)
+                error = failure(f"{photos / labels[number].file} could not be edited", problem)
             del done
             yield number + 1, len(labels), error
             if time.monotonic() - saved > SAVE_SECONDS:

@@ -25,7 +25,7 @@ from faceedit.editing.photo import (
 )
 from faceedit.editing.request import Request, is_largest
 from faceedit.editing.video import EditedVideo, edit_video
-from faceedit.errors import FaceEditError, UsageError, unexpected
+from faceedit.errors import FaceEditError, UsageError, failure
 from faceedit.faces.alignment import alignment, crop_face, scaled
 from faceedit.faces.detector import Face, FaceDetector
 from faceedit.faces.estimate import AffectEstimator, FaceEstimate
@@ -107,10 +107,8 @@ class FaceEditor:
         for number, (_, done) in enumerate(turns, 1):
             try:
                 result: EditResult | FaceEditError = done.result()
-            except FaceEditError as error:
-                result = error
             except Exception as error:  # whatever a library raises for one image must not end the others
-                result = unexpected(f"image {number} could not be edited", error)
+                result = failure(f"image {number} could not be edited", error)
             del done  # and with it the photo
             yield result
             del result

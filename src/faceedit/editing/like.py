@@ -7,12 +7,10 @@ import numpy as np
 
 from faceedit.circumplex import Affect, Target
 from faceedit.errors import no_upright_face
-from faceedit.faces.alignment import alignment, crop_face
 from faceedit.faces.detector import FaceDetector
 from faceedit.faces.estimate import AffectEstimator
 from faceedit.faces.eyes import LandmarkFinder
 from faceedit.media.image import Photo
-from faceedit.models.estimator import CROP_SIZE
 from faceedit.models.face_mesh import point_indices
 
 if TYPE_CHECKING:
@@ -43,9 +41,8 @@ def look_of(photo: Photo, device: str = "cpu") -> Look:
     if not faces:
         raise no_upright_face(photo.name)
     (estimate,) = AffectEstimator.from_pretrained(device=device).estimate(photo.pixels, faces)
-    crop = crop_face(photo.pixels, alignment(faces[0].landmarks, CROP_SIZE), CROP_SIZE)
-    mouth, eyes = openness(LandmarkFinder(device).find(crop))
-    return Look(Target(*estimate.affect.pair, tuple(estimate.probabilities.values())), (mouth, eyes))
+    landmarks = LandmarkFinder(device).find_in_photo(photo.pixels, faces[0])
+    return Look(Target(*estimate.affect.pair, tuple(estimate.probabilities.values())), openness(landmarks))
 
 
 def target_like(editor: "FaceEditor", encoded: "EncodedFace", look: Look) -> Affect:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from faceedit.editing.photo import EditResult, edit_photo
 from faceedit.editing.request import ALL, LARGEST, Request, is_largest
-from faceedit.errors import FaceEditError, UnreadableError, UsageError, unexpected
+from faceedit.errors import FaceEditError, UnreadableError, UsageError, failure
 from faceedit.files import make_folder, remove_leftovers
 from faceedit.media.image import WRITE_FORMATS, format_of, read_photo, write_photo
 from faceedit.pool import in_turn
@@ -125,11 +125,7 @@ def edit_targets(
                 found = done.result()
                 outcome, facts = found or (None, known[target.output])
             except Exception as error:  # whatever a library raises for one photo must not end the others
-                outcome = (
-                    error
-                    if isinstance(error, FaceEditError)
-                    else unexpected(f"{target.photo} could not be edited", error)
-                )
+                outcome = failure(f"{target.photo} could not be edited", error)
                 facts = {"error": str(outcome)}
             del done
             rows[target.output] = {**target.cells, **facts, "result": target.output}
