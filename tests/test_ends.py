@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from faceedit import batch
+from faceedit import batch, cli
 from faceedit.cli.app import app  # noqa: F401 - before children are forked
 from faceedit.editing.editor import FaceEditor
 from faceedit.errors import ExistsError, FileError
 from faceedit.files import remove_leftovers, temporary_folder, write_atomically
 from faceedit.media import animation, video
 from tests.conftest import ASTRONAUT, draw_face
-from tests.test_crash import SlowDetector, in_child, photos, start, wait_until  # noqa: F401
+from tests.test_crash import SlowDetector, fork, in_child, photos, start, wait_until  # noqa: F401
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 
@@ -124,15 +124,26 @@ WRITERS = {
 
 def guarded(write, path):
     """In a child: what `faceedit` does of signals, around a writer."""
-    from faceedit import cli
-
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, cli._interrupt)
+        signal.signal(number, cli.interrupter())
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         write(path)
     except KeyboardInterrupt:
         os._exit(130)
+
+
+def test_a_forked_child_dies_of_a_signal_that_its_parent_handles():
+    before = signal.signal(signal.SIGTERM, cli.interrupter())
+    try:
+        begun = fork.Event()
+        child = in_child(lambda: (begun.set(), time.sleep(60)))
+        assert begun.wait(30)
+        os.kill(child.pid, signal.SIGTERM)
+        child.join(30)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert child.exitcode == -signal.SIGTERM  # where KeyboardInterrupt would be raised, 1 and a traceback
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)

@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 # Each adds its commands; in this order, help lists them.
@@ -33,7 +34,7 @@ def main() -> None:
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has but one of them
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
-            signal.signal(number, _interrupt)
+            signal.signal(number, interrupter())
     if isinstance(sys.stdout, io.TextIOWrapper) and isinstance(sys.stdout.buffer, io.RawIOBase):
         # Unbuffered, as by python -u: what a full disk does not take would be lost without a word.
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(sys.stdout.buffer), sys.stdout.encoding, line_buffering=True)
@@ -70,12 +71,21 @@ def _say_otherwise(error: UnicodeError) -> tuple[bytes, int]:
     return said, error.end
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End as with Ctrl-C, so that what is unfinished is removed; once is enough."""
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    raise KeyboardInterrupt
+def interrupter() -> Callable[[int, FrameType | None], None]:
+    """A signal's handler that ends this process as Ctrl-C does, so that what is unfinished is removed."""
+    owner = os.getpid()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != owner:  # a forked child has its parent's handlers, but nothing of its own to remove
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        for name in ("SIGTERM", "SIGHUP"):  # once is enough
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    return interrupt
 
 
 def _flush() -> None:

@@ -177,7 +177,6 @@ def _start_worker(size: int, stop: "Event") -> None:
     global _detector, _size, _stop
     import torch
 
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked worker would have its parent's
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     _detector, _size, _stop = FaceDetector(), size, stop
