@@ -45,6 +45,7 @@ KEEP = 0.75  # of the opening, the most that is kept
 PERTURBATION = 0.05  # in the units of images
 SHEET_FACES, VALIDATION_FACES = 24, 128
 LATENTS = 3  # random latents, side by side in a sheet
+REFIT = 1000  # steps
 SOME = 64  # crops at a time, without gradients
 OPENING, RARE, RIDGE = 4, 4.0, 1e-4  # the term of lips that part; the weight of wide mouths, which are few; of one term
 
@@ -89,7 +90,10 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         images, mask, condition = self._hidden(self.sampler.indices(self.step)[self.shard.here])
         generator = self.generator(1)
         z, noise = (generator.randn(self.network.z_dim).to(self.device) for _ in range(2))
-        half = len(images) // 2  # with the photo's latent; the rest with a random one
+        half = len(images) // 2  # with the photo's latent; the rest with one that photos show
+        if self.step and self.step % REFIT == 0:
+            self._fit_latents(inpainter)
+        z = inpainter.latent(condition, z)
 
         losses = {}
         with self.autocast():
@@ -182,6 +186,10 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
 
     @torch.no_grad()
     def finish(self) -> None:
+        self._fit_latents(self.ema)
+
+    @torch.no_grad()
+    def _fit_latents(self, inpainter: MouthInpainter) -> None:
         """Fit which latents photos show, by condition."""
         means, terms = [], []
         for chosen in torch.nonzero(lip_opening(self.landmarks).cpu() > CLOSED).flatten().split(SOME):
@@ -200,8 +208,8 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         mean = torch.linalg.solve(of.T @ (weight * of) + ridge, of.T @ (weight * found))
         rest = found - of @ mean
         covariance = rest.T @ (weight * rest) / weight.sum() + 1e-6 * torch.eye(rest.shape[1]).to(rest)
-        self.ema.latent_mean.copy_(mean)
-        self.ema.latent_scale.copy_(torch.linalg.cholesky(covariance))
+        inpainter.latent_mean.copy_(mean)
+        inpainter.latent_scale.copy_(torch.linalg.cholesky(covariance))
 
     @torch.no_grad()
     def validate(self, validation: Crops) -> tuple[dict[str, float], dict[str, np.ndarray]]:
