@@ -1,8 +1,9 @@
-"""How fast faceedit is, and whether it keeps its bars: python benchmarks/run.py [--json out.json] [--quick]
+"""How fast faceedit is, and whether it keeps its bars: python benchmarks/run.py [--against CLONE] [--quick]
 
 Times are medians of rounds in which all that is compared takes its turn, so that what else the machine does touches all
-of it alike: trust the ratios before the times. Needs nothing but the repository, and some minutes. Ends with 0 whether
-or not the bars are kept.
+of it alike: trust the ratios before the times. Needs nothing but the repository, and some minutes; --against, a clone
+of an earlier version, whose packages must be installed here too. Ends with 0 whether or not the bars are kept. The last
+lines are a table in Markdown.
 """
 
 import argparse
@@ -19,11 +20,12 @@ import torch
 from measures import Bench
 from rich.console import Console
 from rich.table import Column, Table
+from versions import HERE, compare_versions, name_of
 
 from faceedit import __version__
 from faceedit.device import resolve_device
 
-GROUPS = ("start", "edits", "networks", "batches", "preparing", "training", "memory")
+GROUPS = ("start", "edits", "networks", "batches", "films", "preparing", "training", "memory")
 
 
 class Figures:
@@ -69,6 +71,10 @@ class Figures:
             bar = "" if ratio["bar"] is None else f"{'≥' if ratio['least'] else '≤'} {ratio['bar']:.3g}"
             table.add_row(ratio["name"], f"{ratio['value']:.2f}", bar, verdicts[ratio["passed"]])
         console.print(table)
+        print("| ratio | value | bar |\n|---|---|---|")
+        for ratio in self.ratios:
+            bar = "" if ratio["bar"] is None else f"{'≥' if ratio['least'] else '≤'} {ratio['bar']:.3g}"
+            print(f"| {ratio['name']} | {ratio['value']:.2f} | {bar} |")
 
 
 def main() -> None:
@@ -76,7 +82,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to this file")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--quick", action="store_true", help="fewer rounds and photos: does it run, and roughly how")
-    parser.add_argument("--only", choices=GROUPS, nargs="+", default=GROUPS, help="some of the groups")
+    parser.add_argument("--against", type=Path, metavar="CLONE", help="a clone of an earlier version to compare with")
+    parser.add_argument("--only", choices=GROUPS, nargs="*", default=GROUPS, help="some of the groups")
     arguments = parser.parse_args()
     device, figures = resolve_device(arguments.device), Figures()
     watched = Console(stderr=True)
@@ -85,8 +92,13 @@ def main() -> None:
         for group in arguments.only:
             watched.print(f"measuring: {group}")
             getattr(bench, group)()
+        if arguments.against:
+            watched.print(f"measuring beside {arguments.against}")
+            bench.fill_folder()
+            compare_versions(figures, arguments.against, device, Path(folder), bench.slow_rounds)
     machine = {
-        "faceedit": __version__,
+        "faceedit": f"{__version__} ({name_of(HERE)})",
+        **({"against": name_of(arguments.against)} if arguments.against else {}),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": platform.platform(),
