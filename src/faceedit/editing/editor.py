@@ -24,6 +24,7 @@ from faceedit.editing.photo import (
     edit_photo,
 )
 from faceedit.editing.request import Request, is_largest
+from faceedit.editing.tone import tone_of
 from faceedit.editing.video import EditedVideo, edit_video
 from faceedit.errors import FaceEditError, UsageError, failure
 from faceedit.faces.alignment import alignment, crop_face, scaled
@@ -186,7 +187,8 @@ class FaceEditor:
         landmarks = self.landmark_finder.find(crop)
         features = self.backend.encode(crop, fine, source, landmarks)
         softness = self.mouths.softness(image, matrix, self.backend.size) if self.mouths else 0.0
-        return EncodedFace(matrix, crop, source, features, landmarks, softness, find_eyes(landmarks, fine))
+        eyes = find_eyes(landmarks, fine)
+        return EncodedFace(matrix, crop, source, features, landmarks, softness, eyes, tone_of(crop))
 
     def face_edits(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[FaceEdit]:
         """The edit of an encoded face for each target (N, 2), or (N, 2 + E) as in `circumplex.Affect.row`, or for the
@@ -199,10 +201,10 @@ class FaceEditor:
 
     def apply(self, image: np.ndarray, matrix: np.ndarray, edit: FaceEdit, encoded: EncodedFace) -> np.ndarray:
         """The image with an edit of one encoded face; matrix: (2, 3), image pixels to crop pixels."""
-        image = apply_edit(image, matrix, edit.flow, edit.residual, encoded.eyes)
+        image = apply_edit(image, matrix, edit.flow, encoded.tone.added(edit.residual), encoded.eyes)
         if edit.mouth is None or self.mouths is None:
             return image
-        return self.mouths.inpaint(image, matrix, self.backend.size, edit.mouth, encoded.softness)
+        return self.mouths.inpaint(image, matrix, self.backend.size, edit.mouth, encoded.softness, encoded.tone)
 
     def edit_face(self, image: np.ndarray, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The image with one encoded face of it moved to the target, or to the nearest supported affect."""

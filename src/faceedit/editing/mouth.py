@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from faceedit.editing.compositing import touched
+from faceedit.editing.tone import IN_COLOUR, Tone
 from faceedit.faces.alignment import crop_face, kept_mask, scaled
 from faceedit.faces.blur import blur
 from faceedit.models.face_mesh import POINTS
@@ -52,11 +53,17 @@ class MouthInpainting:
         return blur(crop_face(image, scaled(matrix, self.size / side), self.size))
 
     def inpaint(
-        self, image: np.ndarray, matrix: np.ndarray, side: int, mouth: MouthEdit, softness: float
+        self,
+        image: np.ndarray,
+        matrix: np.ndarray,
+        side: int,
+        mouth: MouthEdit,
+        softness: float,
+        tone: Tone = IN_COLOUR,
     ) -> np.ndarray:
         """The image with the inside of a face's mouth inpainted, in place, where the mask says so.
 
-        matrix: (2, 3), photo pixels to those of a crop of this side. softness: see there.
+        matrix: (2, 3), photo pixels to those of a crop of this side. softness: see there. tone: of the photo.
         """
         if not mouth.mask.any():
             return image
@@ -77,7 +84,7 @@ class MouthInpainting:
 
         seen = mouth.mask * kept_mask(self.size)[rows, columns]
         share = warp(seen, cv2.INTER_LINEAR)[..., None]
-        laid, under = warp(inpainted, cv2.INTER_CUBIC), image[y0:y1, x0:x1]
+        laid, under = warp(tone.take(inpainted), cv2.INTER_CUBIC), image[y0:y1, x0:x1]
         under[:] = np.rint(under + (laid - under) * share).clip(0, 255)
         return image
 

@@ -12,6 +12,7 @@ from faceedit.circumplex import Affect, Support
 from faceedit.editing.like import target_like
 from faceedit.editing.paths import TimedPath
 from faceedit.editing.request import Request, choose_faces, is_largest, select_faces
+from faceedit.editing.tone import IN_COLOUR, Tone
 from faceedit.errors import UsageError
 from faceedit.faces.detector import Face, box_text
 from faceedit.faces.eyelids import Eye
@@ -121,8 +122,8 @@ class EncodedFace:
 
     matrix: (2, 3), photo pixels to crop pixels. crop: (S, S, 3) uint8. source: the affect that the face shows, as the
     judge sees it. features: what the networks made of it. landmarks: (K, 2), in shares of the crop's side. softness: of
-    the photo, see `models.mouth.inpainter.describe`. eyes: where they are in the crop. parts: of the face that are
-    edited, see `parts.PARTS`; none for all of it.
+    the photo, see `models.mouth.inpainter.describe`. eyes: where they are in the crop. tone: of the photo. parts: of
+    the face that are edited, see `parts.PARTS`; none for all of it.
     """
 
     matrix: np.ndarray
@@ -132,6 +133,7 @@ class EncodedFace:
     landmarks: np.ndarray
     softness: float = 0.0
     eyes: tuple[Eye, ...] = ()
+    tone: Tone = IN_COLOUR
     parts: tuple[str, ...] = ()
 
 
