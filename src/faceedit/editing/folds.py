@@ -60,7 +60,9 @@ class Folding:
         images = as_images(crop[None], self._device)
         points = torch.from_numpy(landmarks[None]).float().to(self._device)
         affect = torch.tensor([source.pair], dtype=torch.float32, device=self._device)
-        average, spread = self._shown(images, points, torch.from_numpy(source.row[None]).to(self._device), softness)
+        average, spread = self._shown(
+            coarse(images), points, torch.from_numpy(source.row[None]).to(self._device), softness
+        )
         # How far this face shows, around each place, what others do there: folds that go were its own.
         own = coarse(detail(images) * average, FOLDS.near) + FOLDS.sure
         own = (own / (coarse(average.square(), FOLDS.near) + FOLDS.sure)).clamp(0, FOLDS.max_own)
@@ -77,21 +79,21 @@ class Folding:
         known = torch.cat([skin_.images, skin_.folds, skin_.spread], dim=1)
         moved, folds, spread = warped(known.expand(count, -1, -1, -1), flow).split([3, 1, 1], dim=1)
         own = detail(moved) - folds  # what is this face's alone: creases, moles, a beard
-        moved = moved + colour
-        average, departure = self._shown(moved, edit.landmarks, target, skin_.softness)
+        smooth = coarse(moved + colour)
+        average, departure = self._shown(smooth, edit.landmarks, target, skin_.softness)
         # Where faces differ less at the target, as beside a mouth that smiles no more, what is its own fades.
         kept = (departure - spread).exp().clamp(max=1)
         change = (average - folds - (1 - kept) * own) * skin(edit.landmarks, size)
         length = (target[:, :2] - skin_.source).norm(dim=1)[:, None, None, None]
         change = change * (length / EDIT.free_length).clamp(max=1)
-        return (coarse(moved) + 1 + 2 * MIN_LIGHT) * change.expm1()
+        return (smooth + 1 + 2 * MIN_LIGHT) * change.expm1()
 
     def _shown(
-        self, images: torch.Tensor, landmarks: torch.Tensor, target: torch.Tensor, softness: float
+        self, smooth: torch.Tensor, landmarks: torch.Tensor, target: torch.Tensor, softness: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The detail that such skin shows on average, and the logarithm of how far faces depart from it."""
+        """The detail that smooth skin would show on average, and the logarithm of how far faces depart from it."""
         soft = torch.full((len(target),), softness, device=self._device)
         shown: tuple[torch.Tensor, torch.Tensor] = self._model(
-            coarse(images), landmarks, describe(target[:, :2], target[:, 2:], soft)
+            smooth, landmarks, describe(target[:, :2], target[:, 2:], soft)
         )
         return shown

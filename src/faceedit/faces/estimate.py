@@ -30,7 +30,7 @@ class AffectEstimator:
 
     def __init__(self, weights: Weights, device: str = "cpu"):
         self.weights = weights
-        self.model = weights.model
+        self.model = weights.model.to(memory_format=torch.channels_last)  # faster on CPUs
         self.device = device
 
     @classmethod
