@@ -19,6 +19,7 @@ from faceedit.errors import ExistsError, UsageError
 from faceedit.faces.alignment import alignment
 from faceedit.media.provenance import COMPOSITE, declaration
 from faceedit.media.video import check_output, open_video, rewrite_video
+from faceedit.pool import in_turn
 
 if TYPE_CHECKING:  # which itself edits by what is here
     from faceedit.editing.editor import FaceEditor
@@ -94,18 +95,26 @@ def edited_frames(
     """Each frame with the face of the track edited as the request says; frames beyond the track stay as they are."""
     last: tuple[FaceEdit, EncodedFace] | None = None
     z = None  # a person has one mouth
-    for index, frame in enumerate(frames):
-        strength = track.strength[index] if index < len(track.strength) else 0
-        if index < len(track.cut) and track.cut[index]:
-            last = None
-        if strength == 0:
-            last = None
-            yield frame
-            continue
+
+    def begin(item: tuple[int, np.ndarray]) -> "tuple[EncodedFace, FaceEdit] | None":
+        """What needs no other frame, which several frames do at a time."""
+        index, frame = item
+        if index >= len(track.strength) or track.strength[index] == 0:
+            return None
         matrix = alignment(track.landmarks[index], editor.backend.size)
         source = Affect(*track.source[index].tolist())
         encoded = replace(editor.encode_aligned(frame, matrix, source), parts=request.only)
-        edit = next(editor.face_edits(encoded, request.target(source).row[None]))
+        return encoded, next(editor.face_edits(encoded, request.target(source).row[None]))
+
+    for (index, frame), begun in in_turn(begin, enumerate(frames)):
+        if index < len(track.cut) and track.cut[index]:
+            last = None
+        found = begun.result()
+        if found is None:
+            last = None
+            yield frame
+            continue
+        encoded, edit = found
         if edit.mouth is not None:
             z = edit.mouth.z if z is None else z
             edit = edit._replace(mouth=replace(edit.mouth, z=z))
@@ -115,4 +124,4 @@ def edited_frames(
             eyes = tuple(now.towards(then, EDIT_MEMORY) for now, then in zip(encoded.eyes, other.eyes, strict=True))
             encoded = replace(encoded, eyes=eyes, softness=other.softness)
         last = edit, encoded
-        yield editor.apply(frame, matrix, edit.faded(float(strength)), encoded)
+        yield editor.apply(frame, encoded.matrix, edit.faded(float(track.strength[index])), encoded)
