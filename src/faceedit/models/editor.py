@@ -17,6 +17,7 @@ from torch.nn import functional
 from faceedit.config import WarpConfig
 from faceedit.models.expression import Motion
 from faceedit.models.layers import FilmBlock, mix_filters
+from faceedit.models.lids import move_lids
 from faceedit.models.lips import between_lips, lip_condition, teeth_visibility
 from faceedit.models.mouth import Mouth
 from faceedit.models.palette import COLOURS, palette
@@ -169,6 +170,8 @@ class Decoder(nn.Module):
         _, kept_teeth = lips_now.unbind(1)
         mouth = Mouth(before, after, kept_teeth, self.motion.texture(target), features.images.shape[-1])
         flow = mouth.move_lips(enlarged(flow), amount if correct_lips else None)
+        if correct_lips:
+            flow = move_lids(flow, before, after)
         return Edit(flow, colour, mouth.fields(amount), features.palette, after)
 
 
