@@ -74,6 +74,14 @@ class FoldConfig:
 
 
 @dataclass(frozen=True)
+class OcclusionConfig:
+    """Sizes of the network of occlusion."""
+
+    image_size: int = 128  # pixels; a multiple of 2 to the number of channels
+    channels: tuple[int, ...] = (16, 32, 64, 96)  # at a half of the size, a quarter, and so on
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """What every training run has."""
 
@@ -177,4 +185,15 @@ class FoldTraining(TrainConfig):
     balance: float = 0.6
 
 
-NetworkConfig = CaaeConfig | WarpConfig | EstimatorConfig | LandmarkConfig | MouthConfig | FoldConfig
+@dataclass(frozen=True)
+class OcclusionTraining(TrainConfig):
+    """How to train the network of occlusion. landmarks: as in WarpTraining."""
+
+    epochs: int = 6
+    batch: int = 32
+    learning_rate: float = 2e-3
+    ema_decay: float = 0.995
+    landmarks: str = "landmarks"
+
+
+NetworkConfig = CaaeConfig | WarpConfig | EstimatorConfig | LandmarkConfig | MouthConfig | FoldConfig | OcclusionConfig

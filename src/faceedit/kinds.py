@@ -16,6 +16,8 @@ from faceedit.config import (
     MouthConfig,
     MouthTraining,
     NetworkConfig,
+    OcclusionConfig,
+    OcclusionTraining,
     TrainConfig,
     WarpConfig,
     WarpTraining,
@@ -72,6 +74,12 @@ KINDS = {
         "faceedit.training.mouth:MouthTrainer",
     ),
     "folds": Kind(FoldConfig, FoldTraining, "faceedit.models.folds:FoldNetwork", "faceedit.training.folds:FoldTrainer"),
+    "occlusion": Kind(
+        OcclusionConfig,
+        OcclusionTraining,
+        "faceedit.models.occlusion:OcclusionNetwork",
+        "faceedit.training.occlusion:OcclusionTrainer",
+    ),
 }
 
 
@@ -105,6 +113,12 @@ MODELS = {
         MouthTraining(),
         "the network that inpaints the inside of mouths",
         {"batch": 64, "learning_rate": 1e-3},
+    ),
+    "occlusion": Preset(
+        OcclusionConfig(),
+        OcclusionTraining(),
+        "the network that finds glasses and hands",
+        {"batch": 128, "learning_rate": 3e-3},
     ),
     "caae": Preset(CaaeConfig(), CaaeTraining(), "the paper's"),
     "judge": Preset(EstimatorConfig(), EstimatorTraining(), "an affect estimator, to judge"),

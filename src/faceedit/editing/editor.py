@@ -11,6 +11,7 @@ from faceedit.device import resolve_device
 from faceedit.editing.backends import Backend, FaceEdit
 from faceedit.editing.compositing import FINER, apply_edit, rows_below
 from faceedit.editing.mouth import MouthInpainting
+from faceedit.editing.occlusion import OcclusionFinder
 from faceedit.editing.parts import part_mask
 from faceedit.editing.paths import timed_path
 from faceedit.editing.photo import (
@@ -57,6 +58,7 @@ class FaceEditor:
         self.device = device
         self.detector = FaceDetector(device)
         self.landmark_finder = LandmarkFinder(device)
+        self.occlusion = OcclusionFinder(device)
         self.backend: Backend = class_at(BACKENDS[weights.kind])(weights.model, device)
         self.mouths = MouthInpainting(device) if self.backend.inpaints else None
 
@@ -187,13 +189,16 @@ class FaceEditor:
         landmarks = self.landmark_finder.find(crop)
         features = self.backend.encode(crop, fine, source, landmarks)
         softness = self.mouths.softness(image, matrix, self.backend.size) if self.mouths else 0.0
-        eyes = find_eyes(landmarks, fine)
-        return EncodedFace(matrix, crop, source, features, landmarks, softness, eyes, tone_of(crop))
+        eyes, occluders = find_eyes(landmarks, fine), self.occlusion.find(fine, landmarks)
+        eyes = occluders.uncovered(eyes) if occluders else eyes
+        return EncodedFace(matrix, crop, source, features, landmarks, softness, eyes, tone_of(crop), occluders)
 
     def face_edits(self, encoded: EncodedFace, targets: np.ndarray) -> Iterator[FaceEdit]:
         """The edit of an encoded face for each target (N, 2), or (N, 2 + E) as in `circumplex.Affect.row`, or for the
         nearest supported: see `backends`."""
         edits = self.backend.edits(encoded.features, self._supported(targets))
+        if encoded.occluders:
+            edits = map(encoded.occluders.spare, edits)
         if not encoded.parts:
             return edits
         mask = part_mask(encoded.landmarks, encoded.parts, FINER * self.backend.size)

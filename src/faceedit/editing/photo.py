@@ -10,6 +10,7 @@ from PIL import Image
 
 from faceedit.circumplex import Affect, Support
 from faceedit.editing.like import target_like
+from faceedit.editing.occlusion import Occluders
 from faceedit.editing.paths import TimedPath
 from faceedit.editing.request import Request, choose_faces, is_largest, select_faces
 from faceedit.editing.tone import IN_COLOUR, Tone
@@ -122,8 +123,8 @@ class EncodedFace:
 
     matrix: (2, 3), photo pixels to crop pixels. crop: (S, S, 3) uint8. source: the affect that the face shows, as the
     judge sees it. features: what the networks made of it. landmarks: (K, 2), in shares of the crop's side. softness: of
-    the photo, see `models.mouth.inpainter.describe`. eyes: where they are in the crop. tone: of the photo. parts: of
-    the face that are edited, see `parts.PARTS`; none for all of it.
+    the photo, see `models.mouth.inpainter.describe`. eyes: where they are in the crop. tone: of the photo. occluders:
+    what lies before the face, if anything. parts: of it that are edited, see `parts.PARTS`; none for all of it.
     """
 
     matrix: np.ndarray
@@ -134,6 +135,7 @@ class EncodedFace:
     softness: float = 0.0
     eyes: tuple[Eye, ...] = ()
     tone: Tone = IN_COLOUR
+    occluders: Occluders | None = None
     parts: tuple[str, ...] = ()
 
 
