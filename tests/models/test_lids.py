@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from faceedit.models.face_mesh import EYE_CORNERS, LOWER_LIDS, POINTS, UPPER_LIDS, point_indices
-from faceedit.models.lids import LIDS, move_lids
+from faceedit.models.lids import LIDS, WIDEST, move_lids
 
 SIZE = 96
 UPPER, LOWER = point_indices(UPPER_LIDS), point_indices(LOWER_LIDS)
@@ -17,7 +17,7 @@ def face():
     landmarks = torch.full((1, len(POINTS), 2), 0.8)
     for eye, middle in enumerate((0.33, 0.67)):
         x = torch.linspace(-0.07, 0.07, 9)
-        height = 0.03 * (1 - (x / 0.07) ** 2)
+        height = 0.02 * (1 - (x / 0.07) ** 2)
         lids = torch.tensor(LIDS).view(2, 2, 9)[eye]
         landmarks[0, lids[0]] = torch.stack([middle + x, 0.4 - height], 1)
         landmarks[0, lids[1]] = torch.stack([middle + x, 0.4 + height], 1)
@@ -47,6 +47,25 @@ def test_lids_go_where_they_are_asked_to(face, pull):
         assert (reached(corrected, after)[:, middle] - face[:, middle]).abs().max() < 0.4 * moved
     columns = corrected[0, 1, :, 32] / 2 + (torch.arange(SIZE) + 0.5) / SIZE
     assert (columns[30:44].diff() > 0).all()  # nothing is shown twice
+
+
+def test_closed_eyes_stay_closed(face):
+    closed = face.clone()
+    closed[:, UPPER + LOWER, 1] = 0.4 + (face[:, UPPER + LOWER, 1] - 0.4) / 8
+    after = closed.clone()
+    after[:, UPPER, 1] -= 0.02
+    corrected = move_lids(torch.zeros(1, 2, SIZE, SIZE), closed, after)
+    assert corrected[0, 1, 32:44, 28:36].diff(dim=0).abs().max() < 0.01  # nothing is stretched: the lids go up together
+    assert corrected[0, 1, 37:40, 32].mean() > 0.01
+
+
+def test_no_eye_opens_wider_than_eyes_do(face):
+    after = face.clone()
+    after[:, UPPER, 1] -= 0.04
+    corrected = move_lids(torch.zeros(1, 2, SIZE, SIZE), face, after)
+    source = corrected[0, 1, :, 32] / 2 + (torch.arange(SIZE) + 0.5) / SIZE
+    opening = ((source > 0.38) & (source < 0.42)).sum() / SIZE  # of what lay between the lids
+    assert 0.04 < opening < (WIDEST + 0.1) * 0.14
 
 
 def test_away_from_eyes_the_flow_is_what_it_was(face):

@@ -3,7 +3,7 @@
 import torch
 
 from faceedit.models.face_mesh import EYE_CORNERS, LOWER_LIDS, UPPER_LIDS, point_indices
-from faceedit.models.sampling import indices, pixel_centres
+from faceedit.models.sampling import indices, linear_ramp, pixel_centres
 
 _OUTER, _INNER, _INNER_TOO, _OUTER_TOO = EYE_CORNERS
 # Both lids of both eyes, from corner to corner: (2 eyes, 2 lids, 9 points), flat.
@@ -17,6 +17,10 @@ LIDS = tuple(
 )
 # Shares of the crop's side, by eye: along a lid; over which the skin above and below goes with it; and beside an eye.
 ALONG, ABOVE, BELOW, BESIDE = 0.02, 0.03, 0.08, 0.03
+# The gap between lids by the width of an eye. Up to the first an eye is closed, and has nothing to show when it opens:
+# of 328 eyes in portraits, four that are closed lie below it, and none between the two. Edits open no eye further than
+# the third, beyond which lies one of a hundred in validation photos.
+CLOSED, WIDEST = (0.1, 0.15), 0.45
 
 
 def move_lids(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
@@ -24,6 +28,7 @@ def move_lids(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> 
     before to those after, (N, K, 2) each."""
     lids = indices(LIDS, flow.device)
     before, after = (points[:, lids].unflatten(1, (2, 2, -1)) for points in (before, after))
+    after = before + _opening(before, after - before)
     centres = pixel_centres(flow.shape[-1], flow.device)
     x, y = after.unbind(-1)  # (N, eyes, lids, points)
     near = _bell(x[..., None] - centres, ALONG)  # (N, eyes, lids, points, S)
@@ -38,6 +43,18 @@ def move_lids(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> 
     around = _bell((upper - rows).clamp(min=0), ABOVE) * _bell((rows - lower).clamp(min=0), BELOW)
     around = (around * _bell(beside, BESIDE)[:, :, None])[:, :, None]  # (N, eyes, 1, S, S)
     return flow + (around * (asked - flow[:, None])).sum(1)
+
+
+def _opening(lids: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:
+    """The moves of lids, both (N, eyes, lids, points, 2), that open no eye further than eyes open; those of closed eyes
+    move together."""
+    middle = lids.shape[3] // 2
+    width = (lids[:, :, 0, -1] - lids[:, :, 0, 0]).norm(dim=-1).clamp(min=1e-3)
+    gap, wider = ((x[:, :, 1, middle, 1] - x[:, :, 0, middle, 1]) / width for x in (lids, moves))
+    share = linear_ramp(gap, *CLOSED) * ((WIDEST - gap).clamp(min=0) / wider.clamp(min=1e-3)).clamp(max=1)
+    share = torch.where(wider > 0, share, 1)[..., None, None, None]
+    together = moves.mean(2, keepdim=True)
+    return together + share * (moves - together)
 
 
 def _bell(distance: torch.Tensor, deviation: float) -> torch.Tensor:
