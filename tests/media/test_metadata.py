@@ -287,3 +287,39 @@ def test_a_resolution_is_kept_and_none_is_made_up():
         given = saved("PNG", dpi=(300, 300))
         assert np.allclose(read_photo(encode_photo(read_photo(given), name)).dpi, 300, atol=0.1)
     assert read_photo(encode_photo(read_photo(saved("PNG")), "TIFF")).dpi is None
+
+
+def box(kind: bytes, text: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(text), kind) + text
+
+
+CLAIM = b"jumb: what held for the file before"
+
+
+def with_credentials(name: str) -> bytes:
+    """A photo with Content Credentials where C2PA puts them in this format."""
+    data = encode_photo(read_photo(saved()), name)
+    if name == "TIFF":
+        return exif.with_tags(data, None, {exif.CREDENTIALS: (exif.UNDEFINED, len(CLAIM), CLAIM)})
+    if name == "WEBP":
+        return data + b"C2PA" + struct.pack("<I", len(CLAIM)) + CLAIM
+    if name == "PNG":
+        head, *rest = metadata.chunks(data)
+        return metadata.png([head, (b"caBX", CLAIM), *rest])
+    if name == "JPEG":
+        return data[:2] + jpeg.segment(0xEB, b"JP\0\0" + CLAIM) + data[2:]
+    return data + box(b"uuid", bytes.fromhex("d8fec3d61b0e483c92975828877ec481") + CLAIM)
+
+
+@pytest.mark.parametrize("name", WITH_EXIF)
+def test_content_credentials_go_with_the_file_that_they_held_for_and_are_named(name, caplog):
+    photo = read_photo(with_credentials(name))
+    for other in {name, "JPEG", "TIFF"}:
+        caplog.clear()
+        assert CLAIM not in encode_photo(photo, other)
+        assert jpeg.CREDENTIALS in caplog.text
+
+
+@pytest.mark.parametrize("name", ["AVIF", "HEIF"])
+def test_the_video_of_a_motion_photo_is_named_also_where_its_box_alone_says_so(name):
+    assert read_photo(saved(name) + box(b"mpvd", box(b"ftyp", b"mp42"))).lost == ("its video",)

@@ -1,7 +1,10 @@
-"""AVIF and HEIC files as boxes (ISO 14496-12 and 23008-12): what they say of their primary picture."""
+"""AVIF and HEIC files as boxes (ISO 14496-12 and 23008-12), and WebP as chunks: what they hold beside the pixels."""
 
 import struct
 from collections.abc import Iterator
+
+CREDENTIALS = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # how a box of Content Credentials (C2PA) begins
+MAX_PIECES = 1000  # boxes or chunks in a row that are looked at
 
 
 def code_points(data: bytes) -> tuple[int, int] | None:
@@ -25,6 +28,22 @@ def has_item(data: bytes, kind: bytes) -> bool:
     """Whether an AVIF or HEIC file has an item of this type, such as tmap, the gain map of an HDR photo."""
     meta = next((text for name, text in _boxes(data) if name == b"meta"), b"")
     return any(name == b"iinf" and kind in text for name, text in _boxes(meta[4:]))
+
+
+def has_box(data: bytes, kind: bytes, start: bytes = b"") -> bool:
+    """Whether an AVIF or HEIC file has such a box beside its pictures, with a payload that begins so."""
+    return any(name == kind and text.startswith(start) for name, text in _boxes(data))
+
+
+def riff_kinds(data: bytes) -> Iterator[bytes]:
+    """Yield the types of the chunks of a WebP."""
+    place = 12
+    for _ in range(MAX_PIECES):
+        if len(data) < place + 8:
+            return
+        kind, length = struct.unpack_from("<4sI", data, place)
+        yield kind
+        place += 8 + length + length % 2
 
 
 def picture_properties(data: bytes) -> list[tuple[bytes, bytes]]:
@@ -60,7 +79,7 @@ def _associations(text: bytes, wanted: int) -> list[int]:
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield (type, payload) of the boxes of ISO 14496-12 that stand in a row."""
     place = 0
-    for _ in range(1000):
+    for _ in range(MAX_PIECES):
         if len(data) < place + 8:
             return
         length, kind = struct.unpack_from(">I4s", data, place)

@@ -13,7 +13,7 @@ from faceedit.media.photo import Photo
 PNG_XMP = metadata.PNG_XMP.decode()
 RAW_PROFILE = "Raw profile type exif"  # a text of a PNG in which ImageMagick puts EXIF
 GREY_PNG = (b"\0", b"\4")  # colour types
-LAYERS = "its Photoshop layers"
+TIFF_PARTS = {exif.LAYERS: "its Photoshop layers", exif.CREDENTIALS: jpeg.CREDENTIALS}
 UNREADABLE = b"unreadable: " + bytes(exif.EMPTY)  # EXIF that is there
 # Every repetition is bounded: what a file says would otherwise choose how long this takes.
 ORIENTATION = re.compile(
@@ -202,10 +202,15 @@ def _gone(file: ImageFile.ImageFile, data: bytes) -> list[str]:
     if isinstance(file, JpegImagePlugin.JpegImageFile):
         return jpeg.gone(data)
     if file.format == "TIFF":
-        return [LAYERS] if exif.LAYERS in getattr(file, "tag_v2", {}) else []
+        return [name for tag, name in TIFF_PARTS.items() if tag in getattr(file, "tag_v2", {})]
     if file.format == "PNG":
         return [jpeg.CREDENTIALS] if any(kind == b"caBX" for kind, _ in metadata.chunks(data)) else []
+    if file.format == "WEBP":
+        return [jpeg.CREDENTIALS] if any(kind == b"C2PA" for kind in boxes.riff_kinds(data)) else []
     found = []
+    if file.format in ("HEIF", "AVIF"):
+        found += [jpeg.CREDENTIALS] if boxes.has_box(data, b"uuid", boxes.CREDENTIALS) else []
+        found += [metadata.VIDEO] if boxes.has_box(data, b"mpvd") else []
     if file.format == "HEIF":
         found += [jpeg.PICTURES] if getattr(file, "n_frames", 1) > 1 else []
         found += ["its depth map"] if file.info.get("depth_images") else []

@@ -16,10 +16,10 @@ ORIENTATION, EXIF_FOLDER, GPS_FOLDER, INTEROP_FOLDER = 274, 34665, 34853, 40965
 FOLDERS = (EXIF_FOLDER, GPS_FOLDER, INTEROP_FOLDER)
 SIZE_TAGS = ((256, 0), (257, 1), (40962, 0), (40963, 1))  # tag, and which of width and height it holds
 THUMBNAIL_PLACE, THUMBNAIL_LENGTH, SUB_FOLDERS = 513, 514, 330
-XMP, IPTC, PHOTOSHOP, ICC, LAYERS = 700, 33723, 34377, 34675, 37724
+XMP, IPTC, PHOTOSHOP, ICC, LAYERS, CREDENTIALS = 700, 33723, 34377, 34675, 37724, 52545
 # Tags that describe how the pixels of a TIFF lie in it, and would be wrong in another file.
 LAYOUT_TAGS = {*range(254, 260), 262, 266, 273, *range(277, 280), 284, 317, *range(320, 326), *range(330, 348)}
-BLOCK_TAGS = {XMP, IPTC, PHOTOSHOP, ICC, LAYERS, 50255}  # what else is carried by itself, or not at all
+BLOCK_TAGS = {XMP, IPTC, PHOTOSHOP, ICC, LAYERS, CREDENTIALS, 50255}  # what else is carried by itself, or not at all
 RESOLUTION, RESOLUTION_UNIT = (282, 283), 296
 BYTE, SHORT, LONG, RATIONAL, UNDEFINED = 1, 3, 4, 5, 7
 # Bytes of a value of each type, and of what of it has an order.
