@@ -13,6 +13,7 @@ from tests.conftest import draw_face
 
 WITH_EXIF = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF")
 THUMBNAIL = b"\xff\xd8" + b"thumbnail" * 20 + b"\xff\xd9"
+PREVIEW = b"\xff\xd8" + b"preview" * 40 + b"\xff\xd9"
 IPTC = b"\x1c\x02\x78\x00\x06\xc3\xbcnder"
 MAKER = b"Maker\0\1\2" + bytes(range(200))
 
@@ -64,6 +65,31 @@ def block_of(data: bytes) -> bytes:
     with Image.open(io.BytesIO(data)) as file:
         file.load()
         return file.info["exif"].removeprefix(b"Exif\0\0")
+
+
+def with_second_thumbnail(block: bytes) -> bytes:
+    """The block with a folder behind that of its thumbnail, as some cameras write one for a larger preview."""
+    order, _, first = exif._header(block)
+    place = exif._folder(block, first)[1]
+    made = bytearray(block.ljust(len(block) + len(block) % 2, b"\0"))
+    struct.pack_into(order + "I", made, place + 2 + 12 * len(exif._folder(block, place)[0]), len(made))
+    more: exif.Tags = {
+        513: (4, 1, struct.pack(order + "I", len(made) + 30)),
+        514: (4, 1, struct.pack(order + "I", len(PREVIEW))),
+    }
+    return bytes(made) + exif.assembled(order, more, len(made)).ljust(30, b"\0") + PREVIEW + b"end"
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP"])
+def test_no_thumbnail_of_any_folder_shows_the_photo_before_the_edit(name, order):
+    given = with_second_thumbnail(block(order))
+    photo = read_photo(saved(name, exif=b"Exif\0\0" + given))
+    written = block_of(encode_photo(photo, name))
+    assert len(written) == len(given)
+    assert THUMBNAIL not in written
+    assert PREVIEW not in written
+    assert values(written) == values(given)
 
 
 def values(made: bytes) -> dict:

@@ -15,7 +15,8 @@ EMPTY = 20  # bytes of a block without a tag, and its prefix
 ORIENTATION, EXIF_FOLDER, GPS_FOLDER, INTEROP_FOLDER = 274, 34665, 34853, 40965
 FOLDERS = (EXIF_FOLDER, GPS_FOLDER, INTEROP_FOLDER)
 SIZE_TAGS = ((256, 0), (257, 1), (40962, 0), (40963, 1))  # tag, and which of width and height it holds
-THUMBNAIL_PLACE, THUMBNAIL_LENGTH, SUB_FOLDERS = 513, 514, 330
+THUMBNAIL_PLACE, SUB_FOLDERS = 513, 330
+THUMBNAILS = ((THUMBNAIL_PLACE, 514), (273, 279))  # tags that say where one stands, and how long it is
 XMP, IPTC, PHOTOSHOP, ICC, LAYERS, CREDENTIALS = 700, 33723, 34377, 34675, 37724, 52545
 # Tags that describe how the pixels of a TIFF lie in it, and would be wrong in another file.
 LAYOUT_TAGS = {*range(254, 260), 262, 266, 273, *range(277, 280), 284, 317, *range(320, 326), *range(330, 348)}
@@ -59,7 +60,7 @@ def corrected(exif: bytes, size: tuple[int, int]) -> bytes | None:
         inner = [tag for tag in tags if tag.number == EXIF_FOLDER and tag.length == 4]
         inner_tags = _folder(data, _number(data, inner[0]))[0] if inner else []
         if following:
-            _blank_thumbnail(data, following)
+            _blank_thumbnails(data, following)
             struct.pack_into(order + "I", data, first + 2 + 12 * len(tags), 0)
     except (struct.error, ValueError):
         return None
@@ -249,18 +250,18 @@ def _tags(data: bytes, place: int, depth: int = 0) -> Tags:
     return found
 
 
-def _blank_thumbnail(data: bytearray, place: int) -> None:
-    """Put zeros for the thumbnail that the folder at a place refers to, or cut it off where it stands last."""
-    tags = {tag.number: tag for tag in _folder(data, place)[0]}
-    for start_tag, length_tag in ((THUMBNAIL_PLACE, THUMBNAIL_LENGTH), (273, 279)):
-        if start_tag in tags and length_tag in tags:
-            start, length = _number(data, tags[start_tag]), _number(data, tags[length_tag])
-            if start <= place < start + length or start < 8:
-                continue
-            if start + length >= len(data):
-                del data[start:]
-            else:
-                data[start : start + length] = bytes(length)
+def _blank_thumbnails(data: bytearray, place: int) -> None:
+    """Put zeros for what the folders from a place on refer to as thumbnails, or cut it off where it stands last."""
+    found: list[tuple[int, int]] = []
+    seen: set[int] = set()
+    while place and place not in seen and len(seen) < MAX_FOLDERS:
+        seen.add(place)
+        tags, place = _folder(data, place)
+        numbers = {tag.number: _number(data, tag) for tag in tags}
+        found += [(numbers[first], numbers[last]) for first, last in THUMBNAILS if {first, last} <= numbers.keys()]
+    for start, length in sorted(found, reverse=True):
+        if start >= 8 and not any(start <= folder < start + length for folder in seen):
+            data[start : start + length] = bytes(length) if start + length < len(data) else b""
 
 
 def _block(order: str, tags: Tags) -> bytes:
