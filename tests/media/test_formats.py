@@ -3,6 +3,7 @@
 import base64
 import io
 import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from faceedit.errors import UnreadableError
-from faceedit.media import deep, exif, jpeg
+from faceedit.media import deep, exif, jpeg, metadata
 from faceedit.media.formats import KEEPS, READ_FORMATS, WRITE_FORMATS
 from faceedit.media.image import encode_photo, read_photo, write_photo
 from tests.conftest import ASTRONAUT, draw_face
@@ -264,3 +265,46 @@ def test_ten_bits_are_named_where_eight_are_kept(pixels, caplog):
         caplog.clear()
         encode_photo(read_photo(png.tobytes()), name)
         assert "16 bits a sample" in caplog.text
+
+
+DAMAGED_CHUNKS = [
+    (b"gAMA", b"\0"),
+    (b"cHRM", b"\0" * 5),
+    (b"pHYs", b"\0"),
+    (b"sRGB", b""),
+    (b"iCCP", b"name\0\1what method"),
+    (b"acTL", b"\0"),
+    (b"zTXt", b"key\0\0" + zlib.compress(b" " * 2_000_000)),  # more than Pillow reads
+]
+
+
+@pytest.mark.parametrize("chunk", DAMAGED_CHUNKS, ids=lambda chunk: chunk[0].decode())
+def test_a_png_is_worth_more_than_a_chunk_beside_its_picture(pixels, chunk):
+    head, *rest = metadata.chunks(saved(pixels, "PNG"))
+    photo = read_photo(metadata.png([head, (b"tEXt", b"Title\0kept"), chunk, *rest]))
+    assert np.array_equal(photo.pixels, pixels)
+    assert photo.lost == (f"its chunk {chunk[0].decode()}, which cannot be read",)
+    assert photo.texts == ((b"tEXt", b"Title\0kept"),)
+    assert read_photo(encode_photo(photo, "PNG")).lost == ()
+
+
+def test_a_png_whose_checksums_are_wrong_is_read_where_its_picture_is_whole(pixels):
+    head, *rest = metadata.chunks(saved(pixels, "PNG"))
+    data = metadata.png([head, (b"tEXt", b"Title\0a"), *rest])
+    photo = read_photo(data.replace(b"Title\0a", b"Title\0b"))
+    assert np.array_equal(photo.pixels, pixels)
+    assert photo.lost == ("its chunk tEXt, which cannot be read",)
+    with pytest.raises(UnreadableError):
+        read_photo(data.replace(b"Title\0a", b"Title\0b")[:-40])
+
+
+@pytest.mark.parametrize(
+    ("marker", "text"), [(0xE0, b"JFIF\0"), (0xEE, b"Adobe"), (0xE2, b"ICC_PROFILE\0"), (0xE2, b"ICC_PROFILE\0\1")]
+)
+def test_a_jpeg_is_worth_more_than_a_segment_beside_its_picture(pixels, marker, text):
+    plain = saved(pixels, "JPEG", comment=b"kept")
+    photo = read_photo(plain[:2] + jpeg.segment(marker, text) + plain[2:])
+    assert np.array_equal(photo.pixels, read_photo(plain).pixels)
+    assert photo.lost == (f"its segment APP{marker - 0xE0}, which cannot be read",)
+    assert photo.comments == (b"kept",)
+    assert read_photo(encode_photo(photo, "JPEG")).lost == ()

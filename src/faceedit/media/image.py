@@ -13,7 +13,7 @@ from PIL import Image
 
 from faceedit.errors import UnreadableError, sentence
 from faceedit.files import is_url, write_atomically
-from faceedit.media import jpeg, tiff
+from faceedit.media import jpeg, metadata, tiff
 from faceedit.media.decoding import decoded
 from faceedit.media.encoding import encode_photo
 from faceedit.media.formats import (
@@ -53,11 +53,14 @@ def read_photo(source: str | Path | bytes) -> Photo:
                 return photo
             try:
                 return _opened(data, name)
-            except OSError as error:  # of a JPEG, the end marker alone may be missing
-                whole = jpeg.with_end(data) if "truncated" in str(error) and data.startswith(jpeg.START) else None
-                if whole is None:
+            except (MemoryError, UnreadableError, Image.DecompressionBombError):
+                raise
+            except Exception as error:  # the decoders raise whatever they meet
+                whole, gone = _mended(data, error)
+                if whole == data:
                     raise
-                return _opened(whole, name)
+                photo = _opened(whole, name)
+                return replace(photo, lost=(*gone, *photo.lost))
     except MemoryError:
         raise
     except UnreadableError as error:
@@ -83,6 +86,17 @@ def write_photo(path: str | Path, photo: Photo, overwrite: bool = True) -> None:
     UnwritableError for pixels that the format does not hold, and where the file cannot be written.
     """
     write_atomically(path, encode_photo(photo, format_of(path)), overwrite=overwrite)
+
+
+def _mended(data: bytes, error: Exception) -> tuple[bytes, list[str]]:
+    """A file that raised this error without what a photo does not need, and the names of that; or as it is."""
+    if data.startswith(metadata.PNG_START):
+        return metadata.without_unreadable(data)
+    if not data.startswith(jpeg.START):
+        return data, []
+    if "truncated" in str(error):  # the end marker alone may be missing
+        return jpeg.with_end(data) or data, []
+    return jpeg.without_unreadable(data)
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -14,6 +14,7 @@ MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in coded data, all but what
 PHOTOSHOP = b"Photoshop 3.0\0"
 MAX_SEGMENT = 65_533  # bytes of payload
 MAX_SEGMENTS = 10_000
+MAX_UNREADABLE = 9  # segments: each costs a copy of the file
 PICTURES = "the pictures behind its first"
 CREDENTIALS = "its Content Credentials, which held for the file before"
 # What segments are whose parts an edited file does not have, by the marker and how the payload begins.
@@ -119,6 +120,35 @@ def with_end(data: bytes) -> bytes | None:
     if picture is None or any(other is None or not np.array_equal(picture, other) for other in others):
         return None
     return data + END if _all_scans(data) else None
+
+
+def without_unreadable(data: bytes) -> tuple[bytes, list[str]]:
+    """A JPEG without the segments beside its picture that break its reader, and their names."""
+    gone: list[str] = []
+    for marker, text in segments(data):
+        if 0xE0 <= marker <= 0xEF and len(gone) < MAX_UNREADABLE:
+            whole = segment(marker, text)
+            if not _opens(START + whole + SMALLEST[len(START) :]):
+                data = data.replace(whole, b"", 1)
+                gone.append(f"its segment APP{marker - 0xE0}, which cannot be read")
+    return data, gone
+
+
+def _opens(data: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG"]):
+            return True
+    except Exception:  # the reader raises whatever it meets
+        return False
+
+
+def _smallest() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (1, 1)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+SMALLEST = _smallest()
 
 
 def _decoded(data: bytes) -> np.ndarray | None:

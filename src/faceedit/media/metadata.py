@@ -3,9 +3,12 @@
 XMP is changed only where it does; Photoshop's resources hold IPTC; PNG's texts are kept as chunks.
 """
 
+import io
 import struct
 import zlib
 from collections.abc import Iterator
+
+from PIL import Image
 
 from faceedit.media.provenance import packet_of, parsed_packet
 
@@ -41,6 +44,8 @@ GONE_XMP: dict[str, str | None] = {
 }
 GONE_MARKS = tuple({name[1:].partition("}")[0].encode() for name in GONE_XMP})
 MAX_CHUNKS = 100_000
+MAX_UNREADABLE, MAX_TRIED = 9, 10_000  # chunks: with more of them, all others are left out
+EMPTY_IDAT = struct.pack(">I4sI", 0, b"IDAT", zlib.crc32(b"IDAT"))
 
 
 def true_xmp(packet: bytes) -> tuple[bytes | None, list[str]]:
@@ -121,6 +126,32 @@ def png(parts: list[Chunk]) -> bytes:
         struct.pack(">I4s", len(text), kind) + text + struct.pack(">I", zlib.crc32(kind + text)) for kind, text in parts
     ]
     return PNG_START + b"".join(made)
+
+
+def without_unreadable(data: bytes) -> tuple[bytes, list[str]]:
+    """A PNG without the chunks beside its picture that are damaged or break its reader, and their names."""
+    kept: list[bytes] = []
+    gone: list[str] = []
+    place, head = len(PNG_START), b""
+    for kind, text in chunks(data):
+        whole = data[place : place + 12 + len(text)]
+        place += len(whole)
+        head = head or PNG_START + whole  # with IHDR
+        is_picture = kind[:1].isupper()  # what PNG calls critical
+        is_tried = len(gone) < MAX_UNREADABLE and len(kept) < MAX_TRIED
+        if is_picture or (is_tried and _opens(head + whole + EMPTY_IDAT)):
+            kept.append(whole)
+        else:
+            gone.append(f"its chunk {kind.decode('latin-1')}, which cannot be read")
+    return PNG_START + b"".join(kept) + data[place:], list(dict.fromkeys(gone))
+
+
+def _opens(data: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]):
+            return True
+    except Exception:  # the reader raises whatever it meets
+        return False
 
 
 def texts(data: bytes) -> tuple[Chunk, ...]:
