@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, IptcImagePlugin, PngImagePlugin
 
-from faceedit.media import exif, jpeg, metadata
+from faceedit.media import colour, exif, jpeg, metadata
 from faceedit.media.image import READ_FORMATS, encode_photo, read_photo
 from tests.conftest import draw_face
 
@@ -349,3 +349,48 @@ def test_content_credentials_go_with_the_file_that_they_held_for_and_are_named(n
 @pytest.mark.parametrize("name", ["AVIF", "HEIF"])
 def test_the_video_of_a_motion_photo_is_named_also_where_its_box_alone_says_so(name):
     assert read_photo(saved(name) + box(b"mpvd", box(b"ftyp", b"mp42"))).lost == ("its video",)
+
+
+def raw_profile(kind: str, text: bytes) -> bytes:
+    """A PNG with what ImageMagick writes as a text."""
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text(f"Raw profile type {kind}", f"\n{kind}\n{len(text):8}\n{text.hex()}\n", zip=kind != "icm")
+    return saved("PNG", pnginfo=texts)
+
+
+PROFILE = colour.built_profile(colour.PRIMARIES[12], (2.2,))
+
+
+@pytest.mark.parametrize("name", ["PNG", "JPEG"])
+@pytest.mark.parametrize("kind", ["exif", "APP1"])
+def test_exif_that_imagemagick_put_into_a_text_is_kept_and_turns_the_photo(kind, name):
+    photo = read_photo(raw_profile(kind, b"Exif\0\0" + block()))
+    assert photo.pixels.shape == (48, 32, 3)
+    assert values(read_photo(encode_photo(photo, name)).exif) == values(block())
+
+
+@pytest.mark.parametrize("name", ["PNG", "JPEG"])
+def test_xmp_and_profiles_that_imagemagick_put_into_a_text_are_kept(name):
+    for kind, start in (("xmp", b""), ("APP1", b"http://ns.adobe.com/xap/1.0/\0")):
+        assert read_photo(encode_photo(read_photo(raw_profile(kind, start + packet())), name)).xmp == packet()
+    for kind in ("icc", "icm"):
+        photo = read_photo(raw_profile(kind, PROFILE))
+        assert (photo.icc, photo.texts) == (PROFILE, ())
+        assert read_photo(encode_photo(photo, name)).icc == PROFILE
+
+
+def with_damaged_profile(name: str) -> bytes:
+    """A photo that has a colour profile, of which a part or all is missing."""
+    if name == "JPEG":
+        return saved()[:2] + jpeg.segment(0xE2, b"ICC_PROFILE\0\1\2" + PROFILE[:200]) + saved()[2:]
+    if name == "TIFF":
+        return exif.with_tags(saved("TIFF"), None, {exif.ICC: (exif.LONG, 2, bytes(8))})
+    if name == "text":
+        return raw_profile("icc", b"")
+    head, *rest = metadata.chunks(saved("PNG"))
+    return metadata.png([head, (b"iCCP", b"name\0\0junk"), *rest])
+
+
+@pytest.mark.parametrize("name", ["JPEG", "TIFF", "text", "PNG"])
+def test_a_profile_that_cannot_be_read_is_named(name):
+    assert read_photo(with_damaged_profile(name)).lost == ("its colour profile, which cannot be read",)

@@ -11,7 +11,6 @@ from faceedit.media.encoding import check_exif
 from faceedit.media.photo import Photo
 
 PNG_XMP = metadata.PNG_XMP.decode()
-RAW_PROFILE = "Raw profile type exif"  # a text of a PNG in which ImageMagick puts EXIF
 GREY_PNG = (b"\0", b"\4")  # colour types
 TIFF_PARTS = {exif.LAYERS: "its Photoshop layers", exif.CREDENTIALS: jpeg.CREDENTIALS}
 UNREADABLE = b"unreadable: " + bytes(exif.EMPTY)  # EXIF that is there
@@ -31,7 +30,7 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
     if jpeg_file:  # all at once: arithmetic coding cannot be decoded in pieces
         jpeg_file.decodermaxblock = max(jpeg_file.decodermaxblock, len(data))
     is_deep = deep.is_deep(file, data)
-    _drop_unusable(file)
+    _drop_unusable(file, data)
     code_points = _code_points(file, data)
     if code_points and not file.info.get("icc_profile"):
         colour.profile_of_code_points(*code_points)  # which refuses HDR before it is decoded
@@ -58,6 +57,7 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
     xmp, lost = _true_xmp(xmp)
     block, gone = _true_exif(block, (pixels.shape[1], pixels.shape[0]))
     lost += gone + ([] if samples is not None else _lost_bits(file, data, is_deep))
+    lost += _lost_profile(file, data, code_points)
     lost += [name for name in _gone(file, data) if name != jpeg.PICTURES or metadata.GAIN_MAP not in lost]
     return Photo(
         pixels=pixels,
@@ -112,6 +112,21 @@ def _profile(file: ImageFile.ImageFile, code_points: tuple[int, int] | None, gre
     return None
 
 
+def _lost_profile(file: ImageFile.ImageFile, data: bytes, code_points: tuple[int, int] | None) -> list[str]:
+    """The name of the ICC profile that a file has where it cannot be read, as one of which a part is missing."""
+    if file.info.get("icc_profile") or code_points:
+        return []
+    if isinstance(file, JpegImagePlugin.JpegImageFile):
+        is_there = any(text.startswith(b"ICC_PROFILE\0") for marker, text in jpeg.segments(data) if marker == 0xE2)
+    elif file.format == "PNG":
+        is_there = any(kind == b"iCCP" for kind, _ in metadata.chunks(data)) or "icc_profile" in file.info
+    elif file.format == "WEBP":
+        is_there = b"ICCP" in boxes.riff_kinds(data)
+    else:
+        is_there = exif.ICC in getattr(file, "tag_v2", {})
+    return ["its colour profile, which cannot be read"] if is_there else []
+
+
 def _resolution(file: ImageFile.ImageFile) -> tuple[float, float] | None:
     """Pixels an inch; None also where it is no pair of numbers that other formats can hold."""
     if file.format == "TIFF" and exif.RESOLUTION[0] not in getattr(file, "tag_v2", {}):
@@ -123,8 +138,13 @@ def _resolution(file: ImageFile.ImageFile) -> tuple[float, float] | None:
         return None
 
 
-def _drop_unusable(file: ImageFile.ImageFile) -> None:
-    """Take out of an open file the metadata that would keep Pillow from its pixels: a photo is worth more."""
+def _drop_unusable(file: ImageFile.ImageFile, data: bytes) -> None:
+    """Take out of an open file the metadata that would keep Pillow from its pixels: a photo is worth more.
+
+    What ImageMagick puts into texts of a PNG goes where other programs put it.
+    """
+    for key, found in metadata.raw_profiles(data).items() if file.format == "PNG" else ():
+        file.info.setdefault(key, found or (UNREADABLE if key == "exif" else b""))
     for key, kinds in (("icc_profile", bytes), ("xmp", bytes), (PNG_XMP, str)):
         value = file.info.get(key)
         if isinstance(value, str) and kinds is bytes:  # a TIFF's tag may have the type of a text
@@ -132,15 +152,15 @@ def _drop_unusable(file: ImageFile.ImageFile) -> None:
         elif not isinstance(value, kinds):
             file.info.pop(key, None)
     try:
-        found = file.getexif()
+        tags = file.getexif()
     except Exception:  # the parser raises whatever it meets
-        found = file.getexif()  # as far as it came
+        tags = file.getexif()  # as far as it came
     for folder in exif.FOLDERS:
         try:
-            if folder in found:
-                found.get_ifd(folder)
+            if folder in tags:
+                tags.get_ifd(folder)
         except Exception:
-            del found[folder]
+            del tags[folder]
 
 
 def _true_xmp(packet: bytes | str | None) -> tuple[bytes | None, list[str]]:
@@ -159,8 +179,6 @@ def _exif_block(file: ImageFile.ImageFile, data: bytes) -> bytes | None:
             block = exif.from_tiff(data)
         elif file.format == "AVIF":  # which Pillow makes anew where it says to turn the picture
             block = file._decoder.get_info()[4]  # type: ignore[attr-defined]
-        elif file.format == "PNG" and not block and RAW_PROFILE in file.info:
-            block = bytes.fromhex("".join(file.info[RAW_PROFILE].split("\n")[3:]))
     except (struct.error, ValueError):
         return UNREADABLE
     return block if block and isinstance(block, bytes) else None

@@ -16,8 +16,15 @@ Chunk = tuple[bytes, bytes]  # type and payload
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_XMP = b"XML:com.adobe.xmp"
 TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
-# Texts in which ImageMagick puts what is carried by itself.
-CARRIED_TEXTS = tuple(b"Raw profile type " + name for name in (b"exif", b"APP1", b"xmp", b"icc", b"icm"))
+# Texts in which ImageMagick puts what is carried by itself: how each is named and may begin, and what it then is.
+XMP_START = b"http://ns.adobe.com/xap/1.0/\0"
+RAW_PROFILES = {
+    b"Raw profile type exif": ((b"", "exif"),),
+    b"Raw profile type APP1": ((b"Exif\0\0", "exif"), (XMP_START, "xmp")),
+    b"Raw profile type xmp": ((b"", "xmp"),),
+    b"Raw profile type icc": ((b"", "icc_profile"),),
+    b"Raw profile type icm": ((b"", "icc_profile"),),
+}
 IPTC_RESOURCE = 0x0404
 # Photoshop's resources that an edit makes untrue or that are carried by themselves: layers, thumbnails, slices, ICC,
 # EXIF, XMP.
@@ -44,6 +51,7 @@ GONE_XMP: dict[str, str | None] = {
 }
 GONE_MARKS = tuple({name[1:].partition("}")[0].encode() for name in GONE_XMP})
 MAX_CHUNKS = 100_000
+MAX_RAW = 4 << 20  # bytes of a text in which others stand
 MAX_UNREADABLE, MAX_TRIED = 9, 10_000  # chunks: with more of them, all others are left out
 EMPTY_IDAT = struct.pack(">I4sI", 0, b"IDAT", zlib.crc32(b"IDAT"))
 
@@ -159,8 +167,26 @@ def texts(data: bytes) -> tuple[Chunk, ...]:
     return tuple(
         (kind, text)
         for kind, text in chunks(data)
-        if kind in TEXT_CHUNKS and text.partition(b"\0")[0] not in (PNG_XMP, *CARRIED_TEXTS)
+        if kind in TEXT_CHUNKS and text.partition(b"\0")[0] not in (PNG_XMP, *RAW_PROFILES)
     )
+
+
+def raw_profiles(data: bytes) -> dict[str, bytes]:
+    """What a PNG's texts hold that ImageMagick wrote: `exif`, `xmp` and `icc_profile`; b"" where it cannot be read."""
+    found: dict[str, bytes] = {}
+    for kind, text in chunks(data):
+        name, _, value = text.partition(b"\0")
+        if kind not in (b"tEXt", b"zTXt") or name not in RAW_PROFILES:
+            continue
+        try:
+            value = zlib.decompressobj().decompress(value[1:], MAX_RAW) if kind == b"zTXt" else value
+            payload = bytes.fromhex(value.decode("latin-1").split("\n", 3)[3])  # behind its name and its length
+        except (zlib.error, ValueError, IndexError):
+            payload = b""
+        for start, what in RAW_PROFILES[name]:
+            if payload.startswith(start):
+                found.setdefault(what, payload.removeprefix(XMP_START))
+    return found
 
 
 def comment(chunk: Chunk) -> bytes | None:
