@@ -394,3 +394,32 @@ def with_damaged_profile(name: str) -> bytes:
 @pytest.mark.parametrize("name", ["JPEG", "TIFF", "text", "PNG"])
 def test_a_profile_that_cannot_be_read_is_named(name):
     assert read_photo(with_damaged_profile(name)).lost == ("its colour profile, which cannot be read",)
+
+
+SAID_TWICE = (
+    ('t:Orientation="6"', ""),
+    ("t:Orientation='6'", ""),
+    ("", "<t:Orientation>6</t:Orientation>"),
+    ("", '<t:Orientation rdf:datatype="x" >6</t:Orientation >'),
+)
+
+
+@pytest.mark.parametrize(("attributes", "inner"), SAID_TWICE)
+@pytest.mark.parametrize("prefix", ["tiff", "t"])
+def test_xmp_says_no_orientation_that_was_applied_however_it_is_written(attributes, inner, prefix):
+    spaces = b'xmlns:%s="http://ns.adobe.com/tiff/1.0/" xmlns:h=' % prefix.encode()
+    given = packet(*(part.replace("t:Orientation", f"{prefix}:Orientation") for part in (attributes, inner)))
+    photo = read_photo(saved(exif=b"Exif\0\0" + block(), xmp=given.replace(b"xmlns:h=", spaces)))
+    assert photo.pixels.shape == (48, 32, 3)
+    assert b"Orientation" not in photo.xmp
+    assert b"kept" in photo.xmp
+
+
+def test_xmp_says_the_size_of_the_photo_that_was_turned():
+    spaces = b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:exif="http://ns.adobe.com/exif/1.0/" xmlns:h='
+    given = packet('tiff:ImageWidth="48" exif:PixelXDimension="48"', "<tiff:ImageLength>32</tiff:ImageLength>")
+    photo = read_photo(saved(exif=b"Exif\0\0" + block(), xmp=given.replace(b"xmlns:h=", spaces)))
+    for said in (b'tiff:ImageWidth="32"', b'exif:PixelXDimension="32"', b"<tiff:ImageLength>48<"):
+        assert said in photo.xmp
+    upright = read_photo(saved(xmp=given.replace(b"xmlns:h=", spaces)))
+    assert upright.xmp == given.replace(b"xmlns:h=", spaces)

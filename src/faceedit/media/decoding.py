@@ -14,6 +14,7 @@ PNG_XMP = metadata.PNG_XMP.decode()
 GREY_PNG = (b"\0", b"\4")  # colour types
 TIFF_PARTS = {exif.LAYERS: "its Photoshop layers", exif.CREDENTIALS: jpeg.CREDENTIALS}
 UNREADABLE = b"unreadable: " + bytes(exif.EMPTY)  # EXIF that is there
+# As most programs write it: so the rest of a packet stays to the byte, and one that cannot be read is upright too.
 # Every repetition is bounded: what a file says would otherwise choose how long this takes.
 ORIENTATION = re.compile(
     rb"""\s?tiff:Orientation\s{0,9}=\s{0,9}("[^"<]{0,99}"|'[^'<]{0,99}')|<tiff:Orientation>[^<]{0,99}</tiff:Orientation>"""
@@ -54,8 +55,9 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
         pixels, alpha = deep.eight_bits_of(samples)
     else:
         samples = None
-    xmp, lost = _true_xmp(xmp)
-    block, gone = _true_exif(block, (pixels.shape[1], pixels.shape[0]))
+    size = (pixels.shape[1], pixels.shape[0])
+    xmp, lost = _true_xmp(xmp, size)
+    block, gone = _true_exif(block, size)
     lost += gone + ([] if samples is not None else _lost_bits(file, data, is_deep))
     lost += _lost_profile(file, data, code_points)
     lost += [name for name in _gone(file, data) if name != jpeg.PICTURES or metadata.GAIN_MAP not in lost]
@@ -163,12 +165,12 @@ def _drop_unusable(file: ImageFile.ImageFile, data: bytes) -> None:
             del tags[folder]
 
 
-def _true_xmp(packet: bytes | str | None) -> tuple[bytes | None, list[str]]:
+def _true_xmp(packet: bytes | str | None, size: tuple[int, int]) -> tuple[bytes | None, list[str]]:
     """The packet upright and true of an edited file, and the names of what had to go."""
     if not packet:
         return None, []
     packet = packet.encode("utf-8", "replace") if isinstance(packet, str) else packet
-    return metadata.true_xmp(ORIENTATION.sub(b"", packet))
+    return metadata.true_xmp(ORIENTATION.sub(b"", packet), size)
 
 
 def _exif_block(file: ImageFile.ImageFile, data: bytes) -> bytes | None:

@@ -5,6 +5,7 @@ XMP is changed only where it does; Photoshop's resources hold IPTC; PNG's texts 
 
 import io
 import struct
+import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Iterator
 
@@ -32,6 +33,7 @@ STALE_RESOURCES = {1024, 1026, 1033, 1036, 1039, 1050, 1058, 1059, 1060, 1069, 1
 
 VIDEO, GAIN_MAP, EXTENDED = "its video", "its HDR gain map", "its extended XMP"
 GOOGLE = "http://ns.google.com/photos/1.0/"
+TIFF, EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
 # Names in XMP, by how they begin, that describe parts which are gone, and what these are; None: not to be mentioned.
 GONE_XMP: dict[str, str | None] = {
     f"{{{GOOGLE}camera/}}Motion": VIDEO,
@@ -48,16 +50,28 @@ GONE_XMP: dict[str, str | None] = {
     "{http://ns.adobe.com/xap/1.0/}Thumbnails": None,
     "{http://ns.adobe.com/photoshop/1.0/}TextLayers": None,
     "{http://purl.org/dc/terms/}provenance": None,
+    f"{{{TIFF}}}Orientation": None,  # which has been applied
 }
-GONE_MARKS = tuple({name[1:].partition("}")[0].encode() for name in GONE_XMP})
+GONE_STARTS = tuple(GONE_XMP)
+# Names in XMP of a size in pixels, and which of width and height each is.
+SIZES_XMP = {
+    f"{{{TIFF}}}ImageWidth": 0,
+    f"{{{TIFF}}}ImageLength": 1,
+    f"{{{EXIF}}}PixelXDimension": 0,
+    f"{{{EXIF}}}PixelYDimension": 1,
+}
+GONE_MARKS = tuple({name[1:].partition("}")[0].encode() for name in (*GONE_XMP, *SIZES_XMP)})
 MAX_CHUNKS = 100_000
 MAX_RAW = 4 << 20  # bytes of a text in which others stand
 MAX_UNREADABLE, MAX_TRIED = 9, 10_000  # chunks: with more of them, all others are left out
 EMPTY_IDAT = struct.pack(">I4sI", 0, b"IDAT", zlib.crc32(b"IDAT"))
 
 
-def true_xmp(packet: bytes) -> tuple[bytes | None, list[str]]:
-    """The packet without what it says of parts that are gone, and their names; None where nothing can be kept."""
+def true_xmp(packet: bytes, size: tuple[int, int]) -> tuple[bytes | None, list[str]]:
+    """The packet upright, of this size in pixels and without what it says of parts that are gone, and their names.
+
+    None where nothing can be kept.
+    """
     if not any(mark in packet for mark in GONE_MARKS):
         return packet, []
     root = parsed_packet(packet)
@@ -66,10 +80,11 @@ def true_xmp(packet: bytes) -> tuple[bytes | None, list[str]]:
     found: list[str] = []
 
     def is_gone(name: str) -> bool:
-        start = next((start for start in GONE_XMP if name.startswith(start)), None)
-        if start is not None and (what := GONE_XMP[start]):
-            found.append(what)
-        return start is not None
+        if not name.startswith(GONE_STARTS):  # at once: there may be many
+            return False
+        what = next(GONE_XMP[start] for start in GONE_STARTS if name.startswith(start))
+        found.extend([what] if what else [])
+        return True
 
     changed = False
     for element in list(root.iter()):
@@ -79,8 +94,22 @@ def true_xmp(packet: bytes) -> tuple[bytes | None, list[str]]:
             del element.attrib[name]
         if children:
             element[:] = [child for child in element if child not in children]
-        changed = changed or bool(attributes or children)
+        changed = _has_new_size(element, size) or changed or bool(attributes or children)
     return (packet_of(root) if changed else packet), list(dict.fromkeys(found))
+
+
+def _has_new_size(element: ET.Element, size: tuple[int, int]) -> bool:
+    """Put the size where an element says another one, and return whether it did."""
+    changed = False
+    for name, axis in SIZES_XMP.items():
+        true = str(size[axis])
+        if element.get(name, true).strip() != true:
+            element.set(name, true)
+            changed = True
+        if element.tag == name and (element.text or "").strip() != true:
+            element.text = true
+            changed = True
+    return changed
 
 
 def resources(block: bytes) -> Iterator[tuple[int, bytes]]:
