@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from faceedit.editing.targets import RESULTS_FILE, edit_targets, read_targets
-from faceedit.errors import FaceEditError, UnreadableError, UsageError
+from faceedit.errors import ExistsError, FaceEditError, UnreadableError, UsageError
 from tests.conftest import FakeDetector, draw_face, face_at
 
 TABLE = """file,emotion,valence,arousal,strength,only,face,output,block
@@ -70,6 +70,31 @@ def test_what_was_done_before_an_interruption_is_kept(table, tiny_editor, tmp_pa
     running.close()
     assert [row["result"] for row in results(out)] == ["a-0001.png"]
     assert next(edit_targets(tiny_editor, read_targets(table), out))[1] is None
+
+
+def test_a_file_that_no_run_made_is_kept_unless_it_may_be_replaced(table, tiny_editor, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    mine = out / "a-0001.png"
+    Image.fromarray(draw_face(32)).save(mine)
+    before = mine.read_bytes()
+    ((_, outcome),) = edit_targets(tiny_editor, read_targets(table)[:1], out)
+    assert (isinstance(outcome, ExistsError), mine.read_bytes() == before) == (True, True)
+    assert "exists" in results(out)[0]["error"]
+    ((_, outcome),) = edit_targets(tiny_editor, read_targets(table)[:1], out, overwrite=True)
+    assert (isinstance(outcome, FaceEditError), mine.read_bytes() == before) == (False, False)
+    os.unlink(out / RESULTS_FILE)  # as after a run that was killed
+    ((_, outcome),) = edit_targets(tiny_editor, read_targets(table)[:1], out)
+    assert not isinstance(outcome, FaceEditError)
+
+
+def test_a_photo_of_the_table_is_no_output(table, tiny_editor, tmp_path):
+    table.write_text("file,emotion,output\na.png,happy,a.png\n")
+    before = (tmp_path / "a.png").read_bytes()
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match="is a photo of the table"):
+            list(edit_targets(tiny_editor, read_targets(table), tmp_path, overwrite=overwrite))
+    assert (tmp_path / "a.png").read_bytes() == before
 
 
 def test_identity_is_measured_where_there_is_an_embedder(table, tiny_editor, tmp_path):

@@ -174,7 +174,7 @@ def edit(
     """Give faces in photos another expression, at the photos' full size; or one face through a video."""
     if targets is not None:
         _refuse_beside_targets(locals())
-        edit_table(targets, output, embedder, weights, device, as_json)
+        edit_table(targets, output, embedder, overwrite, weights, device, as_json)
         return
     if not photos:
         raise UsageError("name a photo, a folder or a pattern, or a table with --targets")
@@ -269,9 +269,9 @@ def _check_mask(mask: Path, photos: list[str], recursive: bool, crop: bool, over
 
 def _refuse_beside_targets(given: dict[str, object]) -> None:
     """Raise UsageError for what a table of targets says itself, or what its results have no use for."""
-    allowed = {"targets", "output", "embedder", "weights", "device", "as_json"}
+    allowed = {"targets", "output", "embedder", "overwrite", "weights", "device", "as_json"}
     defaults = {"strength": 1.0, "engine": "local"}
     for name, value in given.items():
         if name not in allowed and value not in (None, [], defaults.get(name, False)):
             option = name if name == "photos" else f"--{name.replace('_', '-')}"
-            raise UsageError(f"--targets names photos and where faces go: leave out {option}")
+            raise UsageError(f"a table of targets says this itself, or has no use for it: leave out {option}")

@@ -8,7 +8,9 @@ from faceedit.cli.report import print_result, tell_outcome
 from faceedit.errors import BatchError, FaceEditError, UsageError
 
 
-def edit_table(table: Path, folder: Path | None, embedder: str, weights: str, device: str, as_json: bool) -> None:
+def edit_table(
+    table: Path, folder: Path | None, embedder: str, overwrite: bool, weights: str, device: str, as_json: bool
+) -> None:
     """Edit the rows of a table of targets into a folder, and print what became of each."""
     if folder is None:
         raise UsageError("name the folder for the results of --targets with -o")
@@ -25,7 +27,7 @@ def edit_table(table: Path, folder: Path | None, embedder: str, weights: str, de
     skipped = failed = 0
     with progress_bar("edits") as progress:
         task = progress.add_task("editing", total=len(targets))
-        for target, outcome in edit_targets(editor, targets, folder, embed):
+        for target, outcome in edit_targets(editor, targets, folder, embed, overwrite):
             output = str(folder / target.output)
             shown: dict[str, object] = {}
             if outcome is None:

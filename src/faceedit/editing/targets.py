@@ -1,5 +1,6 @@
 """A set of stimuli from one table: each row edits one face of one photo, and a second table says what it became."""
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from faceedit.editing.photo import EditResult, edit_photo
 from faceedit.editing.request import ALL, LARGEST, Request, is_largest
-from faceedit.errors import FaceEditError, UnreadableError, UsageError, failure
+from faceedit.errors import ExistsError, FaceEditError, UnreadableError, UsageError, failure
 from faceedit.files import make_folder, remove_leftovers
-from faceedit.media.image import WRITE_FORMATS, format_of, read_photo, write_photo
+from faceedit.media.image import WRITE_FORMATS, Photo, format_of, read_photo, write_photo
+from faceedit.media.provenance import from_xmp
 from faceedit.pool import in_turn
 from faceedit.tables import path_below, read_table, write_table
 
@@ -95,13 +97,22 @@ def _number(name: str, text: str) -> float:
 
 
 def edit_targets(
-    editor: "FaceEditor", targets: list[Target], folder: Path, embedder: "FaceEmbedder | None" = None
+    editor: "FaceEditor",
+    targets: list[Target],
+    folder: Path,
+    embedder: "FaceEmbedder | None" = None,
+    overwrite: bool = False,
 ) -> Iterator[tuple[Target, EditResult | FaceEditError | None]]:
     """Edit each row's face into the folder, and keep `results.csv` there: what each row became.
 
     Yields each row with its result, the error that it ended with, or None where an earlier run, with the same row and
-    weights, made it. embedder: also measures identity, the cosine of the face before and after. Raises UnwritableError.
+    weights, made it. embedder: also measures identity, the cosine of the face before and after. overwrite: also replace
+    files that no run made. Raises UnwritableError, and UsageError for an output that is a photo of the table.
     """
+    photos = {os.path.realpath(target.photo) for target in targets}
+    for target in targets:
+        if os.path.realpath(folder / target.output) in photos:
+            raise UsageError(f"{folder / target.output} is a photo of the table: choose another output or folder")
     make_folder(folder)
     remove_leftovers({(folder / target.output).parent for target in targets})
     known = _known(folder, editor.weights.sha256)
@@ -115,7 +126,7 @@ def edit_targets(
     def edited(target: Target) -> tuple[EditResult, dict[str, str]] | None:
         if target.output in known and target.cells.items() <= known[target.output].items():
             return None
-        return _edited(editor, target, folder, embedder)
+        return _edited(editor, target, folder, embedder, overwrite)
 
     saved = time.monotonic()
     try:
@@ -151,13 +162,13 @@ def _known(folder: Path, sha256: str) -> dict[str, dict[str, str]]:
 
 
 def _edited(
-    editor: "FaceEditor", target: Target, folder: Path, embedder: "FaceEmbedder | None"
+    editor: "FaceEditor", target: Target, folder: Path, embedder: "FaceEmbedder | None", overwrite: bool
 ) -> tuple[EditResult, dict[str, str]]:
     photo = read_photo(target.photo)
     result = edit_photo(editor, photo, [(target.face, target.request)])
     output = folder / target.output
     make_folder(output.parent)
-    write_photo(output, result.photo)
+    _write(output, result.photo, overwrite)
     (face,) = result.faces
     facts = dict(zip(("x0", "y0", "x1", "y1"), (f"{value:.1f}" for value in face.box), strict=True))
     affects = {"source": face.source, "asked": face.target, "used": face.nearest_supported, "reached": face.reached}
@@ -169,3 +180,17 @@ def _edited(
         before, after = embedder.embed([photo.pixels, result.image], found)
         facts["identity"] = f"{float(before @ after):.4f}"
     return result, facts | {"weights": editor.weights.path.stem, "sha256": editor.weights.sha256}
+
+
+def _write(output: Path, photo: Photo, overwrite: bool) -> None:
+    """Write a result. Raises ExistsError for a file that does not say that it was edited, unless overwrite."""
+    try:
+        write_photo(output, photo, overwrite)
+    except ExistsError as error:
+        try:
+            made_earlier = from_xmp(read_photo(output).xmp) is not None  # by a run that was killed, or another row
+        except FaceEditError:
+            raise error from None
+        if not made_earlier:
+            raise
+        write_photo(output, photo)
