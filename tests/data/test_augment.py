@@ -76,3 +76,14 @@ def test_a_photo_without_a_face_is_left_out_and_named(faces, tiny_editor, tmp_pa
     assert all(isinstance(error, NoFaceError) and "png" in str(error) for error in errors[1:])
     with pytest.raises(UsageError, match="1 to 100"):
         next(augment(tiny_editor, faces, tmp_path / "out", 0))
+
+
+def test_labels_that_no_run_made_are_kept(faces, tiny_editor, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "labels.csv").write_text("file,valence,arousal\n9.png,0.1,0.2\n")
+    for out in (faces, other):
+        before = (out / "labels.csv").read_bytes()
+        with pytest.raises(UsageError, match="name another folder"):
+            list(augment(tiny_editor, faces, out, 1))
+        assert (out / "labels.csv").read_bytes() == before

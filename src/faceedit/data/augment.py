@@ -1,5 +1,6 @@
 """Growing a labelled set with edits, so that it covers the valence-arousal plane evenly."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -47,6 +48,7 @@ def augment(
     """
     if not 1 <= per_face <= MAX_PER_FACE:
         raise UsageError(f"edits of a face must be 1 to {MAX_PER_FACE}, not {per_face}")
+    _refuse_others(source, out)
     labels = [with_split(label) for label in read_labels(source)]
     photos, images = photos_folder(source, labels), out / IMAGES_FOLDER
     make_folder(images)
@@ -81,6 +83,15 @@ def augment(
         save(known | made)
         raise
     save(made)
+
+
+def _refuse_others(source: Path, out: Path) -> None:
+    """Raise before labels are replaced that no run made."""
+    if os.path.realpath(source) == os.path.realpath(out):
+        raise UsageError(f"{out} holds the photos to grow: name another folder for the grown set")
+    labels = out / LABELS_FILE
+    if labels.is_file() and any(ORIGIN not in label.extra for label in read_labels(out)):
+        raise UsageError(f"{labels} is of a set that augment did not grow: name another folder")
 
 
 def even_targets(editor: "FaceEditor", labels: list[Label], per_face: int, seed: int) -> dict[int, list[Affect]]:
