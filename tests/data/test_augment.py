@@ -57,6 +57,15 @@ def test_another_run_makes_only_what_is_missing(faces, tiny_editor, tmp_path):
     assert (out / "images" / "2-to1.png").is_file()
 
 
+def test_a_run_that_made_nothing_is_gone_on_with(faces, tiny_editor, tmp_path):
+    detector, tiny_editor.detector = tiny_editor.detector, FakeDetector([])
+    labels = (faces / "labels.csv").read_text()
+    (faces / "labels.csv").write_text(labels.replace("validation", "train"))
+    assert all(error for _, _, error in augment(tiny_editor, faces, tmp_path / "out", 1))
+    tiny_editor.detector = detector
+    assert not any(error for _, _, error in augment(tiny_editor, faces, tmp_path / "out", 1))
+
+
 def test_targets_fill_the_emptiest_cells_of_the_support(tiny_editor):
     labels = [Label(f"{i}", 0.3, 0.0, split="train") for i in range(40)]
     targets = [target for places in even_targets(tiny_editor, labels, 4, 0).values() for target in places]

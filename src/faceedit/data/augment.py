@@ -62,9 +62,9 @@ def augment(
     made: dict[str, Label] = {}
 
     def save(rows: dict[str, Label]) -> None:
-        write_labels(
-            out, [replace(label, extra={"split": label.split or "", **label.extra}) for label in rows.values()]
-        )
+        labelled = [replace(label, extra={"split": label.split or "", **label.extra}) for label in rows.values()]
+        if labelled:  # a table without a row could not be read again
+            write_labels(out, labelled)
 
     saved = time.monotonic()
     try:
