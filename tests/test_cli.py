@@ -121,6 +121,17 @@ def test_a_cluster_takes_its_extra_and_photos_in_files(edit, photo, monkeypatch)
         assert told in err
 
 
+def test_ray_that_does_not_start_is_one_line(edit, photo, monkeypatch):
+    cluster = pytest.importorskip("faceedit.cluster")
+
+    def init(*arguments, **named):
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    code, _, err = edit(photo, "--engine", "ray")
+    assert (code, err.count("\n"), "Ray did not start: " in err) == (1, 1, True), err
+
+
 def test_standard_input_and_output(photo, tiny_weights):
     command = [sys.executable, "-m", "faceedit", "edit", "-", "--emotion", "angry", "--weights", str(tiny_weights)]
     done = subprocess.run(command, input=photo.read_bytes(), capture_output=True, check=True)

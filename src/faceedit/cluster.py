@@ -15,7 +15,7 @@ import cv2
 
 from faceedit import batch
 from faceedit.batch import Job
-from faceedit.errors import FaceEditError, UsageError
+from faceedit.errors import FaceEditError, UsageError, unexpected
 from faceedit.files import remove_leftovers
 
 if TYPE_CHECKING:  # only workers load networks
@@ -142,6 +142,8 @@ def _connect(address: str | None) -> None:
         ray.init(address or "local", include_dashboard=False, logging_level=logging.ERROR)
     except (ConnectionError, TimeoutError, socket.gaierror) as error:
         raise UsageError(f"no Ray cluster answers at {address}") from error
+    except Exception as error:  # as Ray raises it where a part of it does not start in time
+        raise unexpected("Ray did not start", error) from error
 
 
 def _outcomes(
