@@ -289,6 +289,40 @@ def test_commands_that_read_a_photo_take_it_from_standard_input(
         assert (code, "standard output" in err or "must end in" in err) == (2, True)
 
 
+def test_a_photo_from_standard_input_goes_to_a_file_as_others_do(edit, photo, tmp_path, monkeypatch):
+    def given(*arguments):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(photo.read_bytes())))
+        return edit("-", *arguments)
+
+    out = tmp_path / "out.png"
+    code, shown, err = given("-o", out, "--json")
+    (face,) = json.loads(shown)["faces"]
+    assert (code, json.loads(shown)["input"], face["number"]) == (0, "-", 1)
+    assert given("-o", out)[0] == 2
+    code, shown, err = given("-o", out, "--skip-existing")
+    assert (code, shown, err) == (0, "", "skipped, as its output is there: 1\n")
+    assert given("-o", out, "--overwrite")[:2] == (0, f"{out}\n")
+    assert given("--json")[0] == given("-o", out, "--overwrite", "--skip-existing")[0] == 2
+
+
+def test_standard_streams_are_refused_by_name_where_they_cannot_be_taken(run, photo, tmp_path):
+    for command in (
+        ("edit", photo, "--emotion", "sad", "--mask-output", "-"),
+        ("estimate", photo, "--plot", "-"),
+        ("edit", "--targets", "-", "-o", tmp_path / "out"),
+        ("edit", "-", "--like", "-"),
+    ):
+        code, _, err = run(*command)
+        assert (code, "- stands for" in err) == (2, True), (command, err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_look_comes_from_standard_input(run, photo, monkeypatch, tiny_weights, tmp_path):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(photo.read_bytes())))
+    out = tmp_path / "like.png"
+    assert run("edit", photo, "--like", "-", "-o", out, "--weights", tiny_weights)[:2] == (0, f"{out}\n")
+
+
 def test_hints_say_what_to_do(run, photo, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, err = run("train")

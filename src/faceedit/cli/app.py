@@ -115,14 +115,16 @@ def failing_as(subject: str) -> Iterator[None]:
         raise unexpected(subject, error) from error
 
 
-def refuse_existing(path: Path, overwrite: bool) -> None:
+def refuse_existing(path: Path, overwrite: bool, check: Callable[[Path], object] | None = None) -> None:
     """Raise before the work where a file cannot be put or is there already; make its folder, and remove what killed
-    runs left in it.
+    runs left in it. check: raises for a name whose ending will not do.
     """
     if is_url(str(path)):
         raise UsageError(f"{path} is a URL: name a file to write")
     if str(path) == STANDARD:
         raise UsageError(f"{STANDARD} stands for standard output, which does not take this: name a file")
+    if check is not None:
+        check(path)
     make_folder(path.parent)
     remove_leftovers([path.parent])
     if path.exists() and not overwrite:

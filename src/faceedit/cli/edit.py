@@ -10,6 +10,7 @@ from faceedit.cli.app import (
     FACES,
     MACHINE,
     OUTPUT,
+    STANDARD,
     TARGET,
     AsJson,
     Device,
@@ -22,7 +23,7 @@ from faceedit.cli.app import (
     spinner,
 )
 from faceedit.cli.completion import emotion_names
-from faceedit.cli.run import Naming, Output, SkipExisting, process
+from faceedit.cli.run import Naming, Output, SkipExisting, process, read_input
 from faceedit.cli.targets import edit_table
 from faceedit.cli.video import edit_videos
 from faceedit.config import DEFAULT_WEIGHTS
@@ -182,6 +183,8 @@ def edit(
         raise UsageError("--embedder measures for the results.csv of --targets: leave it out")
     if size is not None and not crop:
         raise UsageError("--size is that of a crop: give --crop, or leave it out")
+    if str(like) == STANDARD and STANDARD in photos:
+        raise UsageError("- stands for one photo: name a file for --like")
     if neutralise and emotion is not None:
         raise UsageError("--neutralise and --emotion name two targets: give one")
     emotion = "neutral" if neutralise else emotion
@@ -250,9 +253,8 @@ def _parsed(
             with spinner(f"looking at {like.name}"):
                 from faceedit.device import resolve_device
                 from faceedit.editing.like import look_of
-                from faceedit.media.image import read_photo
 
-                look = look_of(read_photo(like), resolve_device(device))
+                look = look_of(read_input(like), resolve_device(device))
         request = Request(valence, arousal, emotion, shared, relative, strength, only, look)
     return parse_choices(choices, request, intensity, strength, only)
 
@@ -263,8 +265,7 @@ def _check_mask(mask: Path, photos: list[str], recursive: bool, crop: bool, over
 
     if crop or len(find_photos(photos, recursive)) > 1:
         raise UsageError("--mask-output is for one whole photo")
-    format_of(mask)
-    refuse_existing(mask, overwrite)
+    refuse_existing(mask, overwrite, format_of)
 
 
 def _refuse_beside_targets(given: dict[str, object]) -> None:

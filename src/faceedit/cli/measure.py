@@ -118,8 +118,7 @@ def _check_plot(plot: Path | None, count: int, overwrite: bool) -> None:
         return
     if count > 1:
         raise UsageError(f"--plot draws one photo, not {count}")
-    format_of(plot)
-    refuse_existing(plot, overwrite)
+    refuse_existing(plot, overwrite, format_of)
 
 
 def _plot(image: "np.ndarray", estimates: list["FaceEstimate"], plot: Path, overwrite: bool) -> None:

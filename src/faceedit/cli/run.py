@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
-from faceedit.cli.app import OUTPUT, STANDARD, missing_extra, progress_bar, refuse_existing, say, spinner
+from faceedit.cli.app import OUTPUT, STANDARD, missing_extra, progress_bar, refuse_existing, spinner
 from faceedit.cli.completion import photo_outputs
-from faceedit.cli.report import Facts, tell, tell_skipped
+from faceedit.cli.report import Facts, tell, tell_outcome, tell_skipped
 from faceedit.errors import BatchError, FaceEditError, UnwritableError, UsageError
 
 if TYPE_CHECKING:
@@ -76,13 +76,13 @@ def process(
     """Take photos through `work`, write the results and print what became of each."""
     from faceedit import batch
 
+    if naming["overwrite"] and naming["skip_existing"]:
+        raise UsageError("--overwrite and --skip-existing contradict each other: leave out one")
     if STANDARD in photos or naming["output"] == Path(STANDARD):
         if engine == "ray":
             raise UsageError("- stands for one photo on this machine: leave out --engine ray")
         _process_standard(photos, naming, weights, device, as_json, work)
         return
-    if naming["overwrite"] and naming["skip_existing"]:
-        raise UsageError("--overwrite and --skip-existing contradict each other: leave out one")
     run = _run_on_cluster() if engine == "ray" else _run_here
     found = batch.find_photos(photos, recursive)
     jobs = batch.plan(found, **naming)
@@ -138,18 +138,22 @@ def _process_standard(
     photos: list[str], naming: Naming, weights: str, device: str, as_json: bool, work: "Work"
 ) -> None:
     """One photo from standard input or to standard output, as bytes."""
+    from faceedit.batch import Job
     from faceedit.media.image import WRITE_FORMATS, encode_photo, format_of, write_photo
 
     output = None if naming["output"] == Path(STANDARD) else naming["output"]
     if len(photos) != 1:
         raise UsageError("- stands for one photo: leave out the others")
-    if as_json:
-        raise UsageError("--json and - would both write to standard output: leave out one")
+    if as_json and output is None:
+        raise UsageError("--json and the photo would both go to standard output: name a file with -o")
     if output is None and (naming["overwrite"] or naming["skip_existing"]):
         raise UsageError("standard output holds no file to replace or skip: leave out --overwrite and --skip-existing")
     if output is not None:
-        format_of(output)
-        refuse_existing(output, naming["overwrite"])
+        job = Job(Path(STANDARD), output, naming["skip_existing"] and output.exists())
+        tell_skipped([job], as_json)
+        if job.done:
+            return
+        refuse_existing(output, naming["overwrite"], format_of)
     if output is None and sys.stdout is None:
         raise UsageError("- stands for a standard stream that is closed")
     source = read_input(photos[0])
@@ -157,12 +161,12 @@ def _process_standard(
         from faceedit.editing.editor import FaceEditor
 
         result = work(FaceEditor.from_pretrained(weights, device), source)
-    for line in (*result.notes, *result.faces):
-        say(str(line))
+    facts = Facts(result.faces, result.notes)
     if output is not None:
         write_photo(output, result.photo, naming["overwrite"])
-        print(output)
+        tell(job, facts, as_json)
     else:
+        tell_outcome(Path(STANDARD), facts)
         data = encode_photo(result.photo, WRITE_FORMATS.get(naming["suffix"] or "", source.format))
         try:
             sys.stdout.buffer.write(data)

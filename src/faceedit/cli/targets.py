@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from faceedit.cli.app import progress_bar, refuse_existing, say, spinner
+from faceedit.cli.app import STANDARD, progress_bar, refuse_existing, say, spinner
 from faceedit.cli.report import print_result, tell_outcome
 from faceedit.errors import BatchError, FaceEditError, UsageError
 
@@ -14,6 +14,8 @@ def edit_table(
     """Edit the rows of a table of targets into a folder, and print what became of each."""
     if folder is None:
         raise UsageError("name the folder for the results of --targets with -o")
+    if str(table) == STANDARD:
+        raise UsageError("- stands for one photo: name the file of the table, beside which the photos lie")
     refuse_existing(folder, folder.is_dir())
     with spinner("loading the networks"):
         from faceedit.editing.targets import RESULTS_FILE, edit_targets, read_targets
