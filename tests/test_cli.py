@@ -323,6 +323,11 @@ def test_a_look_comes_from_standard_input(run, photo, monkeypatch, tiny_weights,
     assert run("edit", photo, "--like", "-", "-o", out, "--weights", tiny_weights)[:2] == (0, f"{out}\n")
 
 
+def test_a_face_without_a_target_is_named(edit, run, photo):
+    code, _, err = run("edit", photo, "--face", "1=happy", "--face", "2", "--intensity", 0.5)
+    assert (code, "where face 2 shall go" in err) == (2, True), err
+
+
 def test_hints_say_what_to_do(run, photo, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, err = run("train")

@@ -246,7 +246,7 @@ def _parsed(
     if all(named):
         if relative or {valence, arousal, emotion, like} != {None}:
             raise UsageError("each --face names its own emotion: leave out other targets, and --relative")
-    else:
+    elif relative or not any(named) or {valence, arousal, emotion, like} != {None}:
         shared = intensity if emotion is not None or not any(named) else None
         look = None
         if like is not None:
