@@ -328,6 +328,13 @@ def test_a_face_without_a_target_is_named(edit, run, photo):
     assert (code, "where face 2 shall go" in err) == (2, True), err
 
 
+def test_a_table_that_cannot_be_read_says_so_in_words(run, tmp_path):
+    (tmp_path / "photo.csv").write_bytes(b"\xff\xd8\xff\xe0")
+    for name, told in (("none.csv", "there is no file "), ("photo.csv", "it is not text in UTF-8")):
+        code, _, err = run("edit", "--targets", tmp_path / name, "-o", tmp_path / "out")
+        assert (code, told in err, "Errno" in err) == (4, True, False), err
+
+
 def test_hints_say_what_to_do(run, photo, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, err = run("train")

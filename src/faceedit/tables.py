@@ -49,7 +49,11 @@ def read_table(
                 if separator == ";":
                     cells |= {name: cells[name].replace(",", ".") for name in numbers if name in cells}
                 yield f"{path} (separated by {SEPARATORS[separator]}), line {reader.line_num}", cells
-    except (OSError, UnicodeError, csv.Error) as error:
+    except FileNotFoundError as error:
+        raise UnreadableError(f"there is no file {path}") from error
+    except UnicodeError as error:
+        raise UnreadableError(f"cannot read {path}: it is not text in UTF-8, as a table is") from error
+    except (OSError, csv.Error) as error:
         raise UnreadableError(f"cannot read {path}: {error}") from error
 
 
