@@ -69,6 +69,19 @@ def test_a_click_a_drag_and_the_arrow_keys_move_the_face(visit):
     assert svg.evaluate("svg => getComputedStyle(svg).outlineStyle") == "solid"
 
 
+def test_a_slider_shows_that_the_keyboard_is_on_it_but_not_the_mouse(visit):
+    tab = visit()
+    slider = tab.get_by_label("range slider for Valence")
+    outline = "slider => getComputedStyle(slider).outlineStyle"
+    slider.click()
+    assert slider.evaluate(outline) == "none"
+    tab.get_by_label("number input for Valence").focus()
+    for _ in range(2):  # over the button that sets it back
+        tab.keyboard.press("Tab")
+    assert slider.evaluate("slider => slider === document.activeElement")
+    assert slider.evaluate(outline) == "solid"
+
+
 def test_a_drag_is_undone_as_one(visit):
     tab = visit()
     box = tab.locator(".circumplex [role=slider]").bounding_box()
