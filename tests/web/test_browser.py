@@ -148,8 +148,10 @@ def test_grid_and_animation_are_drawn_and_fetched_with_their_mark(visit, tmp_pat
         tab.locator(button).click()
         tab.locator(f"{shown} img").wait_for()
         tab.wait_for_function(f"document.querySelector('{shown} img').naturalWidth > 0")
+        link = tab.locator(f"{shown} a")
+        assert "underline" in link.evaluate("link => getComputedStyle(link).textDecorationLine")
         with tab.expect_download() as download:
-            tab.locator(f"{shown} a").click()
+            link.click()
         download.value.save_as(tmp_path / download.value.suggested_filename)
     assert from_xmp(read_photo(tmp_path / "face-grid.png").xmp)
     assert from_xmp(read_photo(tmp_path / "face-animated.webp").xmp)
