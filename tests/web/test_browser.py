@@ -212,7 +212,7 @@ def test_a_narrow_screen_shows_picture_and_circle_together(visit, scheme):
     assert tab.evaluate("document.documentElement.scrollWidth") <= 400
     picture, svg = (tab.locator(one).bounding_box() for one in ("#picture .stage", ".circumplex svg"))
     assert svg["y"] + svg["height"] - picture["y"] <= 800
-    assert picture["width"] > 250
+    assert picture["width"] > 340
     assert svg["width"] > 250
 
 
