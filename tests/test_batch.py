@@ -6,6 +6,7 @@ from PIL import Image
 
 from faceedit.batch import Job, find_photos, plan, run
 from faceedit.errors import NoFaceError, UnreadableError, UnwritableError, UsageError
+from faceedit.files import make_folder
 from faceedit.media.image import read_photo
 
 
@@ -195,6 +196,8 @@ def test_a_url_is_refused_as_such(name, folder):
         plan(find_photos([str(folder)]), "edited", output=Path(name))
     with pytest.raises(UnreadableError, match="is a URL"):
         read_photo(Path(name.split("?")[0].replace("*", "a")))
+    with pytest.raises(UsageError, match="is a URL"):
+        make_folder(Path(name))
 
 
 def test_a_missing_folder_of_an_output_is_made_before_the_work(folder):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from faceedit.errors import ExistsError, UnwritableError
+from faceedit.errors import ExistsError, UnwritableError, UsageError
 
 if sys.platform != "win32":
     import fcntl
@@ -34,7 +34,9 @@ def is_url(name: str) -> bool:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, where there is none. Raises UnwritableError."""
+    """Make a folder, and those above it, where there is none. Raises UsageError for a URL, UnwritableError."""
+    if is_url(str(path)):
+        raise UsageError(f"{path} is a URL: name a file or folder to write")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -60,3 +60,8 @@ def test_the_shell_is_offered_emotions_weights_and_formats(tmp_path, monkeypatch
     assert offered("edit", "a.jpg", "-o", "new.p") == ["new.png"]
     assert offered("edit", "a.jpg", "-o", "ol") == ["old.png"]
     assert offered("animate", "a.jpg", "-o", "new.") == ["new.gif", "new.webp", "new.mp4"]
+
+
+def test_info_refuses_a_url_as_such(run):
+    code, _, said = run("info", "https://a.org/b.jpg")
+    assert (code, "is a URL" in said) == (4, True)

@@ -17,7 +17,7 @@ from faceedit.data.labels import TRAIN, VALIDATION, Label, photos_folder, read_l
 from faceedit.errors import FaceEditError, MemoryExhaustedError, UsageError, unexpected
 from faceedit.faces.alignment import alignment, crop_face
 from faceedit.faces.detector import FaceDetector
-from faceedit.files import remove_leftovers, write_atomically
+from faceedit.files import make_folder, remove_leftovers, write_atomically
 from faceedit.media.image import Photo, encode_photo, read_photo
 
 if TYPE_CHECKING:
@@ -99,10 +99,7 @@ def prepare(
 
 def _keep_settings(source: Path, out: Path, size: int) -> None:
     """Note source and size in `out`, so that a later run does not mix the crops of two."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {out}: {error.strerror}") from error
+    make_folder(out)
     remove_leftovers([out, out / TRAIN, out / VALIDATION])
     path = out / SETTINGS_FILE
     settings = json.dumps({"size": size, "source": str(source.resolve())}) + "\n"
