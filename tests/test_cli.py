@@ -132,6 +132,14 @@ def test_ray_that_does_not_start_is_one_line(edit, photo, monkeypatch):
     assert (code, err.count("\n"), "Ray did not start: " in err) == (1, 1, True), err
 
 
+def test_a_signal_before_the_command_is_known_is_no_traceback(run, monkeypatch):
+    def interrupted(*arguments, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("typer.main.get_command", interrupted)
+    assert run("info") == (130, "", "")
+
+
 def test_standard_input_and_output(photo, tiny_weights):
     command = [sys.executable, "-m", "faceedit", "edit", "-", "--emotion", "angry", "--weights", str(tiny_weights)]
     done = subprocess.run(command, input=photo.read_bytes(), capture_output=True, check=True)

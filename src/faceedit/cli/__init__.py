@@ -47,6 +47,8 @@ def main() -> None:
             app(prog_name="faceedit")
         finally:
             _flush()
+    except KeyboardInterrupt:  # typer ends so itself, once it has read what commands there are
+        sys.exit(130)
     except FaceEditError as error:
         _fail(error)
     except Exception as error:
