@@ -133,6 +133,19 @@ def guarded(write, path):
         os._exit(130)
 
 
+def test_an_interruption_as_the_file_is_made_leaves_nothing(tmp_path, monkeypatch):
+    make = os.open
+
+    def interrupted(*arguments, **options):
+        os.close(make(*arguments, **options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "a.txt", b"a")
+    assert not os.listdir(tmp_path)
+
+
 def test_a_forked_child_dies_of_a_signal_that_its_parent_handles():
     before = signal.signal(signal.SIGTERM, cli.interrupter())
     try:

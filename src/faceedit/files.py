@@ -1,16 +1,18 @@
 """Writing files whole or not at all, and removing what killed processes left behind.
 
-What is being written has a name of its own, such as `.a.jpg.faceedit-ab12cd34`, and is locked by its process. The
-system takes the lock away with the process: what has such a name and no lock belongs to nobody.
+What is being written has a name of its own, such as `.a.jpg.faceedit-ab12cd34ab12cd34`, and is locked by its process.
+The system takes the lock away with the process: what has such a name and no lock belongs to nobody.
 """
 
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -24,7 +26,7 @@ URL_SCHEMES = ("http", "https", "ftp", "ftps", "sftp", "file", "data", "s3", "gs
 # It can only be read by setting it, for the whole process: once, before there are threads.
 UMASK = os.umask(0)
 os.umask(UMASK)
-TEMPORARY = re.compile(r"\..+\.faceedit-[a-z0-9_]{8}")  # the end is tempfile's
+TEMPORARY = re.compile(r"\..+\.faceedit-[a-z0-9_]{8}([a-f0-9]{8})?")  # a folder's end is tempfile's
 
 
 def is_url(name: str) -> bool:
@@ -122,15 +124,17 @@ def _remove_unowned(path: Path) -> None:
 def _temporary_file(path: Path) -> Iterator[IO[bytes]]:
     """An open, locked file beside `path`, removed at the end if it is still there."""
     while True:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_prefix(path.name), delete=False) as file:
-            try:
+        # Named before it is made: a signal may come in between, and what is made must be known to be removed.
+        name = str(path.parent / (_prefix(path.name) + secrets.token_hex(8)))
+        try:
+            with open(name, "x+b", opener=partial(os.open, mode=0o600)) as file:
                 _lock(file.fileno())
                 if os.fstat(file.fileno()).st_nlink:  # else it was taken for a leftover before it was locked
                     yield file
                     return
-            finally:
-                with contextlib.suppress(OSError):
-                    os.unlink(file.name)
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
 
 
 def _lock(handle: int) -> None:
