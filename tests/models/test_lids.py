@@ -8,6 +8,7 @@ from faceedit.models.face_mesh import EYE_CORNERS, LOWER_LIDS, POINTS, UPPER_LID
 from faceedit.models.lids import LIDS, WIDEST, move_lids
 
 SIZE = 96
+ALL = torch.ones(1, 1, 1, 1)
 UPPER, LOWER = point_indices(UPPER_LIDS), point_indices(LOWER_LIDS)
 
 
@@ -41,7 +42,7 @@ def test_lids_go_where_they_are_asked_to(face, pull):
     after[:, LOWER, 1] += 0.006
     flow = torch.zeros(1, 2, SIZE, SIZE)
     flow[:, 1, 40:60] = -pull  # drags all that lies below the eyes down
-    corrected = move_lids(flow, face, after)
+    corrected = move_lids(flow, face, after, ALL)
     for lid, moved in ((UPPER, 0.01), (LOWER, 0.006)):
         middle = lid[3::7]
         assert (reached(corrected, after)[:, middle] - face[:, middle]).abs().max() < 0.4 * moved
@@ -54,7 +55,7 @@ def test_closed_eyes_stay_closed(face):
     closed[:, UPPER + LOWER, 1] = 0.4 + (face[:, UPPER + LOWER, 1] - 0.4) / 8
     after = closed.clone()
     after[:, UPPER, 1] -= 0.02
-    corrected = move_lids(torch.zeros(1, 2, SIZE, SIZE), closed, after)
+    corrected = move_lids(torch.zeros(1, 2, SIZE, SIZE), closed, after, ALL)
     assert corrected[0, 1, 32:44, 28:36].diff(dim=0).abs().max() < 0.01  # nothing is stretched: the lids go up together
     assert corrected[0, 1, 37:40, 32].mean() > 0.01
 
@@ -62,7 +63,7 @@ def test_closed_eyes_stay_closed(face):
 def test_no_eye_opens_wider_than_eyes_do(face):
     after = face.clone()
     after[:, UPPER, 1] -= 0.04
-    corrected = move_lids(torch.zeros(1, 2, SIZE, SIZE), face, after)
+    corrected = move_lids(torch.zeros(1, 2, SIZE, SIZE), face, after, ALL)
     source = corrected[0, 1, :, 32] / 2 + (torch.arange(SIZE) + 0.5) / SIZE
     opening = ((source > 0.38) & (source < 0.42)).sum() / SIZE  # of what lay between the lids
     assert 0.04 < opening < (WIDEST + 0.1) * 0.14
@@ -70,7 +71,7 @@ def test_no_eye_opens_wider_than_eyes_do(face):
 
 def test_away_from_eyes_the_flow_is_what_it_was(face):
     flow = torch.randn(1, 2, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
-    corrected = move_lids(flow, face, face)
+    corrected = move_lids(flow, face, face, ALL)
     torch.testing.assert_close(corrected[:, :, 75:], flow[:, :, 75:], atol=1e-2, rtol=0)
     torch.testing.assert_close(corrected[:, :, :, 46:50], flow[:, :, :, 46:50], atol=0.6, rtol=0)
     assert corrected[0, :, 37:40, 28:36].abs().max() < 0.1  # in an eye that stays
@@ -79,8 +80,8 @@ def test_away_from_eyes_the_flow_is_what_it_was(face):
 def test_gradients_and_batches(face):
     faces = torch.cat([face, face + 0.01])
     flow = torch.zeros(2, 2, SIZE, SIZE, requires_grad=True)
-    both = move_lids(flow, faces, faces + 0.02)
-    alone = [move_lids(flow[i : i + 1], faces[i : i + 1], faces[i : i + 1] + 0.02) for i in range(2)]
+    both = move_lids(flow, faces, faces + 0.02, ALL)
+    alone = [move_lids(flow[i : i + 1], faces[i : i + 1], faces[i : i + 1] + 0.02, ALL) for i in range(2)]
     torch.testing.assert_close(both, torch.cat(alone))
     both.sum().backward()
     assert torch.isfinite(flow.grad).all()

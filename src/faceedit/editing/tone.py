@@ -25,7 +25,10 @@ class Tone:
 
     def take(self, colours: np.ndarray) -> np.ndarray:
         """Colours (..., 3) float32, of 255, as this photo has them."""
-        return self._towards(colours, self.base + self.slope * _luminance(colours)) if self.share else colours
+        if not self.share:
+            return colours
+        brightest = ((255 - self.base) / np.maximum(self.slope, 1e-3)).min()  # that no channel would be cut off at
+        return self._towards(colours, self.base + self.slope * np.minimum(_luminance(colours), brightest))
 
     def added(self, residual: np.ndarray) -> np.ndarray:
         """The same for colours (..., 3) that are added to others, in any unit."""

@@ -171,7 +171,7 @@ class Decoder(nn.Module):
         mouth = Mouth(before, after, kept_teeth, self.motion.texture(target), features.images.shape[-1])
         flow = mouth.move_lips(enlarged(flow), amount if correct_lips else None)
         if correct_lips:
-            flow = move_lids(flow, before, after)
+            flow = move_lids(flow, before, after, amount)
         return Edit(flow, colour, mouth.fields(amount), features.palette, after)
 
 

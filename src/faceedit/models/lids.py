@@ -23,9 +23,9 @@ ALONG, ABOVE, BELOW, BESIDE = 0.02, 0.03, 0.08, 0.03
 CLOSED, WIDEST = (0.1, 0.15), 0.45
 
 
-def move_lids(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+def move_lids(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
     """The flow (N, 2, S, S), in units of half the side, but around eyes, where it takes lids from their landmarks
-    before to those after, (N, K, 2) each."""
+    before to those after, (N, K, 2) each; amount: (N, 1, 1, 1), from 0, where nothing moves, to 1."""
     lids = indices(LIDS, flow.device)
     before, after = (points[:, lids].unflatten(1, (2, 2, -1)) for points in (before, after))
     after = before + _opening(before, after - before)
@@ -42,7 +42,7 @@ def move_lids(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> 
     beside = (left - centres).clamp(min=0) + (centres - right).clamp(min=0)
     around = _bell((upper - rows).clamp(min=0), ABOVE) * _bell((rows - lower).clamp(min=0), BELOW)
     around = (around * _bell(beside, BESIDE)[:, :, None])[:, :, None]  # (N, eyes, 1, S, S)
-    return flow + (around * (asked - flow[:, None])).sum(1)
+    return flow + amount * (around * (asked - flow[:, None])).sum(1)
 
 
 def _opening(lids: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:
