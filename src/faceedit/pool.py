@@ -1,5 +1,6 @@
 """Work on several items at a time, a thread each: the networks are too small to keep many cores busy with one photo."""
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -40,6 +41,19 @@ def in_turn(
                 yield head.pop()  # held no longer here: what an error or a result keeps is the caller's
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Let the networks of this thread keep one core busy, while others have work for the rest."""
+    import torch
+
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(count)
 
 
 def _share_cores() -> None:
