@@ -36,7 +36,7 @@ def move_lids(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor, amo
     upper, lower = (near * y[..., None]).sum(3)[..., None, :].unbind(2)  # (N, eyes, 1, S), a lid's edge in each column
     rows = centres[:, None]
     share = ((rows - upper) / (lower - upper).clamp(min=1e-3)).clamp(0, 1)  # of what the lower lid does
-    asked = torch.einsum("nelkx,nelkc->nelcx", near, 2 * (before - after))[..., None, :]
+    asked = (near[..., None, :] * 2 * (before - after)[..., None]).sum(3)[..., None, :]  # (N, eyes, lids, 2, 1, S)
     asked = torch.lerp(asked[:, :, 0], asked[:, :, 1], share[:, :, None])  # (N, eyes, 2, S, S)
     left, right = (edge[..., None] for edge in x.flatten(2).aminmax(dim=2))
     beside = (left - centres).clamp(min=0) + (centres - right).clamp(min=0)
