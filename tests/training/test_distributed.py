@@ -215,11 +215,4 @@ def digest(network: nn.Module) -> str:
 
 
 if __name__ == "__main__":
-    code = 0
-    try:
-        work(Path(sys.argv[1]), sys.argv[2])
-    except SystemExit as end:
-        code = end.code or 0
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # gloo's threads abort one ending interpreter in three, here, after all is done and written
+    work(Path(sys.argv[1]), sys.argv[2])

@@ -6,10 +6,12 @@ to rounding, those of a single process. Two things differ: dropout, and a percep
 """
 
 import atexit
+import contextlib
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache, partial
 from typing import Any
 
@@ -17,6 +19,8 @@ import torch
 from torch import distributed, nn
 
 from faceedit.errors import FaceEditError, UsageError
+
+LEAVING_SECONDS = 10.0  # that a process waits for the others when it ends
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,17 @@ def current_world(device: str) -> World:
     except ImportError as error:
         raise UsageError("several processes need Accelerate: pip install 'faceedit[train]'") from error
     state = PartialState(cpu=device == "cpu")
-    # A process that exits while gloo's threads run is at times aborted.
-    atexit.register(distributed.destroy_process_group)
-    return World(state.process_index, state.num_processes, distributed.new_group(backend="gloo"))
+    group = distributed.new_group(backend="gloo")
+    atexit.register(_leave, group)
+    return World(state.process_index, state.num_processes, group)
+
+
+def _leave(group: Any) -> None:
+    """End the process group, together with the others that end: a process that exits while gloo's threads run, or
+    whose peers have gone, is at times aborted."""
+    with contextlib.suppress(RuntimeError):  # one has failed, and does not come
+        distributed.monitored_barrier(group, timedelta(seconds=LEAVING_SECONDS))
+    distributed.destroy_process_group()
 
 
 class BatchGenerator:
