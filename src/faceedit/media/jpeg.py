@@ -9,6 +9,8 @@ from typing import TypedDict
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
+from faceedit.media.metadata import opens
+
 START, END, SCAN, COMMENT, APP13 = b"\xff\xd8", b"\xff\xd9", 0xDA, 0xFE, 0xED
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in coded data, all but what belongs to it
 PHOTOSHOP = b"Photoshop 3.0\0"
@@ -128,18 +130,10 @@ def without_unreadable(data: bytes) -> tuple[bytes, list[str]]:
     for marker, text in segments(data):
         if 0xE0 <= marker <= 0xEF and len(gone) < MAX_UNREADABLE:
             whole = segment(marker, text)
-            if not _opens(START + whole + SMALLEST[len(START) :]):
+            if not opens(START + whole + SMALLEST[len(START) :], "JPEG"):
                 data = data.replace(whole, b"", 1)
                 gone.append(f"its segment APP{marker - 0xE0}, which cannot be read")
     return data, gone
-
-
-def _opens(data: bytes) -> bool:
-    try:
-        with Image.open(io.BytesIO(data), formats=["JPEG"]):
-            return True
-    except Exception:  # the reader raises whatever it meets
-        return False
 
 
 def _smallest() -> bytes:

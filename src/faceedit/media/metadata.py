@@ -176,16 +176,17 @@ def without_unreadable(data: bytes) -> tuple[bytes, list[str]]:
         head = head or PNG_START + whole  # with IHDR
         is_picture = kind[:1].isupper()  # what PNG calls critical
         is_tried = len(gone) < MAX_UNREADABLE and len(kept) < MAX_TRIED
-        if is_picture or (is_tried and _opens(head + whole + EMPTY_IDAT)):
+        if is_picture or (is_tried and opens(head + whole + EMPTY_IDAT, "PNG")):
             kept.append(whole)
         else:
             gone.append(f"its chunk {kind.decode('latin-1')}, which cannot be read")
     return PNG_START + b"".join(kept) + data[place:], list(dict.fromkeys(gone))
 
 
-def _opens(data: bytes) -> bool:
+def opens(data: bytes, format_: str) -> bool:
+    """Whether Pillow's reader of a format opens this file."""
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]):
+        with Image.open(io.BytesIO(data), formats=[format_]):
             return True
     except Exception:  # the reader raises whatever it meets
         return False

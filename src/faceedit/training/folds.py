@@ -4,8 +4,6 @@ As it does not see a person's own folds, it learns what faces of an affect, an e
 average. No estimator of affect teaches it, and no discriminator.
 """
 
-import math
-
 import numpy as np
 import torch
 from torch import nn
@@ -58,9 +56,7 @@ class FoldTrainer(Trainer[FoldTraining, FoldConfig, FoldNetwork]):
         return folds, {"folds": folds}
 
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
-        rate = self.training.learning_rate * min((self.step + 1) / WARM_UP, 1)
-        for group in self.optimizers["folds"].param_groups:
-            group["lr"] = rate * (0.5 + 0.5 * math.cos(math.pi * min(progress, 1)))
+        self.set_rate("folds", progress, WARM_UP)
         chosen = self.sampler.indices(self.step)[self.shard.here]
         images, affect = self.crops.batch(chosen, self.device)
         chosen = chosen.to(self.device)

@@ -1,7 +1,5 @@
 """Training the network of occlusion: it finds what was drawn before the faces of photos."""
 
-import math
-
 import numpy as np
 import torch
 from torch import nn
@@ -53,9 +51,7 @@ class OcclusionTrainer(Trainer[OcclusionTraining, OcclusionConfig, OcclusionNetw
         return model, {"occlusion": model}
 
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
-        rate = self.training.learning_rate * min((self.step + 1) / WARM_UP, 1)
-        for group in self.optimizers["occlusion"].param_groups:
-            group["lr"] = rate * (0.5 + 0.5 * math.cos(math.pi * min(progress, 1)))
+        self.set_rate("occlusion", progress, WARM_UP)
         chosen = self.sampler.indices(self.step)[self.shard.here]
         images, masks = _occluded(self.crops, chosen, self.landmarks, (self.training.seed, self.step))
         generator = self.generator(0)

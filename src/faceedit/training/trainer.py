@@ -1,5 +1,6 @@
 """What all trainers share: optimisers, an average of the weights, and a state to resume from."""
 
+import math
 from copy import deepcopy
 from typing import Generic, TypeVar
 
@@ -104,6 +105,12 @@ class Trainer(Generic[Training_co, Network_co, Published_co]):
 
     def is_finite(self) -> bool:
         return all(parameter.isfinite().all() for net in self.networks.values() for parameter in net.parameters())
+
+    def set_rate(self, name: str, progress: float, warm_up: int) -> None:
+        """Give a network's optimiser this step's learning rate: it rises for some steps, and falls by half a cosine."""
+        rate = self.training.learning_rate * min((self.step + 1) / warm_up, 1)
+        for group in self.optimizers[name].param_groups:
+            group["lr"] = rate * (0.5 + 0.5 * math.cos(math.pi * min(progress, 1)))
 
     def update(self, name: str, loss: torch.Tensor) -> None:
         """One step of a network's optimiser. No other network gets gradients from the loss."""
