@@ -62,6 +62,27 @@ def written(samples, photometric, extra=None, planar=False, order="<", differenc
     return start + struct.pack(order + "I", 8 + len(body)) + body + exif.assembled(order, made, 8 + len(body))
 
 
+@pytest.mark.parametrize("turned", [1, 6])
+@pytest.mark.parametrize("side", [1, 2, 4])  # pixels, in width, that share their colours
+def test_colours_apart_from_brightness_are_read_though_not_compressed(side, turned):
+    face = draw_face(48)[:, :32]
+    planes = np.asarray(Image.fromarray(face).convert("YCbCr"))
+    units = planes[..., 0].reshape(48, 32 // side, side)
+    packed = np.concatenate([units, planes[:, ::side, 1:]], axis=2)
+    short = {256: 32, 257: 48, 259: 1, 262: 6, 274: turned, 277: 3, 278: 48}
+    tags = {
+        **{number: (3, 1, struct.pack("<H", value)) for number, value in short.items()},
+        258: (3, 3, struct.pack("<3H", 8, 8, 8)),
+        273: (4, 1, struct.pack("<I", 8)),
+        279: (4, 1, struct.pack("<I", packed.size)),
+        530: (3, 2, struct.pack("<2H", side, 1)),
+    }
+    data = b"II*\0" + struct.pack("<I", 8 + packed.size) + packed.tobytes()
+    photo = read_photo(data + exif.assembled("<", tags, len(data)))
+    upright = photo.pixels if turned == 1 else np.rot90(photo.pixels)
+    assert np.abs(upright[:, ::side].astype(int) - face[:, ::side]).mean() < 3
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("difference", [False, True])
 @pytest.mark.parametrize("planar", [False, True])

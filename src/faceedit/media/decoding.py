@@ -4,7 +4,7 @@ import re
 import struct
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, JpegImagePlugin
+from PIL import Image, ImageFile, ImageOps, JpegImagePlugin, TiffImagePlugin
 
 from faceedit.media import boxes, colour, deep, exif, jpeg, metadata
 from faceedit.media.encoding import check_exif
@@ -14,6 +14,8 @@ PNG_XMP = metadata.PNG_XMP.decode()
 GREY_PNG = (b"\0", b"\4")  # colour types
 TIFF_PARTS = {exif.LAYERS: "its Photoshop layers", exif.CREDENTIALS: jpeg.CREDENTIALS}
 UNREADABLE = b"unreadable: " + bytes(exif.EMPTY)  # EXIF that is there
+YCBCR = 6  # of PHOTOMETRIC
+PIECES = {b"caBX": jpeg.CREDENTIALS, b"C2PA": jpeg.CREDENTIALS, b"mpvd": metadata.VIDEO}
 # As most programs write it: so the rest of a packet stays to the byte, and one that cannot be read is upright too.
 # Every repetition is bounded: what a file says would otherwise choose how long this takes.
 ORIENTATION = re.compile(
@@ -31,6 +33,8 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
     if jpeg_file:  # all at once: arithmetic coding cannot be decoded in pieces
         jpeg_file.decodermaxblock = max(jpeg_file.decodermaxblock, len(data))
     is_deep = deep.is_deep(file, data)
+    if isinstance(file, TiffImagePlugin.TiffImageFile) and file.tag_v2.get(deep.PHOTOMETRIC) == YCBCR:
+        _read_by_libtiff(file)
     _drop_unusable(file, data)
     code_points = _code_points(file, data)
     if code_points and not file.info.get("icc_profile"):
@@ -82,6 +86,14 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
 
 
 def _pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+def _read_by_libtiff(file: TiffImagePlugin.TiffImageFile) -> None:
+    """Have an open TIFF in YCbCr that is not compressed read as a compressed one is: Pillow alone cannot turn it."""
+    if not file.use_load_libtiff and file.mode == "RGB":
+        area = (0, 0, file.tag_v2[deep.WIDTH], file.tag_v2[deep.HEIGHT])
+        file.tile = [ImageFile._Tile("libtiff", area, 0, ("RGBX", "raw", False, file.tag_v2.offset))]
+        file.use_load_libtiff = True
+
+
     """(H, W, 3) uint8 RGB, and the transparency (H, W) uint8 or None."""
     mode = "RGBA" if image.has_transparency_data else "RGB"
     pixels = np.asarray(image if image.mode == mode else image.convert(mode))  # read-only: a copy takes time
