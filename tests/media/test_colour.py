@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from faceedit.errors import UnreadableError
 from faceedit.media import colour, deep, metadata
@@ -290,3 +290,21 @@ def test_what_transparency_hides_does_not_show(pixels, name, caplog):
     caplog.clear()
     encode_photo(read_photo(saved(Image.fromarray(np.dstack([pixels, np.full_like(alpha, 255)])))), name)
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize(("name", "keeps"), [("JPEG", True), ("TIFF", True), ("PNG", True), ("BMP", False)])
+def test_adobe_rgb_that_exif_alone_says_stays_or_is_converted_by(pixels, name, keeps):
+    tags = Image.Exif()
+    tags[ExifTags.Base.Make] = "a camera"
+    tags.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ColorSpace] = 65535
+    tags.get_ifd(ExifTags.IFD.Exif)[ExifTags.IFD.Interop] = {1: "R03", 2: b"0100"}
+    photo = read_photo(saved(Image.fromarray(pixels), exif=tags))
+    shown = expected(pixels, colour.ADOBE_RGB, colour.ADOBE_RGB_CURVE)
+    data = encode_photo(photo, name)
+    assert read_photo(data).icc is None
+    assert np.abs(managed(data) - (pixels if keeps else shown)).mean() < LOSS.get(name, 1)
+    data = encode_photo(photo.without_metadata(), name)  # where EXIF no longer says it
+    assert np.abs(managed(data) - shown).mean() < LOSS.get(name, 1)
+    assert np.abs(managed(encode_photo(photo.drawable(), "WEBP")) - shown).mean() < LOSS["WEBP"]
+    tags.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ColorSpace] = 1
+    assert read_photo(saved(Image.fromarray(pixels), exif=tags)).with_profile().icc is None

@@ -2,7 +2,7 @@
 
 The edit works in the photo's own values; `Photo.icc` keeps the profile that says what they mean. A file may instead use
 code points (CICP, ITU-T H.273), or, as a PNG, gAMA and cHRM: a profile is made from these, which every format but BMP
-can hold.
+can hold. What EXIF alone says is kept with it, and made a profile where EXIF goes.
 """
 
 import io
@@ -10,7 +10,7 @@ import logging
 import struct
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from faceedit.errors import UnreadableError
 
@@ -46,6 +46,8 @@ PRIMARIES: dict[int, tuple[float, ...]] = {
     22: (0.63, 0.34, 0.295, 0.605, 0.155, 0.077, *D65),
 }
 SRGB_PRIMARIES = PRIMARIES[1]
+ADOBE_RGB, ADOBE_RGB_CURVE = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06, *D65), (563 / 256,)
+ADOBE_RGB_INDEX, SRGB_IN_EXIF = b"R03", 1
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 D50 = np.array([0.9642, 1.0, 0.8249])
 SAME_GAMMA, SAME_PRIMARY = 0.02, 0.002  # nearer than this to sRGB, no profile is needed: by eye
@@ -79,6 +81,20 @@ def profile_of_gamma(gamma: float | None, chromaticity: tuple[float, ...] | None
         return built_profile(primaries, curve, grey)
     except (np.linalg.LinAlgError, struct.error, ValueError, OverflowError):  # colours that span nothing
         return None
+
+
+def profile_of_exif(block: bytes | None) -> bytes | None:
+    """The ICC profile of Adobe RGB (1998) where EXIF says that values are of it (DCF 2.0, 3.2.3), else None."""
+    if not block or ADOBE_RGB_INDEX not in block:
+        return None
+    tags = Image.Exif()
+    try:
+        tags.load(block)
+        says = tags.get_ifd(ExifTags.IFD.Interop).get(1), tags.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
+    except Exception:  # the parser raises whatever it meets
+        return None
+    is_adobe = str(says[0]).startswith(ADOBE_RGB_INDEX.decode()) and says[1] != SRGB_IN_EXIF
+    return built_profile(ADOBE_RGB, ADOBE_RGB_CURVE) if is_adobe else None
 
 
 def profile_of_bmp(data: bytes) -> bytes | None:

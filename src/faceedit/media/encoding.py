@@ -67,6 +67,8 @@ def supported_part(photo: Photo, format: str) -> tuple[Photo, list[str]]:
         if photo.alpha.min(initial=255) < 255:
             gone.append("its transparency, on white")
         photo = photo.flattened()
+    if "exif" not in keeps:
+        photo = photo.with_profile()
     has_profile = photo.icc is not None
     if photo.grey and photo.icc and format not in GREY_FORMATS:
         photo = photo.in_colour()

@@ -26,6 +26,18 @@ GONE = (
     (0xE2, b"FPXR", "its FlashPix data"),
     (0xEB, b"JP", CREDENTIALS),
 )
+# Segments that are carried in other ways, or say how the file that goes was made; all others for programs are named.
+KNOWN = (
+    *((marker, start) for marker, start, _ in GONE),
+    (0xE0, b"JFIF"),
+    (0xE0, b"JFXX"),  # a thumbnail
+    (0xE1, b"Exif\0"),
+    (0xE1, b"http://ns.adobe.com/xap/1.0/\0"),
+    (0xE2, b"ICC_PROFILE\0"),
+    (0xE2, b"MPF\0"),  # where the pictures behind the first stand
+    (APP13, PHOTOSHOP),
+    (0xEE, b"Adobe"),
+)
 FILL = (b"\x55\xaa" * 512, b"\xcc\x33" * 512)  # coded data that no picture ends with
 
 

@@ -53,6 +53,11 @@ class Photo:
         """The ICC profile for a picture in colour that is drawn from this one; a grey photo's is for grey."""
         return None if self.grey else self.icc
 
+    def with_profile(self) -> "Photo":
+        """The same photo with a profile for what its EXIF alone says of its colours, as where that is to go."""
+        icc = self.icc or (None if self.grey else colour.profile_of_exif(self.exif))
+        return replace(self, icc=icc) if icc else self
+
     def flattened(self) -> "Photo":
         """The same photo on white, without transparency: what is hidden does not show."""
         if self.alpha is None:
@@ -76,8 +81,8 @@ class Photo:
 
     def drawable(self) -> "Photo":
         """The photo for pictures that are drawn from it: in colour, and nothing hidden in it."""
-        return self.flattened().in_colour()
+        return self.flattened().in_colour().with_profile()
 
     def without_metadata(self) -> "Photo":
         """The same photo with nothing but what its look depends on: no EXIF (camera, place, time), XMP, IPTC, texts."""
-        return replace(self, exif=None, xmp=None, photoshop=None, comments=(), texts=())
+        return replace(self.with_profile(), exif=None, xmp=None, photoshop=None, comments=(), texts=())
