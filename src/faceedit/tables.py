@@ -24,7 +24,9 @@ def read_table(
     """
     try:
         with open(path, encoding=table_encoding(path), newline="") as file:
-            head = file.readline(MAX_HEADER)
+            head, start, first = file.readline(MAX_HEADER), 0, 1
+            if head.strip('"\r\n') in (f"sep={separator}" for separator in SEPARATORS):  # a word to spreadsheets
+                start, head, first = file.tell(), file.readline(MAX_HEADER), 2
             separator = max(SEPARATORS, key=head.count)
             file.seek(0)
             reader = csv.DictReader(file, restkey="", restval="", delimiter=separator, skipinitialspace=True)
@@ -34,12 +36,12 @@ def read_table(
             reader.fieldnames = [_column(name, (*required, *optional)) for name in columns]
             twice = [name for name in (*required, *optional) if reader.fieldnames.count(name) > 1]
             if twice:
-                raise UnreadableError(f"{path}, line 1 has more than one column {', '.join(map(repr, twice))}")
-            missing = [name for name in required if name not in reader.fieldnames]
-            if missing:
+                raise UnreadableError(f"{path}, line {first} has more than one column {', '.join(map(repr, twice))}")
+            lacking = [name for name in required if name not in reader.fieldnames]
+            if lacking:
                 raise UnreadableError(
-                    f"{path} (separated by {SEPARATORS[separator]}), line 1 has no column {', '.join(missing)}, but "
-                    f"{', '.join(repr(name) for name in columns[:9]) or 'none'}"
+                    f"{path} (separated by {SEPARATORS[separator]}), line {first} has no column {', '.join(lacking)}, "
+                    f"but {', '.join(repr(name) for name in columns[:9]) or 'none'}"
                 )
             for row in reader:
                 row.pop("", None)
@@ -48,7 +50,7 @@ def read_table(
                 cells = {name: value.strip() for name, value in row.items()}
                 if separator == ";":
                     cells |= {name: cells[name].replace(",", ".") for name in numbers if name in cells}
-                yield f"{path} (separated by {SEPARATORS[separator]}), line {reader.line_num}", cells
+                yield f"{path} (separated by {SEPARATORS[separator]}), line {first - 1 + reader.line_num}", cells
     except FileNotFoundError as error:
         raise UnreadableError(f"there is no file {path}") from error
     except UnicodeError as error:

@@ -112,6 +112,19 @@ def test_a_refusal_names_the_line_the_column_and_the_separator(tmp_path, separat
         read_labels(tmp_path)
 
 
+def test_a_line_that_tells_spreadsheets_the_separator_is_no_row(tmp_path):
+    rows = "sep=;\nfile;valence;arousal\na.jpg;0,5;0,1\n"
+    (tmp_path / "labels.csv").write_text(rows)
+    assert read_labels(tmp_path) == [Label("a.jpg", 0.5, 0.1)]
+    (tmp_path / "labels.csv").write_text(rows.replace("0,1", "low"))
+    with pytest.raises(UnreadableError, match="line 3: arousal"):
+        read_labels(tmp_path)
+    (tmp_path / "labels.csv").unlink()
+    rows = "sep=,\nsubDirectory_filePath,expression,valence,arousal\n1/a.jpg,1,0.5,0.1\n"
+    (tmp_path / "training.csv").write_text(rows)
+    assert [label.file for label in read_labels(tmp_path)] == ["1/a.jpg"]
+
+
 def test_a_folder_without_labels_is_refused(tmp_path):
     with pytest.raises(UnreadableError, match="no labels"):
         read_labels(tmp_path)

@@ -103,7 +103,8 @@ def _from_csv(path: Path) -> list[Label]:
 
 def _from_affectnet(path: Path) -> list[Label]:
     with open(path, encoding=table_encoding(path), errors="replace") as lines:
-        if AFFECTNET_PATH.casefold() not in lines.readline(MAX_HEADER).casefold():
+        head = lines.readline(MAX_HEADER) + lines.readline(MAX_HEADER)  # the first may name the separator
+        if AFFECTNET_PATH.casefold() not in head.casefold():
             return []
     split = VALIDATION if "val" in path.stem.lower() else TRAIN
     labels = []
