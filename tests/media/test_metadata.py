@@ -2,6 +2,7 @@
 
 import io
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -297,6 +298,36 @@ def test_what_stands_behind_a_jpegs_picture_is_named(caplog):
     assert read_photo(whole + bytes(4)).lost == ()
     extended = jpeg.segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + bytes(40))
     assert read_photo(whole[:2] + extended + whole[2:]).lost == ("its extended XMP",)
+
+
+@pytest.mark.parametrize(
+    ("marker", "text", "named"),
+    [
+        (0xE3, b"Meta\0\0II", "its segment APP3"),
+        (0xE5, b"RMETA\0", "its segment APP5"),
+        (0xEC, b"Ducky\0\1\0\4\0\0\0\x50", "its segment APP12"),
+        (0xE1, b"something else", "its segment APP1"),
+    ],
+)
+def test_a_jpegs_segment_that_is_not_known_is_named(marker, text, named):
+    whole = saved(exif=b"Exif\0\0" + block(), icc_profile=PROFILE, extra=jpeg.segment(marker, text))
+    assert read_photo(whole).lost == (named,)
+
+
+@pytest.mark.parametrize(
+    ("name", "named"), [("WEBP", "its chunk VENT"), ("HEIF", "its box sefd"), ("AVIF", "its box sefd")]
+)
+def test_a_piece_of_a_file_that_is_not_known_is_named(name, named):
+    data = encode_photo(replace(read_photo(saved()), icc=PROFILE, exif=block()), name)
+    assert read_photo(data).lost == ()
+    more = b"VENT" + struct.pack("<I", 4) + b"more" if name == "WEBP" else box(b"sefd", b"more")
+    assert read_photo(data + more).lost == (named,)
+
+
+def test_a_pngs_chunk_that_is_not_known_is_named():
+    head, *rest = metadata.chunks(saved("PNG", icc_profile=PROFILE, dpi=(300, 300)))
+    assert read_photo(metadata.png([head, (b"tIME", bytes(7)), *rest])).lost == ()
+    assert read_photo(metadata.png([head, (b"mkBS", b"layers"), *rest])).lost == ("its chunk mkBS",)
 
 
 def test_layers_of_photoshop_are_left_out_and_named(caplog):

@@ -4,6 +4,9 @@ import struct
 from collections.abc import Iterator
 
 CREDENTIALS = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # how a box of Content Credentials (C2PA) begins
+# What a WebP's chunks and an AVIF's or HEIC's boxes are that have to do with its pictures, or with nothing.
+WEBP_CHUNKS = (b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"XMP ")
+BOXES = (b"ftyp", b"meta", b"mdat", b"moov", b"free", b"skip", b"idat")
 MAX_PIECES = 1000  # boxes or chunks in a row that are looked at
 
 
@@ -33,6 +36,11 @@ def has_item(data: bytes, kind: bytes) -> bool:
 def has_box(data: bytes, kind: bytes, start: bytes = b"") -> bool:
     """Whether an AVIF or HEIC file has such a box beside its pictures, with a payload that begins so."""
     return any(name == kind and text.startswith(start) for name, text in _boxes(data))
+
+
+def other_boxes(data: bytes) -> list[bytes]:
+    """The types of the boxes of an AVIF or HEIC file that have nothing to do with its pictures, and are no claim."""
+    return [kind for kind, text in _boxes(data) if kind not in BOXES and (kind, text[:16]) != (b"uuid", CREDENTIALS)]
 
 
 def riff_kinds(data: bytes) -> Iterator[bytes]:

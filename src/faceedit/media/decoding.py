@@ -2,6 +2,7 @@
 
 import re
 import struct
+from collections.abc import Container, Iterable
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, JpegImagePlugin, TiffImagePlugin
@@ -236,13 +237,13 @@ def _gone(file: ImageFile.ImageFile, data: bytes) -> list[str]:
     if file.format == "TIFF":
         return [name for tag, name in TIFF_PARTS.items() if tag in getattr(file, "tag_v2", {})]
     if file.format == "PNG":
-        return [jpeg.CREDENTIALS] if any(kind == b"caBX" for kind, _ in metadata.chunks(data)) else []
+        return _named_pieces((kind for kind, _ in metadata.chunks(data)), metadata.CHUNKS, "chunk")
     if file.format == "WEBP":
-        return [jpeg.CREDENTIALS] if any(kind == b"C2PA" for kind in boxes.riff_kinds(data)) else []
+        return _named_pieces(boxes.riff_kinds(data), boxes.WEBP_CHUNKS, "chunk")
     found = []
     if file.format in ("HEIF", "AVIF"):
         found += [jpeg.CREDENTIALS] if boxes.has_box(data, b"uuid", boxes.CREDENTIALS) else []
-        found += [metadata.VIDEO] if boxes.has_box(data, b"mpvd") else []
+        found += _named_pieces(boxes.other_boxes(data), (), "box")
     if file.format == "HEIF":
         found += [jpeg.PICTURES] if getattr(file, "n_frames", 1) > 1 else []
         found += ["its depth map"] if file.info.get("depth_images") else []
@@ -252,6 +253,12 @@ def _gone(file: ImageFile.ImageFile, data: bytes) -> list[str]:
     if file.format in ("HEIF", "AVIF") and boxes.has_item(data, b"tmap"):
         found.append(metadata.GAIN_MAP)
     return found
+
+
+def _named_pieces(kinds: Iterable[bytes], known: Container[bytes], what: str) -> list[str]:
+    """The names of the pieces of a file that are not known to have to do with its picture."""
+    names = {kind: PIECES.get(kind, f"its {what} {kind.decode('latin-1')}") for kind in kinds if kind not in known}
+    return list(names.values())
 
 
 def _bits(file: ImageFile.ImageFile) -> tuple[int, bool]:

@@ -72,6 +72,11 @@ def gone(data: bytes) -> list[str]:
         for kind, text in segments(data)
         if (kind, text[: len(start)]) == (marker, start)
     ]
+    found += [
+        f"its segment APP{marker - 0xE0}"
+        for marker, text in segments(data)
+        if 0xE0 <= marker <= 0xEF and (marker, True) not in {(kind, text.startswith(start)) for kind, start in KNOWN}
+    ]
     behind = data[_end(data) :]
     if b"ftyp" in behind[4:]:
         found.append("its video")

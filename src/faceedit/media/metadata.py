@@ -17,6 +17,12 @@ Chunk = tuple[bytes, bytes]  # type and payload
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_XMP = b"XML:com.adobe.xmp"
 TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+# What a PNG's chunks are that are carried, or that say how a picture was stored, shown or last changed.
+CHUNKS = {
+    *TEXT_CHUNKS,
+    *(b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"mDCV", b"cLLI"),
+    *(b"sBIT", b"bKGD", b"hIST", b"pHYs", b"sPLT", b"tIME", b"eXIf", b"acTL", b"fcTL", b"fdAT", b"iDOT"),
+}
 # Texts in which ImageMagick puts what is carried by itself: how each is named and may begin, and what it then is.
 XMP_START = b"http://ns.adobe.com/xap/1.0/\0"
 RAW_PROFILES = {
