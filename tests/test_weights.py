@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from faceedit.circumplex import Support
-from faceedit.errors import WeightsError
+from faceedit.errors import UsageError, WeightsError
 from faceedit.hub import find_weights
 from faceedit.weights import RENAMED, build, load_weights, save_weights
 from tests.conftest import TINY, TINY_WARP
@@ -121,6 +121,8 @@ def test_foreign_files_are_refused(tiny_weights, tmp_path, header):
 def test_unknown_names_say_what_is_known():
     with pytest.raises(WeightsError, match=r"no weights named nothing; known are .*caae-96"):
         find_weights("nothing")
+    with pytest.raises(UsageError, match="is a URL"):
+        find_weights("https://a.org/w.safetensors")
     with pytest.raises(WeightsError, match="no weights at"):
         find_weights("nowhere/x.safetensors")
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from faceedit.errors import ExistsError, FaceEditError, UnreadableError, UsageError, failure
-from faceedit.files import VIDEO_SUFFIXES, is_url, make_folder, remove_leftovers
+from faceedit.errors import ExistsError, FaceEditError, UnreadableError, UsageError, failure, is_url
+from faceedit.files import VIDEO_SUFFIXES, make_folder, remove_leftovers
 from faceedit.media.image import WRITE_FORMATS, Photo, encode_photo, format_of, read_photo, write_photo
 from faceedit.pool import MAX_AT_A_TIME, in_turn
 

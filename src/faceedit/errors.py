@@ -2,6 +2,7 @@
 
 import traceback
 
+URL_SCHEMES = ("http", "https", "ftp", "ftps", "sftp", "file", "data", "s3", "gs", "hf")
 # What Python, torch and OpenCV say of memory that is full, where the kind of the exception does not.
 NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "Insufficient memory")
 
@@ -109,3 +110,16 @@ def unexpected(subject: str, error: Exception) -> FaceEditError:
     ours = UnexpectedError(f"{subject}: {reason}")
     ours.add_note("".join(traceback.format_exception(error)))
     return ours
+
+
+def is_url(name: str) -> bool:
+    """Whether this names what lies on a network, also where it went through a path, which takes a slash from it."""
+    scheme, mark, _ = name.partition(":/")
+    return bool(mark) and scheme.lower() in URL_SCHEMES
+
+
+def missing(path: object, what: str = "file") -> UnreadableError:
+    """The error that says that there is no such file or folder, or that a URL was given."""
+    return UnreadableError(
+        f"{path} is a URL: download it and name the {what}" if is_url(str(path)) else f"there is no {what} {path}"
+    )

@@ -16,23 +16,16 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from faceedit.errors import ExistsError, UnwritableError, UsageError
+from faceedit.errors import ExistsError, UnwritableError, UsageError, is_url
 
 if sys.platform != "win32":
     import fcntl
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
-URL_SCHEMES = ("http", "https", "ftp", "ftps", "sftp", "file", "data", "s3", "gs", "hf")
 # It can only be read by setting it, for the whole process: once, before there are threads.
 UMASK = os.umask(0)
 os.umask(UMASK)
 TEMPORARY = re.compile(r"\..+\.faceedit-[a-z0-9_]{8}([a-f0-9]{8})?")  # a folder's end is tempfile's
-
-
-def is_url(name: str) -> bool:
-    """Whether this names what lies on a network, also where it went through a path, which takes a slash from it."""
-    scheme, mark, _ = name.partition(":/")
-    return bool(mark) and scheme.lower() in URL_SCHEMES
 
 
 def make_folder(path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 
-from faceedit.errors import UnreadableError, UsageError, WeightsError
+from faceedit.errors import UsageError, WeightsError, is_url, missing
 
 PREFIX = "hub:"
 DEFAULT_FILE = "model.safetensors"
@@ -43,6 +43,8 @@ def find_weights(name: str) -> Path:
     """
     if name.startswith(PREFIX):
         return fetch(name)
+    if is_url(name):
+        raise UsageError(f"{name} is a URL: name a file, or a repository as {PREFIX}owner/name")
     if Path(name).suffix == ".safetensors":
         if Path(name).is_file():
             return Path(name)
@@ -103,14 +105,15 @@ def fetch(text: str, digest: str | None = None) -> Path:
 def push(weights: Path, repository: str, card: Path, private: bool = False) -> str:
     """Upload published weights and their model card to a repository, made if it is not there; the commit's address.
 
-    Needs a token, as `hf auth login` or HF_TOKEN give. Raises UnreadableError, WeightsError.
+    Needs a token, as `hf auth login` or HF_TOKEN give. Raises UnreadableError for a missing file, UsageError, and
+    WeightsError.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HFValidationError
 
     for path in (weights, card):
         if not path.is_file():
-            raise UnreadableError(f"there is no file {path}")
+            raise missing(path)
     api = HfApi()
     files = {DEFAULT_FILE: weights, CARD_FILE: card}
     operations = [CommitOperationAdd(name, path) for name, path in files.items()]

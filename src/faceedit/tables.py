@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from faceedit.errors import UnreadableError
+from faceedit.errors import UnreadableError, missing
 from faceedit.files import write_atomically
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -28,7 +28,7 @@ def read_table(
             if head.strip('"\r\n') in (f"sep={separator}" for separator in SEPARATORS):  # a word to spreadsheets
                 start, head, first = file.tell(), file.readline(MAX_HEADER), 2
             separator = max(SEPARATORS, key=head.count)
-            file.seek(0)
+            file.seek(start)
             reader = csv.DictReader(file, restkey="", restval="", delimiter=separator, skipinitialspace=True)
             columns = reader.fieldnames or ()
             if len(columns) > MAX_COLUMNS:
@@ -52,7 +52,7 @@ def read_table(
                     cells |= {name: cells[name].replace(",", ".") for name in numbers if name in cells}
                 yield f"{path} (separated by {SEPARATORS[separator]}), line {first - 1 + reader.line_num}", cells
     except FileNotFoundError as error:
-        raise UnreadableError(f"there is no file {path}") from error
+        raise missing(path) from error
     except UnicodeError as error:
         raise UnreadableError(f"cannot read {path}: it is not text in UTF-8, as a table is") from error
     except (OSError, csv.Error) as error:

@@ -62,6 +62,20 @@ def test_the_shell_is_offered_emotions_weights_and_formats(tmp_path, monkeypatch
     assert offered("animate", "a.jpg", "-o", "new.") == ["new.gif", "new.webp", "new.mp4"]
 
 
-def test_info_refuses_a_url_as_such(run):
-    code, _, said = run("info", "https://a.org/b.jpg")
-    assert (code, "is a URL" in said) == (4, True)
+@pytest.mark.parametrize(
+    ("line", "exit_code"),
+    [
+        ("info https://a.org/b.jpg", 4),
+        ("train --data https://a.org/faces", 4),
+        ("evaluate https://a.org/faces", 4),
+        ("augment https://a.org/faces -o augmented", 4),
+        ("series https://a.org/a.jpg -o series", 4),
+        ("edit https://a.org/film.mp4 --emotion happy", 2),
+        ("animate https://a.org/a.jpg", 2),
+    ],
+)
+def test_a_url_is_refused_as_such(run, line, exit_code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train").mkdir()
+    code, _, said = run(*line.split())
+    assert (code, "is a URL" in said) == (exit_code, True), said

@@ -13,8 +13,16 @@ from rich.console import Console
 from faceedit import __version__
 from faceedit.cli.completion import editor_weights
 from faceedit.cli.help import Command, Group
-from faceedit.errors import ExistsError, FaceEditError, RunExistsError, UnexpectedError, UsageError, unexpected
-from faceedit.files import is_url, make_folder, remove_leftovers
+from faceedit.errors import (
+    ExistsError,
+    FaceEditError,
+    RunExistsError,
+    UnexpectedError,
+    UsageError,
+    is_url,
+    unexpected,
+)
+from faceedit.files import make_folder, remove_leftovers
 
 if TYPE_CHECKING:
     from rich.progress import Progress

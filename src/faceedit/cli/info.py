@@ -11,8 +11,7 @@ import typer
 from faceedit import __version__
 from faceedit.cli.app import STANDARD, command, printable
 from faceedit.cli.run import read_bytes
-from faceedit.errors import UnreadableError
-from faceedit.files import is_url
+from faceedit.errors import missing
 
 
 @command(
@@ -32,7 +31,7 @@ def info(
 
         source = read_bytes() if str(file) == STANDARD else file
         if source is file and not file.is_file():  # a pipe would make us wait for ever
-            raise UnreadableError(f"{file} is a URL: download it" if is_url(str(file)) else f"there is no file {file}")
+            raise missing(file)
         found = from_xmp(read_embedded(source) or read_photo(source).xmp)
         if found is None:
             print(f"{file} does not say that faceedit made or edited it")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceedit.cli.app import Device, Overwrite, command, console, progress_bar, refuse_existing, say, say_error, spinner
-from faceedit.errors import BatchError, UnreadableError, UsageError
+from faceedit.errors import BatchError, UnreadableError, UsageError, missing
 from faceedit.kinds import MODELS, RENAMED, on_device
 
 if TYPE_CHECKING:
@@ -130,6 +130,8 @@ def train(
         from faceedit.training.loop import train as run_train
 
         chosen = resolve_device(device)
+    if not data.is_dir():
+        raise missing(data, "folder")
     if not (data / "train").is_dir():
         raise UnreadableError(f"{data} holds no prepared crops: make them with `faceedit prepare PHOTOS --out {data}`")
     # A rate belongs to a batch: who chooses one of them has the other as it is everywhere.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
-from faceedit.errors import UnreadableError
+from faceedit.errors import UnreadableError, missing
 from faceedit.tables import MAX_HEADER, path_below, read_table, table_encoding, write_table
 
 LABELS_FILE = "labels.csv"
@@ -47,7 +47,7 @@ def read_labels(folder: str | Path) -> list[Label]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UnreadableError(f"there is no folder {folder}")
+        raise missing(folder, "folder")
     if (folder / LABELS_FILE).is_file():
         labels = _from_csv(folder / LABELS_FILE)
     else:

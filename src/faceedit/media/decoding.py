@@ -14,9 +14,9 @@ from faceedit.media.photo import Photo
 PNG_XMP = metadata.PNG_XMP.decode()
 GREY_PNG = (b"\0", b"\4")  # colour types
 TIFF_PARTS = {exif.LAYERS: "its Photoshop layers", exif.CREDENTIALS: jpeg.CREDENTIALS}
-UNREADABLE = b"unreadable: " + bytes(exif.EMPTY)  # EXIF that is there
 YCBCR = 6  # of PHOTOMETRIC
 PIECES = {b"caBX": jpeg.CREDENTIALS, b"C2PA": jpeg.CREDENTIALS, b"mpvd": metadata.VIDEO}
+UNREADABLE = b"unreadable: " + bytes(exif.EMPTY)  # EXIF that is there
 # As most programs write it: so the rest of a packet stays to the byte, and one that cannot be read is upright too.
 # Every repetition is bounded: what a file says would otherwise choose how long this takes.
 ORIENTATION = re.compile(
@@ -33,9 +33,9 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
     jpeg_file = file if isinstance(file, JpegImagePlugin.JpegImageFile) else None
     if jpeg_file:  # all at once: arithmetic coding cannot be decoded in pieces
         jpeg_file.decodermaxblock = max(jpeg_file.decodermaxblock, len(data))
-    is_deep = deep.is_deep(file, data)
     if isinstance(file, TiffImagePlugin.TiffImageFile) and file.tag_v2.get(deep.PHOTOMETRIC) == YCBCR:
         _read_by_libtiff(file)
+    is_deep = deep.is_deep(file, data)
     _drop_unusable(file, data)
     code_points = _code_points(file, data)
     if code_points and not file.info.get("icc_profile"):
@@ -86,7 +86,6 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
     )
 
 
-def _pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
 def _read_by_libtiff(file: TiffImagePlugin.TiffImageFile) -> None:
     """Have an open TIFF in YCbCr that is not compressed read as a compressed one is: Pillow alone cannot turn it."""
     if not file.use_load_libtiff and file.mode == "RGB":
@@ -95,6 +94,7 @@ def _read_by_libtiff(file: TiffImagePlugin.TiffImageFile) -> None:
         file.use_load_libtiff = True
 
 
+def _pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     """(H, W, 3) uint8 RGB, and the transparency (H, W) uint8 or None."""
     mode = "RGBA" if image.has_transparency_data else "RGB"
     pixels = np.asarray(image if image.mode == mode else image.convert(mode))  # read-only: a copy takes time

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from faceedit.errors import UnreadableError, sentence
-from faceedit.files import is_url, write_atomically
+from faceedit.errors import UnreadableError, missing, sentence
+from faceedit.files import write_atomically
 from faceedit.media import jpeg, metadata, tiff
 from faceedit.media.decoding import decoded
 from faceedit.media.encoding import encode_photo
@@ -66,9 +66,7 @@ def read_photo(source: str | Path | bytes) -> Photo:
     except UnreadableError as error:
         raise UnreadableError(f"cannot read {name}: {error}") from error
     except FileNotFoundError as error:
-        if is_url(name):
-            raise UnreadableError(f"{name} is a URL: download the photo and name the file") from error
-        raise UnreadableError(f"there is no file {name}") from error
+        raise missing(name) from error
     except Image.DecompressionBombError as error:  # Pillow's own limit, beyond ours
         raise UnreadableError(f"cannot read {name}: it has {MEGAPIXELS}") from error
     except Exception as error:  # the decoders raise whatever they meet; to the user it is one thing

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from av.container import InputContainer
 
-from faceedit.errors import UnreadableError, UsageError
+from faceedit.errors import UnreadableError, UsageError, missing
 from faceedit.media.video_writer import Encoder, Format, write_whole
 
 # Demuxers and protocols that open no other file: a playlist could name addresses of the network.
@@ -178,7 +178,7 @@ def write_video(
 def _readable(path: Path) -> Iterator[InputContainer]:
     """An open video file with a video in it. Raises UnreadableError."""
     if not path.is_file():
-        raise UnreadableError(f"there is no file {path}")
+        raise missing(path)
     try:
         file = av.open(f"file:{path}", options=READ_OPTIONS)
     except (av.FFmpegError, OSError, ValueError) as error:

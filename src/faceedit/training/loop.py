@@ -16,7 +16,7 @@ from faceedit.config import NetworkConfig, TrainConfig, WarpTraining
 from faceedit.data.crops import Crops, load_crops
 from faceedit.data.labels import TRAIN, VALIDATION
 from faceedit.errors import FaceEditError, RunExistsError, UsageError, WeightsError
-from faceedit.files import remove_leftovers
+from faceedit.files import make_folder, remove_leftovers
 from faceedit.kinds import KINDS, MODELS, class_at, kind_of, on_device
 from faceedit.models.estimator import CROP_SIZE
 from faceedit.training.checkpoint import (
@@ -73,7 +73,7 @@ def _claim(run: Path, resume: bool, warn: Callable[[str], None], stack: contextl
     """The state to go on with, once the folder is locked."""
     if resume and not run.is_dir():
         raise WeightsError(f"{run} holds no training state")
-    run.mkdir(parents=True, exist_ok=True)
+    make_folder(run)
     stack.enter_context(locked(run))
     remove_leftovers([run, run / SHEETS_FOLDER])
     if not resume and has_state(run):
