@@ -21,7 +21,7 @@ from faceedit.cli.app import (
     spinner,
 )
 from faceedit.cli.completion import animation_outputs
-from faceedit.cli.run import read_input
+from faceedit.cli.photos import read_input
 from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.errors import UsageError
 

@@ -23,7 +23,7 @@ from faceedit.cli.app import (
     spinner,
 )
 from faceedit.cli.completion import emotion_names
-from faceedit.cli.run import Naming, Output, SkipExisting, process, read_input
+from faceedit.cli.photos import Naming, Output, SkipExisting, process, read_input
 from faceedit.cli.targets import edit_table
 from faceedit.cli.video import edit_videos
 from faceedit.config import DEFAULT_WEIGHTS

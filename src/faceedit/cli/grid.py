@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from faceedit.cli.app import AsJson, Device, FaceChoice, Overwrite, Photos, Recursive, Weights, command
-from faceedit.cli.run import Naming, Output, SkipExisting, process
+from faceedit.cli.photos import Naming, Output, SkipExisting, process
 from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.errors import UsageError
 

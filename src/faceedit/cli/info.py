@@ -10,7 +10,7 @@ import typer
 
 from faceedit import __version__
 from faceedit.cli.app import STANDARD, command, printable
-from faceedit.cli.run import read_bytes
+from faceedit.cli.photos import read_bytes
 from faceedit.errors import missing
 
 

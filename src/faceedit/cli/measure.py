@@ -21,8 +21,8 @@ from faceedit.cli.app import (
     say_error,
     spinner,
 )
+from faceedit.cli.photos import read_input
 from faceedit.cli.report import print_table
-from faceedit.cli.run import read_input
 from faceedit.config import DEFAULT_WEIGHTS, JUDGE_WEIGHTS
 from faceedit.errors import BatchError, UsageError, failure, no_upright_face
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from faceedit.cli.app import failing_as, progress_bar, say, say_error, spinner
+from faceedit.cli.photos import Naming
 from faceedit.cli.report import print_result, tell_skipped
-from faceedit.cli.run import Naming
 from faceedit.errors import BatchError, FaceEditError
 
 if TYPE_CHECKING:
