@@ -24,7 +24,7 @@ from faceedit.cli.app import (
 )
 from faceedit.cli.completion import emotion_names
 from faceedit.cli.photos import Naming, Output, SkipExisting, process, read_input
-from faceedit.cli.targets import edit_table
+from faceedit.cli.stimuli import edit_table
 from faceedit.cli.video import edit_videos
 from faceedit.config import DEFAULT_WEIGHTS
 from faceedit.errors import UsageError

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceedit.editing.targets import RESULTS_FILE, edit_targets, read_targets
+from faceedit.editing.stimuli import RESULTS_FILE, make_stimuli, read_stimuli
 from faceedit.errors import ExistsError, FaceEditError, UnreadableError, UsageError
 from tests.conftest import FakeDetector, draw_face, face_at
 
@@ -33,7 +33,7 @@ def results(folder):
 
 def test_a_row_is_a_result_and_another_table_says_what_it_became(table, tiny_editor, tmp_path):
     out = tmp_path / "out"
-    outcomes = [outcome for _, outcome in edit_targets(tiny_editor, read_targets(table), out)]
+    outcomes = [outcome for _, outcome in make_stimuli(tiny_editor, read_stimuli(table), out)]
     assert [isinstance(outcome, FaceEditError) for outcome in outcomes] == [False, False, True, True]
     assert (out / "a-0001.png").is_file()
     assert (out / "inner" / "b.jpg").is_file()
@@ -51,25 +51,25 @@ def test_a_row_is_a_result_and_another_table_says_what_it_became(table, tiny_edi
 
 def test_another_run_makes_only_what_is_missing_or_changed(table, tiny_editor, tmp_path):
     out = tmp_path / "out"
-    list(edit_targets(tiny_editor, read_targets(table), out))
+    list(make_stimuli(tiny_editor, read_stimuli(table), out))
     os.unlink(out / "inner" / "b.jpg")
     Image.fromarray(draw_face(48)).save(tmp_path / "none.png")
     table.write_text(TABLE.replace("a.png,sad,,,0.5,mouth,2", "a.png,sad,,,0.5,mouth,1"))
-    outcomes = [outcome for _, outcome in edit_targets(tiny_editor, read_targets(table), out)]
+    outcomes = [outcome for _, outcome in make_stimuli(tiny_editor, read_stimuli(table), out)]
     assert [outcome is None for outcome in outcomes] == [True, False, False, False]
     assert not any(isinstance(outcome, FaceEditError) for outcome in outcomes)
     before = results(out)
-    assert [outcome for _, outcome in edit_targets(tiny_editor, read_targets(table), out)] == [None] * 4
+    assert [outcome for _, outcome in make_stimuli(tiny_editor, read_stimuli(table), out)] == [None] * 4
     assert results(out) == before
 
 
 def test_what_was_done_before_an_interruption_is_kept(table, tiny_editor, tmp_path):
     out = tmp_path / "out"
-    running = edit_targets(tiny_editor, read_targets(table), out)
+    running = make_stimuli(tiny_editor, read_stimuli(table), out)
     next(running)
     running.close()
     assert [row["result"] for row in results(out)] == ["a-0001.png"]
-    assert next(edit_targets(tiny_editor, read_targets(table), out))[1] is None
+    assert next(make_stimuli(tiny_editor, read_stimuli(table), out))[1] is None
 
 
 def test_a_file_that_no_run_made_is_kept_unless_it_may_be_replaced(table, tiny_editor, tmp_path):
@@ -78,13 +78,13 @@ def test_a_file_that_no_run_made_is_kept_unless_it_may_be_replaced(table, tiny_e
     mine = out / "a-0001.png"
     Image.fromarray(draw_face(32)).save(mine)
     before = mine.read_bytes()
-    ((_, outcome),) = edit_targets(tiny_editor, read_targets(table)[:1], out)
+    ((_, outcome),) = make_stimuli(tiny_editor, read_stimuli(table)[:1], out)
     assert (isinstance(outcome, ExistsError), mine.read_bytes() == before) == (True, True)
     assert "exists" in results(out)[0]["error"]
-    ((_, outcome),) = edit_targets(tiny_editor, read_targets(table)[:1], out, overwrite=True)
+    ((_, outcome),) = make_stimuli(tiny_editor, read_stimuli(table)[:1], out, overwrite=True)
     assert (isinstance(outcome, FaceEditError), mine.read_bytes() == before) == (False, False)
     os.unlink(out / RESULTS_FILE)  # as after a run that was killed
-    ((_, outcome),) = edit_targets(tiny_editor, read_targets(table)[:1], out)
+    ((_, outcome),) = make_stimuli(tiny_editor, read_stimuli(table)[:1], out)
     assert not isinstance(outcome, FaceEditError)
 
 
@@ -93,7 +93,7 @@ def test_a_photo_of_the_table_is_no_output(table, tiny_editor, tmp_path):
     before = (tmp_path / "a.png").read_bytes()
     for overwrite in (False, True):
         with pytest.raises(UsageError, match="is a photo of the table"):
-            list(edit_targets(tiny_editor, read_targets(table), tmp_path, overwrite=overwrite))
+            list(make_stimuli(tiny_editor, read_stimuli(table), tmp_path, overwrite=overwrite))
     assert (tmp_path / "a.png").read_bytes() == before
 
 
@@ -104,7 +104,7 @@ def test_identity_is_measured_where_there_is_an_embedder(table, tiny_editor, tmp
         def embed(self, images, face):
             return torch.nn.functional.normalize(torch.tensor(np.stack(images)).flatten(1).float())
 
-    list(edit_targets(tiny_editor, read_targets(table)[:1], tmp_path / "out", Embedder()))
+    list(make_stimuli(tiny_editor, read_stimuli(table)[:1], tmp_path / "out", Embedder()))
     assert 0.5 < float(results(tmp_path / "out")[0]["identity"]) <= 1
 
 
@@ -124,7 +124,7 @@ def test_a_row_that_makes_no_sense_is_named(tmp_path, row, sentence):
     path = tmp_path / "targets.csv"
     path.write_text(TABLE.splitlines()[0] + "\n" + row + "\n")
     with pytest.raises(UsageError, match=sentence):
-        read_targets(path)
+        read_stimuli(path)
 
 
 def test_an_output_stays_below_the_folder(tmp_path):
@@ -132,7 +132,7 @@ def test_an_output_stays_below_the_folder(tmp_path):
     for output in ("../x.png", "/x.png"):
         path.write_text(f"file,emotion,output\na.png,sad,{output}\n")
         with pytest.raises(UnreadableError, match="not a path below"):
-            read_targets(path)
+            read_stimuli(path)
     path.write_text("file,emotion\n")
     with pytest.raises(UnreadableError, match="no rows"):
-        read_targets(path)
+        read_stimuli(path)

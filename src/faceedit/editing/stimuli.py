@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 RESULTS_FILE = "results.csv"
 NUMBERS = ("valence", "arousal", "intensity", "strength")
 COLUMNS = (*NUMBERS, "emotion", "face", "only", "output")
-# What results.csv adds to the columns of the targets.
+# What results.csv adds to the columns of the table.
 ADDED = (
     *("result", "error", "x0", "y0", "x1", "y1", "source_valence", "source_arousal", "asked_valence", "asked_arousal"),
     *("used_valence", "used_arousal", "reached_valence", "reached_arousal", "identity", "weights", "sha256"),
@@ -33,7 +33,7 @@ SAVE_SECONDS = 10.0  # between two states of results.csv
 
 
 @dataclass(frozen=True)
-class Target:
+class Stimulus:
     """One row: a photo, what is asked of a face in it, and where the result goes, below the output folder.
 
     cells: the row as the table has it, with columns that mean nothing here.
@@ -46,29 +46,29 @@ class Target:
     cells: dict[str, str]
 
 
-def read_targets(path: Path) -> list[Target]:
+def read_stimuli(path: Path) -> list[Stimulus]:
     """The rows of a table with the column `file` and any of COLUMNS; files lie beside the table.
 
     only: parts with spaces between. output: a name below the output folder; by default the photo's with the row's
     number. Raises UnreadableError or UsageError for a table or row that makes no sense, and says in which line.
     """
-    targets: list[Target] = []
+    stimuli: list[Stimulus] = []
     taken: dict[str, str] = {}
     for where, cells in read_table(path, ("file",), COLUMNS, NUMBERS):
         try:
-            target = _target(path.parent, cells, len(targets) + 1)
+            stimulus = _stimulus(path.parent, cells, len(stimuli) + 1)
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from error
-        if target.output in taken:
-            raise UsageError(f"{where}: {target.output} is also the output of {taken[target.output]}")
-        taken[target.output] = where
-        targets.append(target)
-    if not targets:
+        if stimulus.output in taken:
+            raise UsageError(f"{where}: {stimulus.output} is also the output of {taken[stimulus.output]}")
+        taken[stimulus.output] = where
+        stimuli.append(stimulus)
+    if not stimuli:
         raise UnreadableError(f"{path} has no rows")
-    return targets
+    return stimuli
 
 
-def _target(folder: Path, cells: dict[str, str], number: int) -> Target:
+def _stimulus(folder: Path, cells: dict[str, str], number: int) -> Stimulus:
     file = Path(cells["file"])
     values = {name: _number(name, cells[name]) for name in NUMBERS if cells.get(name)}
     request = Request(
@@ -86,7 +86,7 @@ def _target(folder: Path, cells: dict[str, str], number: int) -> Target:
     suffix = file.suffix.lower() if file.suffix.lower() in WRITE_FORMATS else ".png"
     output = path_below(cells.get("output") or f"{file.stem}-{number:04}{suffix}", "output")
     format_of(output)
-    return Target(folder / file, face, request, output, cells)
+    return Stimulus(folder / file, face, request, output, cells)
 
 
 def _number(name: str, text: str) -> float:
@@ -96,56 +96,56 @@ def _number(name: str, text: str) -> float:
         raise UsageError(f"{name} must be a number, not {text}") from None
 
 
-def edit_targets(
+def make_stimuli(
     editor: "FaceEditor",
-    targets: list[Target],
+    stimuli: list[Stimulus],
     folder: Path,
     embedder: "FaceEmbedder | None" = None,
     overwrite: bool = False,
-) -> Iterator[tuple[Target, EditResult | FaceEditError | None]]:
+) -> Iterator[tuple[Stimulus, EditResult | FaceEditError | None]]:
     """Edit each row's face into the folder, and keep `results.csv` there: what each row became.
 
     Yields each row with its result, the error that it ended with, or None where an earlier run, with the same row and
     weights, made it. embedder: also measures identity, the cosine of the face before and after. overwrite: also replace
     files that no run made. Raises UnwritableError, and UsageError for an output that is a photo of the table.
     """
-    photos = {os.path.realpath(target.photo) for target in targets}
-    for target in targets:
-        if os.path.realpath(folder / target.output) in photos:
-            raise UsageError(f"{folder / target.output} is a photo of the table: choose another output or folder")
+    photos = {os.path.realpath(stimulus.photo) for stimulus in stimuli}
+    for stimulus in stimuli:
+        if os.path.realpath(folder / stimulus.output) in photos:
+            raise UsageError(f"{folder / stimulus.output} is a photo of the table: choose another output or folder")
     make_folder(folder)
-    remove_leftovers({(folder / target.output).parent for target in targets})
+    remove_leftovers({(folder / stimulus.output).parent for stimulus in stimuli})
     known = _known(folder, editor.weights.sha256)
-    extra = list(dict.fromkeys(name for target in targets for name in target.cells))
+    extra = list(dict.fromkeys(name for stimulus in stimuli for name in stimulus.cells))
     rows: dict[str, dict[str, str]] = {}
 
     def save() -> None:
         columns = [*extra, *(name for name in ADDED if name not in extra)]
         write_table(folder / RESULTS_FILE, columns, [[row.get(name, "") for name in columns] for row in rows.values()])
 
-    def edited(target: Target) -> tuple[EditResult, dict[str, str]] | None:
-        if target.output in known and target.cells.items() <= known[target.output].items():
+    def edited(stimulus: Stimulus) -> tuple[EditResult, dict[str, str]] | None:
+        if stimulus.output in known and stimulus.cells.items() <= known[stimulus.output].items():
             return None
-        return _edited(editor, target, folder, embedder, overwrite)
+        return _edited(editor, stimulus, folder, embedder, overwrite)
 
     saved = time.monotonic()
     try:
-        for target, done in in_turn(edited, targets):
+        for stimulus, done in in_turn(edited, stimuli):
             outcome: EditResult | FaceEditError | None
             try:
                 found = done.result()
-                outcome, facts = found or (None, known[target.output])
+                outcome, facts = found or (None, known[stimulus.output])
             except Exception as error:  # whatever a library raises for one photo must not end the others
-                outcome = failure(f"{target.photo} could not be edited", error)
+                outcome = failure(f"{stimulus.photo} could not be edited", error)
                 facts = {"error": str(outcome)}
             del done
-            rows[target.output] = {**target.cells, **facts, "result": target.output}
-            yield target, outcome
+            rows[stimulus.output] = {**stimulus.cells, **facts, "result": stimulus.output}
+            yield stimulus, outcome
             if time.monotonic() - saved > SAVE_SECONDS:
                 save()
                 saved = time.monotonic()
     finally:
-        rows = known | rows if len(rows) < len(targets) else rows  # ended early: what was done before stays known
+        rows = known | rows if len(rows) < len(stimuli) else rows  # ended early: what was done before stays known
         save()
 
 
@@ -162,11 +162,11 @@ def _known(folder: Path, sha256: str) -> dict[str, dict[str, str]]:
 
 
 def _edited(
-    editor: "FaceEditor", target: Target, folder: Path, embedder: "FaceEmbedder | None", overwrite: bool
+    editor: "FaceEditor", stimulus: Stimulus, folder: Path, embedder: "FaceEmbedder | None", overwrite: bool
 ) -> tuple[EditResult, dict[str, str]]:
-    photo = read_photo(target.photo)
-    result = edit_photo(editor, photo, [(target.face, target.request)])
-    output = folder / target.output
+    photo = read_photo(stimulus.photo)
+    result = edit_photo(editor, photo, [(stimulus.face, stimulus.request)])
+    output = folder / stimulus.output
     make_folder(output.parent)
     _write(output, result.photo, overwrite)
     (face,) = result.faces

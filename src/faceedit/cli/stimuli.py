@@ -18,9 +18,9 @@ def edit_table(
         raise UsageError("- stands for one photo: name the file of the table, beside which the photos lie")
     refuse_existing(folder, folder.is_dir())
     with spinner("loading the networks"):
-        from faceedit.editing.targets import RESULTS_FILE, edit_targets, read_targets
+        from faceedit.editing.stimuli import RESULTS_FILE, make_stimuli, read_stimuli
 
-        targets = read_targets(table)
+        stimuli = read_stimuli(table)
         from faceedit.editing.editor import FaceEditor
         from faceedit.faces.identity import FaceEmbedder
 
@@ -28,17 +28,17 @@ def edit_table(
         embed = None if embedder == "off" else FaceEmbedder(embedder, editor.device)
     skipped = failed = 0
     with progress_bar("edits") as progress:
-        task = progress.add_task("editing", total=len(targets))
-        for target, outcome in edit_targets(editor, targets, folder, embed, overwrite):
-            output = str(folder / target.output)
+        task = progress.add_task("editing", total=len(stimuli))
+        for stimulus, outcome in make_stimuli(editor, stimuli, folder, embed, overwrite):
+            output = str(folder / stimulus.output)
             shown: dict[str, object] = {}
             if outcome is None:
                 skipped += 1
             else:
                 failed += isinstance(outcome, FaceEditError)
-                shown = tell_outcome(target.photo, outcome)
+                shown = tell_outcome(stimulus.photo, outcome)
             if as_json and shown:
-                print_result(json.dumps({"input": str(target.photo), "output": output, **shown}))
+                print_result(json.dumps({"input": str(stimulus.photo), "output": output, **shown}))
             elif "faces" in shown:
                 print_result(output)
             progress.advance(task)
@@ -46,4 +46,4 @@ def edit_table(
         say(f"made by an earlier run: {skipped}")
     print_result(str(folder / RESULTS_FILE))
     if failed:
-        raise BatchError(f"{failed} of {len(targets)} rows failed: see the column error of {folder / RESULTS_FILE}")
+        raise BatchError(f"{failed} of {len(stimuli)} rows failed: see the column error of {folder / RESULTS_FILE}")
