@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from faceedit.circumplex import Affect
     from faceedit.editing.editor import FaceEditor
     from faceedit.editing.photo import Animation, EditedFace, EditResult
-    from faceedit.editing.request import Request
+    from faceedit.editing.target import Request
     from faceedit.editing.video import EditedVideo
     from faceedit.faces.estimate import FaceEstimate
 
@@ -22,7 +22,7 @@ MODULES = {
     "EditedVideo": "editing.video",
     "FaceEditor": "editing.editor",
     "FaceEstimate": "faces.estimate",
-    "Request": "editing.request",
+    "Request": "editing.target",
 }
 
 

@@ -10,7 +10,7 @@ import faceedit
 from faceedit.circumplex import EMOTIONS, Affect
 from faceedit.editing.backends import FaceEdit
 from faceedit.editing.editor import FaceEditor
-from faceedit.editing.request import Request
+from faceedit.editing.target import Request
 from faceedit.errors import ExistsError, NoFaceError, UnexpectedError, UnreadableError, UsageError
 from faceedit.media.image import read_photo
 from faceedit.media.provenance import COMPOSITE, from_xmp

@@ -4,7 +4,7 @@ import pytest
 from faceedit.circumplex import Affect
 from faceedit.editing.like import Look, look_of, openness, target_like
 from faceedit.editing.photo import edit_photo
-from faceedit.editing.request import Request
+from faceedit.editing.target import Request
 from faceedit.errors import NoFaceError, UsageError
 from faceedit.media.image import Photo, read_photo
 from tests.conftest import ASTRONAUT, FakeDetector, draw_face, face_at

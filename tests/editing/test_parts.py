@@ -3,7 +3,7 @@ import pytest
 
 from faceedit.editing.parts import PARTS, part_mask
 from faceedit.editing.photo import edit_photo
-from faceedit.editing.request import Request
+from faceedit.editing.target import Request
 from faceedit.errors import UsageError
 from faceedit.media.image import read_photo
 from faceedit.models.editor import WarpEditor

@@ -6,7 +6,7 @@ import pytest
 from faceedit.circumplex import Affect, grid_axis
 from faceedit.editing.paths import timed_path
 from faceedit.editing.photo import animate, choose_face, draw_grid, edit_chosen, edit_photo
-from faceedit.editing.request import Request
+from faceedit.editing.target import Request
 from faceedit.errors import NoFaceError, UsageError
 from faceedit.media.image import Photo
 from faceedit.media.provenance import COMPOSITE, DRAWN, from_xmp

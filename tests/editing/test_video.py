@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from faceedit.circumplex import Affect
-from faceedit.editing.request import Request
+from faceedit.editing.target import Request
 from faceedit.editing.tracking import follow, smooth_track
 from faceedit.editing.video import edited_frames
 from faceedit.errors import ExistsError, NoFaceError, UsageError

@@ -32,7 +32,7 @@ from faceedit.errors import UsageError
 if TYPE_CHECKING:
     from faceedit.editing.editor import FaceEditor
     from faceedit.editing.photo import EditResult
-    from faceedit.editing.request import Request
+    from faceedit.editing.target import Request
     from faceedit.media.image import Photo
 
 Valence = Annotated[
@@ -239,7 +239,8 @@ def _parsed(
     device: str,
 ) -> "list[tuple[str, Request]]":
     """The faces that are chosen, and where each shall go. Raises UsageError for what makes others meaningless."""
-    from faceedit.editing.request import LARGEST, Request, parse_choices
+    from faceedit.editing.selection import LARGEST, parse_choices
+    from faceedit.editing.target import Request
 
     choices, request = face or [LARGEST], None
     named = ["=" in choice for choice in choices]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from faceedit.batch import Found, Job
     from faceedit.editing.editor import FaceEditor
-    from faceedit.editing.request import Request
+    from faceedit.editing.target import Request
 
 
 def edit_videos(

@@ -24,7 +24,8 @@ from faceedit.editing.photo import (
     draw_grid,
     edit_photo,
 )
-from faceedit.editing.request import Request, is_largest
+from faceedit.editing.selection import is_largest
+from faceedit.editing.target import Request
 from faceedit.editing.tone import tone_of
 from faceedit.editing.video import EditedVideo, edit_video
 from faceedit.errors import FaceEditError, UsageError, failure

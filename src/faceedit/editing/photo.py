@@ -12,7 +12,8 @@ from faceedit.circumplex import Affect, Support
 from faceedit.editing.like import target_like
 from faceedit.editing.occlusion import Occluders
 from faceedit.editing.paths import TimedPath
-from faceedit.editing.request import Request, choose_faces, is_largest, select_faces
+from faceedit.editing.selection import choose_faces, is_largest, select_faces
+from faceedit.editing.target import Request
 from faceedit.editing.tone import IN_COLOUR, Tone
 from faceedit.errors import UsageError
 from faceedit.faces.detector import Face, box_text

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceedit.editing.photo import EditResult, edit_photo
-from faceedit.editing.request import ALL, LARGEST, Request, is_largest
+from faceedit.editing.selection import ALL, LARGEST, is_largest
+from faceedit.editing.target import Request
 from faceedit.errors import ExistsError, FaceEditError, UnreadableError, UsageError, failure
 from faceedit.files import make_folder, remove_leftovers
 from faceedit.media.image import WRITE_FORMATS, Photo, format_of, read_photo, write_photo

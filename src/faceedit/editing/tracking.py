@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from faceedit.circumplex import Affect
-from faceedit.editing.request import select_faces
+from faceedit.editing.selection import select_faces
 from faceedit.errors import NoFaceError
 from faceedit.faces.detector import Face
 from faceedit.faces.tracker import FaceTracker, appearance

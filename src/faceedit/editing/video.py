@@ -13,7 +13,8 @@ import numpy as np
 
 from faceedit.circumplex import Affect
 from faceedit.editing.backends import FaceEdit
-from faceedit.editing.request import ALL, Request, is_largest
+from faceedit.editing.selection import ALL, is_largest
+from faceedit.editing.target import Request
 from faceedit.editing.tracking import Track, follow
 from faceedit.errors import ExistsError, UsageError
 from faceedit.faces.alignment import alignment

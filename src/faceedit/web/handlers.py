@@ -15,7 +15,7 @@ from faceedit.circumplex import grid_axis
 from faceedit.editing.editor import FaceEditor
 from faceedit.editing.paths import timed_path
 from faceedit.editing.photo import animate, draw_grid, edit_chosen
-from faceedit.editing.request import Request
+from faceedit.editing.target import Request
 from faceedit.editing.tracking import follow
 from faceedit.editing.video import edited_frames
 from faceedit.errors import FaceEditError, is_out_of_memory

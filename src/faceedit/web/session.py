@@ -12,7 +12,7 @@ import numpy as np
 from faceedit.circumplex import Affect
 from faceedit.editing.editor import FaceEditor
 from faceedit.editing.photo import ChosenFace
-from faceedit.editing.request import Request
+from faceedit.editing.target import Request
 from faceedit.errors import UsageError, no_upright_face
 from faceedit.faces.detector import reduced
 from faceedit.faces.estimate import FaceEstimate
