@@ -21,7 +21,7 @@ from faceedit.data.labels import TRAIN, Label, write_labels
 from faceedit.data.prepare import prepare
 from faceedit.editing.editor import FaceEditor
 from faceedit.editing.photo import edit_photo
-from faceedit.editing.request import Request
+from faceedit.editing.target import Request
 from faceedit.editing.video import edit_video
 from faceedit.faces.alignment import TEMPLATE, alignment, crop_face
 from faceedit.kinds import MODELS

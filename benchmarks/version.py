@@ -12,8 +12,8 @@ sys.path.insert(0, sys.argv[1])
 from faceedit import FaceEditor, batch
 
 try:
+    from faceedit import Request
     from faceedit.editing.photo import edit_photo
-    from faceedit.editing.request import Request
     from faceedit.media.image import read_photo, write_photo
 
     def edited(photo):

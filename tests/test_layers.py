@@ -2,11 +2,13 @@
 
 import ast
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 from faceedit.kinds import KINDS, class_at
 
+BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "run.py"
 SOURCE = Path(__file__).parents[1] / "src" / "faceedit"
 # From the top. A module imports from the floors below its own; one of a folder also from it.
 FLOORS = (
@@ -169,3 +171,10 @@ def test_files_and_functions_fit_a_reader():
 
 def length(tree: ast.Module) -> int:
     return max((getattr(node, "end_lineno", 0) or 0 for node in ast.walk(tree)), default=0)
+
+
+def test_the_benchmark_starts():
+    """Nothing else imports what it names."""
+    done = subprocess.run([sys.executable, BENCHMARK, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--against CLONE" in done.stdout

@@ -175,8 +175,8 @@ def edit_photo(
 ) -> EditResult:
     """The photo with the chosen faces, each moved to where its request says, and metadata that declare it.
 
-    choices: (which face, request), see `request.parse_choices`. crop: the networks' own drawing of the one chosen face
-    instead, (S, S, 3). side: in pixels, of a crop that is cut from the photo and edited instead of drawn.
+    choices: (which face, request), see `selection.parse_choices`. crop: the networks' own drawing of the one chosen
+    face instead, (S, S, 3). side: in pixels, of a crop that is cut from the photo and edited instead of drawn.
     source_metadata: keep the photo's own EXIF and XMP. Of each face in a whole photo, the judge says what affect it
     reached. Raises NoFaceError, UsageError.
     """
