@@ -1,16 +1,19 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from faceedit.circumplex import Affect
+from faceedit.editing.editor import STILL
 from faceedit.editing.target import Request
-from faceedit.editing.tracking import follow, smooth_track
+from faceedit.editing.tracking import Track, follow, smooth_track
 from faceedit.editing.video import edited_frames
 from faceedit.errors import ExistsError, NoFaceError, UsageError
 from faceedit.faces.detector import FaceDetector
 from faceedit.media.image import read_photo
 from faceedit.media.video import open_video
-from tests.conftest import ASTRONAUT, FILM_SIDE, face_at, film_place
+from tests.conftest import ASTRONAUT, FILM_SIDE, draw_face, face_at, film_place
 
 
 class FilmDetector:
@@ -94,6 +97,27 @@ def test_a_video_is_edited_from_python_as_by_the_command(clip, tiny_editor, tmp_
         tiny_editor.edit_video(clip.path, output, Request(0.9, 0.4), overwrite=True)
     assert open_video(output).frames == 24
     assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "edited.mp4"}
+
+
+def test_folds_are_found_again_where_the_face_moves_or_the_scene_is_cut(clip, tiny_editor, monkeypatch):
+    frames, asked = [next(iter(clip))] * 7, []
+    landmarks = np.stack([tiny_editor.landmark_finder.find(draw_face(96).copy())] * 7)
+    landmarks[4:] += 2 * STILL
+    track = Track(np.stack([face_at(*film_place(0), FILM_SIDE).landmarks] * 7), np.zeros((7, 2)), np.ones(7), None)
+    encode = tiny_editor.backend.encode
+
+    def asking(crop, fine, source, points, still=None):
+        asked.append(still is not None)
+        return encode(crop, fine, source, points, still)
+
+    monkeypatch.setattr(tiny_editor.backend, "encode", asking)
+    monkeypatch.setattr("faceedit.pool.os.cpu_count", lambda: 1)  # frames are begun in their order
+    for cut in (None, 2):
+        waiting = iter(landmarks)
+        monkeypatch.setattr(tiny_editor.landmark_finder, "find", lambda crop, waiting=waiting: next(waiting))
+        list(edited_frames(tiny_editor, frames, replace(track, cut=np.arange(7) == cut), Request(0.9, 0.4)))
+    # Of five frames that one thread begins, the fifth differs from the first; a cut makes another one the first.
+    assert asked == [False, True, True, True, False, False, True, False, True, False, True, False, False, True]
 
 
 def flicker(frames) -> float:

@@ -7,7 +7,7 @@ uint8 RGB, targets (N, 2 + E), see `circumplex.Affect.row`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
@@ -69,10 +69,13 @@ class Backend(Protocol):
     size: int
     inpaints: bool
 
-    def encode(self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray) -> Any:
+    def encode(
+        self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray, still: Any = None
+    ) -> Any:
         """The features of a face that shows the source affect, to decode targets from; opaque to the caller.
 
-        fine: the same crop, FINER times as large. landmarks: (K, 2), in shares of the crop's side.
+        fine: the same crop, FINER times as large. landmarks: (K, 2), in shares of the crop's side. still: the features
+        of the same face a moment ago, for the same target, from which it hardly moved.
         """
 
     def edits(self, features: Any, targets: np.ndarray) -> Iterator[FaceEdit]:
@@ -102,7 +105,9 @@ class CaaeBackend:
         self.model, self.device = model.to(memory_format=FASTEST), device
         self.size = model.config.image_size
 
-    def encode(self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray) -> CaaeFeatures:
+    def encode(
+        self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray, still: Any = None
+    ) -> CaaeFeatures:
         with torch.inference_mode():
             z = self.model.encoder(_tensor(crop, self.device))
         return CaaeFeatures(z, next(self._decoded(z, source.row[None])))
@@ -129,11 +134,14 @@ class CaaeBackend:
 
 @dataclass(frozen=True)
 class WarpFeatures:
-    """face: the encoder's features. source: (1, 2), its affect. skin: its folds."""
+    """face: the encoder's features. source: (1, 2), its affect. skin: its folds. shading: what is added to it to fold
+    it, kept from the last edit in a film; is_still: the face hardly moved since, and that will do again."""
 
     face: FaceFeatures
     source: torch.Tensor
     skin: Skin
+    shading: list[torch.Tensor] = field(default_factory=list)
+    is_still: bool = False
 
 
 class WarpBackend:
@@ -146,11 +154,16 @@ class WarpBackend:
         self.size = model.config.image_size
         self.folding = Folding(device)
 
-    def encode(self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray) -> WarpFeatures:
+    def encode(
+        self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray, still: Any = None
+    ) -> WarpFeatures:
         images = _tensor(crop, self.device)
         with torch.inference_mode():
             face = self.model.encoder(images, _floats(landmarks[None]).to(self.device))
-        return WarpFeatures(face, _floats([source.pair]).to(self.device), self.folding.encode(fine, landmarks, source))
+        affect = _floats([source.pair]).to(self.device)
+        if still is not None:
+            return WarpFeatures(face, affect, still.skin, still.shading, is_still=True)
+        return WarpFeatures(face, affect, self.folding.encode(fine, landmarks, source))
 
     def edits(self, features: WarpFeatures, targets: np.ndarray) -> Iterator[FaceEdit]:
         def draw(affect: torch.Tensor) -> Iterator[FaceEdit]:
@@ -181,7 +194,9 @@ class WarpBackend:
         targets = targets.to(self.device)
         affect = targets[:, :2]
         edit = self.model.decoder(face, source, targets[:, : self.model.config.target_dim], correct_lips=True)
-        folds = self.folding.shading(features.skin, edit, targets)
+        if not (features.is_still and features.shading):
+            features.shading[:] = [self.folding.shading(features.skin, edit, targets)]
+        (folds,) = features.shading
         texture = self.model.decoder.motion.texture(affect)
         mask = edit_mask(face.landmarks, edit.landmarks, face.teeth_visibility, texture, source, affect)
         z = face.z.float() @ _projection(face.z.shape[1], self.device)

@@ -28,9 +28,9 @@ from faceedit.editing.selection import is_largest
 from faceedit.editing.target import Request
 from faceedit.editing.tone import tone_of
 from faceedit.editing.video import EditedVideo, edit_video
-from faceedit.errors import FaceEditError, UsageError, failure
+from faceedit.errors import FaceEditError, failure
 from faceedit.faces.alignment import alignment, crop_face, scaled
-from faceedit.faces.detector import Face, FaceDetector
+from faceedit.faces.detector import Face, FaceDetector, checked
 from faceedit.faces.estimate import AffectEstimator, FaceEstimate
 from faceedit.faces.eyes import LandmarkFinder, find_eyes
 from faceedit.kinds import KINDS, class_at
@@ -42,6 +42,7 @@ from faceedit.weights import Weights, load_weights
 BACKENDS = {name: kind.backend for name, kind in KINDS.items() if kind.backend is not None}
 GRID_CELL = 160  # pixels
 ANIMATION_SIDE = 384  # pixels, of the face alone
+STILL = 0.005  # of the crop's side: how far landmarks move on average while a face is still; three times their noise
 
 
 class FaceEditor:
@@ -72,7 +73,7 @@ class FaceEditor:
 
     def detect(self, image: np.ndarray, largest: bool = False) -> list[Face]:
         """The faces of an image, the largest first; or the largest alone, which is found sooner."""
-        return self.detector.detect(_checked(image), largest)
+        return self.detector.detect(checked(image), largest)
 
     def edit(
         self,
@@ -176,20 +177,26 @@ class FaceEditor:
         return edit_video(self, video, output, request, face, source_metadata, overwrite)
 
     def encode(self, image: np.ndarray, face: Face, source: Affect | None = None) -> EncodedFace:
-        """Align a face, see what affect it shows, and bring it to where targets can be decoded.
-
-        source: the affect, where it is known already.
-        """
-        source = source or self.judge.estimate(_checked(image), [face])[0].affect
+        """Align a face, see what affect it shows unless it is known, and bring it to where targets can be decoded."""
+        source = source or self.judge.estimate(image, [face])[0].affect
         return self.encode_aligned(image, alignment(face.landmarks, self.backend.size), source)
 
-    def encode_aligned(self, image: np.ndarray, matrix: np.ndarray, source: Affect) -> EncodedFace:
-        """A face whose alignment (2, 3) and affect are known, brought to where targets can be decoded."""
+    def encode_aligned(
+        self, image: np.ndarray, matrix: np.ndarray, source: Affect, before: EncodedFace | None = None
+    ) -> EncodedFace:
+        """A face whose alignment (2, 3) and affect are known, brought to where targets can be decoded.
+
+        before: the same face a moment ago in a film: what hardly changes while it hardly moves is taken from there.
+        """
         crop = crop_face(image, matrix, self.backend.size)
         fine = crop_face(image, scaled(matrix, FINER), self.backend.size * FINER)
         landmarks = self.landmark_finder.find(crop)
-        features = self.backend.encode(crop, fine, source, landmarks)
-        softness = self.mouths.softness(image, matrix, self.backend.size) if self.mouths else 0.0
+        still = before if before and np.abs(landmarks - before.landmarks).mean() < STILL else None
+        features = self.backend.encode(crop, fine, source, landmarks, still and still.features)
+        if before is not None:
+            softness = before.softness
+        else:
+            softness = self.mouths.softness(image, matrix, self.backend.size) if self.mouths else 0.0
         eyes, occluders = find_eyes(landmarks, fine), self.occlusion.find(fine, landmarks)
         eyes = occluders.uncovered(eyes) if occluders else eyes
         return EncodedFace(matrix, crop, source, features, landmarks, softness, eyes, tone_of(crop), occluders)
@@ -270,9 +277,3 @@ class FaceEditor:
         for row in rows:
             row[:2] = self.support.nearest(Affect(*row[:2].tolist())).pair
         return rows
-
-
-def _checked(image: np.ndarray) -> np.ndarray:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise UsageError(f"an image must be (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
-    return image

@@ -6,6 +6,7 @@ A video is read twice: first to find the face in all frames, then to edit it. So
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # which itself edits by what is here
     from faceedit.editing.photo import EncodedFace
 
 EDIT_MEMORY = 0.5  # how much of an edit is the last frame's
+FEW = 5  # frames in a row that one thread begins: the folds of the first do for all while the face is still
 logger = logging.getLogger(__name__)
 # Gives frames on, given how many there are and what is done with them, to show how far that is.
 Progress = Callable[[Iterable[np.ndarray], int, str], Iterable[np.ndarray]]
@@ -98,20 +100,33 @@ def edited_frames(
     last: tuple[FaceEdit, EncodedFace] | None = None
     z = None  # a person has one mouth
 
-    def begin(item: tuple[int, np.ndarray]) -> "tuple[EncodedFace, FaceEdit] | None":
-        """What needs no other frame, which several frames do at a time."""
-        index, frame = item
-        if index >= len(track.strength) or track.strength[index] == 0:
-            return None
-        matrix = alignment(track.landmarks[index], editor.backend.size)
-        source = Affect(*track.source[index].tolist())
-        encoded = replace(editor.encode_aligned(frame, matrix, source), parts=request.only)
-        return encoded, next(editor.face_edits(encoded, request.target(source).row[None]))
+    def is_cut(index: int) -> bool:
+        return index < len(track.cut) and bool(track.cut[index])
 
-    for (index, frame), begun in in_turn(begin, enumerate(frames)):
-        if index < len(track.cut) and track.cut[index]:
+    def begin(some: list[tuple[int, np.ndarray]]) -> "list[tuple[EncodedFace, FaceEdit] | None]":
+        """What needs no frame but the few before it, and is done with several few at a time."""
+        begun: list[tuple[EncodedFace, FaceEdit] | None] = []
+        first: EncodedFace | None = None
+        for index, frame in some:
+            first = None if is_cut(index) else first
+            if index >= len(track.strength) or track.strength[index] == 0:
+                begun.append(None)
+                first = None
+                continue
+            matrix = alignment(track.landmarks[index], editor.backend.size)
+            source = Affect(*track.source[index].tolist())
+            encoded = replace(editor.encode_aligned(frame, matrix, source, first), parts=request.only)
+            first = first or encoded
+            begun.append((encoded, next(editor.face_edits(encoded, request.target(source).row[None]))))
+        return begun
+
+    numbered = enumerate(frames)
+    parts = iter(lambda: list(islice(numbered, FEW)), [])
+    for index, frame, found in (
+        (*item, face) for some, done in in_turn(begin, parts) for item, face in zip(some, done.result(), strict=True)
+    ):
+        if is_cut(index):
             last = None
-        found = begun.result()
         if found is None:
             last = None
             yield frame

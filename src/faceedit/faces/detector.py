@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from faceedit.errors import UsageError
 from faceedit.faces.mtcnn import Cascade, Detections, suppress_nested
 from faceedit.faces.turns import QuarterTurns
 
@@ -108,6 +109,13 @@ def _faces(found: Detections, scale: float, origin: tuple[int, int] = (0, 0)) ->
     # do, on average.
     landmarks = (found.landmarks + origin - 0.5) / scale - 0.5
     return [Face(*face) for face in zip(boxes, landmarks, found.probabilities.tolist(), strict=True)]
+
+
+def checked(image: np.ndarray) -> np.ndarray:
+    """The image. Raises UsageError unless it is (H, W, 3) uint8."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise UsageError(f"an image must be (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
+    return image
 
 
 def box_text(box: Iterable[float]) -> str:

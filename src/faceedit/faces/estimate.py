@@ -9,7 +9,7 @@ from faceedit.circumplex import Affect
 from faceedit.config import JUDGE_WEIGHTS
 from faceedit.device import as_images, in_batches, resolve_device
 from faceedit.faces.alignment import alignment, crop_face
-from faceedit.faces.detector import Face
+from faceedit.faces.detector import Face, checked
 from faceedit.models.estimator import CROP_SIZE, EXPRESSIONS
 from faceedit.weights import Weights, load_weights
 
@@ -40,11 +40,11 @@ class AffectEstimator:
         return cls(load_weights(weights, device, ("estimator",)), device)
 
     def estimate(self, image: np.ndarray, faces: list[Face]) -> list[FaceEstimate]:
-        """An estimate for each face of an image, in their order."""
+        """An estimate for each face of an image, in their order. Raises UsageError for other arrays."""
         if not faces:
             return []
         affect, probabilities = self.estimate_crops(
-            np.stack([crop_face(image, alignment(face.landmarks, CROP_SIZE), CROP_SIZE) for face in faces])
+            np.stack([crop_face(checked(image), alignment(face.landmarks, CROP_SIZE), CROP_SIZE) for face in faces])
         )
         return [
             FaceEstimate(face, Affect(*point), dict(zip(EXPRESSIONS, row, strict=True)))
