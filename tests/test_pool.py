@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from faceedit.pool import in_turn
+from faceedit.pool import ahead, in_turn
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +34,21 @@ def test_items_are_asked_for_as_they_are_needed():
             break
     turns.close()
     assert len(asked) < 20
+
+
+def test_the_next_item_is_fetched_while_one_is_worked_on():
+    fetched = threading.Event()
+
+    def items():
+        yield 1
+        fetched.set()
+        yield 2
+        raise ValueError("no more")
+
+    turns = ahead(items())
+    assert next(turns) == 1
+    assert fetched.wait(timeout=30)
+    assert next(turns) == 2
+    with pytest.raises(ValueError, match="no more"):
+        next(turns)
+    assert list(ahead([])) == []

@@ -5,7 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeVar, cast
 
 MAX_AT_A_TIME = 4  # items: what bounds memory
 Item = TypeVar("Item")
@@ -41,6 +41,16 @@ def in_turn(
                 yield head.pop()  # held no longer here: what an error or a result keeps is the caller's
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The items, each fetched while the one before is worked on."""
+    waiting, end = iter(items), object()
+    with ThreadPoolExecutor(1) as pool:
+        fetched = pool.submit(next, waiting, end)
+        while (item := fetched.result()) is not end:
+            fetched = pool.submit(next, waiting, end)
+            yield cast(Item, item)
 
 
 @contextlib.contextmanager

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from faceedit.circumplex import Affect
-from faceedit.editing.editor import STILL
 from faceedit.editing.target import Request
-from faceedit.editing.tracking import Track, follow, smooth_track
+from faceedit.editing.tracking import STILL, Track, follow, smooth_track
 from faceedit.editing.video import edited_frames
 from faceedit.errors import ExistsError, NoFaceError, UsageError
 from faceedit.faces.detector import FaceDetector

@@ -27,6 +27,7 @@ from faceedit.editing.photo import (
 from faceedit.editing.selection import is_largest
 from faceedit.editing.target import Request
 from faceedit.editing.tone import tone_of
+from faceedit.editing.tracking import is_still
 from faceedit.editing.video import EditedVideo, edit_video
 from faceedit.errors import FaceEditError, failure
 from faceedit.faces.alignment import alignment, crop_face, scaled
@@ -42,7 +43,6 @@ from faceedit.weights import Weights, load_weights
 BACKENDS = {name: kind.backend for name, kind in KINDS.items() if kind.backend is not None}
 GRID_CELL = 160  # pixels
 ANIMATION_SIDE = 384  # pixels, of the face alone
-STILL = 0.005  # of the crop's side: how far landmarks move on average while a face is still; three times their noise
 
 
 class FaceEditor:
@@ -191,13 +191,14 @@ class FaceEditor:
         crop = crop_face(image, matrix, self.backend.size)
         fine = crop_face(image, scaled(matrix, FINER), self.backend.size * FINER)
         landmarks = self.landmark_finder.find(crop)
-        still = before if before and np.abs(landmarks - before.landmarks).mean() < STILL else None
+        still = before if before and is_still(before, crop, landmarks) else None
         features = self.backend.encode(crop, fine, source, landmarks, still and still.features)
         if before is not None:
             softness = before.softness
         else:
             softness = self.mouths.softness(image, matrix, self.backend.size) if self.mouths else 0.0
-        eyes, occluders = find_eyes(landmarks, fine), self.occlusion.find(fine, landmarks)
+        occluders = still.occluders if still else self.occlusion.find(fine, landmarks)
+        eyes = find_eyes(landmarks, fine)
         eyes = occluders.uncovered(eyes) if occluders else eyes
         return EncodedFace(matrix, crop, source, features, landmarks, softness, eyes, tone_of(crop), occluders)
 

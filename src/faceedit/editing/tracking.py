@@ -14,9 +14,11 @@ from faceedit.editing.selection import select_faces
 from faceedit.errors import NoFaceError
 from faceedit.faces.detector import Face
 from faceedit.faces.tracker import FaceTracker, appearance
+from faceedit.pool import ahead
 
 if TYPE_CHECKING:  # which itself edits by what is here
     from faceedit.editing.editor import FaceEditor
+    from faceedit.editing.photo import EncodedFace
 
 GAP_SECONDS = 0.5  # a face that was not found for this long is taken to have been there
 FADE_SECONDS = 0.25  # an edit comes and goes with the face over this time
@@ -29,6 +31,9 @@ LOOK_SECONDS = 0.5  # between two looks at the face that is followed
 MAX_LOOKS = 60
 CUT = 30  # of 255: the mean change of a frame, seen small, that only a cut makes; by eye
 CUT_SIZE = (32, 18)
+# How far landmarks move on average while a face is still, in shares of the crop's side: three times their noise. And
+# how much the crop changes, of 255: twice what compression changes.
+STILL, STEADY = 0.005, 5.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ def follow(editor: "FaceEditor", frames: Iterable[np.ndarray], fps: float, face:
     affects, cuts = [], []
     affect, estimated = (0.0, 0.0), -np.inf
     seen: np.ndarray | None = None
-    for index, frame in enumerate(frames):
+    for index, frame in enumerate(ahead(frames)):
         before, seen = seen, cv2.resize(frame, CUT_SIZE, interpolation=cv2.INTER_AREA).astype(np.int16)
         cuts.append(before is not None and bool(np.abs(seen - before).mean() > CUT))
         chosen = follower.next(frame, cuts[-1])
@@ -121,6 +126,12 @@ def follow(editor: "FaceEditor", frames: Iterable[np.ndarray], fps: float, face:
     if not any(found):
         raise follower.missing
     return smooth_track(found, np.array(affects), fps, np.array(cuts))
+
+
+def is_still(before: "EncodedFace", crop: np.ndarray, landmarks: np.ndarray) -> bool:
+    """Whether nothing moved from a face to its crop and landmarks a moment later, before it or in its light."""
+    change = np.abs(crop.astype(np.int16) - before.crop).mean()
+    return bool(change < STEADY and np.abs(landmarks - before.landmarks).mean() < STILL)
 
 
 def smooth_track(found: list[Face | None], affects: np.ndarray, fps: float, cut: np.ndarray | None = None) -> Track:
