@@ -13,7 +13,7 @@ import faceedit
 from faceedit import batch, files, hub
 from faceedit.data import labels
 from faceedit.errors import UnreadableError
-from faceedit.media import decoding, jpeg, provenance
+from faceedit.media import decoding, exif, jpeg, metadata, provenance
 from faceedit.media.image import Photo, encode_photo, read_photo
 from faceedit.media.provenance import from_xmp, read_embedded, to_xmp
 from tests.conftest import draw_face

@@ -1,4 +1,6 @@
+import sys
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -88,3 +90,13 @@ def test_damaged_files_carry_nothing(tmp_path):
     for data in (b"", b"GIF8", b"\0\0\0\0ftypisom" + bytes(30), box + b"\0\0\0\1free", box + b"\0\0\0\x18uuid"):
         (tmp_path / "x").write_bytes(data)
         assert read_embedded(tmp_path / "x") is None
+
+
+def test_packets_that_are_written_at_once_do_not_disturb_each_other():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert len(set(pool.map(lambda _: to_xmp(EDIT, CAMERA), range(400)))) == 1
+    finally:
+        sys.setswitchinterval(interval)

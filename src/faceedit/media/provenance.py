@@ -51,6 +51,8 @@ OTHER_NAMESPACES = {
     "GCamera": "http://ns.google.com/photos/1.0/camera/",
     "GPano": "http://ns.google.com/photos/1.0/panorama/",
 }
+for _prefix, _uri in (NAMESPACES | OTHER_NAMESPACES).items():
+    ET.register_namespace(_prefix, _uri)  # for all threads, so once
 SOURCE_TYPE = f"{{{NAMESPACES['Iptc4xmpExt']}}}DigitalSourceType"
 TOOL = f"{{{NAMESPACES['xmp']}}}CreatorTool"
 OWN = {name: f"{{{NAMESPACES['faceedit']}}}{name}" for name in ("weights", "sha256", "edits")}
@@ -178,8 +180,6 @@ def read_embedded(source: Path | bytes) -> bytes | None:
 
 def packet_of(root: ET.Element) -> bytes:
     """The packet with this x:xmpmeta element."""
-    for prefix, uri in (NAMESPACES | OTHER_NAMESPACES).items():
-        ET.register_namespace(prefix, uri)
     return (HEADER + ET.tostring(root, encoding="unicode") + FOOTER).encode()
 
 
