@@ -251,6 +251,9 @@ def test_photos_of_all_visitors_together_are_bounded(page, photo, monkeypatch, t
     del second
     with pytest.raises(gr.Error, match="try again later"):
         page.open(str(tmp_path / "deep.png"))
+    write_photo(tmp_path / "texts.png", Photo(np.zeros((8, 8, 3), np.uint8), comments=(b"x" * 12_000_000,) * 2))
+    with pytest.raises(gr.Error, match="try again later"):
+        page.open(str(tmp_path / "texts.png"))
 
 
 def test_where_files_lie_on_the_server_is_not_told(page, photo, monkeypatch, tmp_path):

@@ -157,7 +157,9 @@ def test_names_that_the_page_is_not_served_under_are_refused(address):
         ("evil.example", 400),
         ("evil.example:7860", 400),
         ("", 400),
+        ("[", 400),
         ("localhost:1", 200),
+        ("LocalHost.", 200),
         ("[::1]:9", 200),
     ):
         assert httpx.get(address, headers={"host": name}).status_code == code

@@ -29,7 +29,7 @@ class KnownHosts:
     """
 
     def __init__(self, app: ASGIApp, names: frozenset[str]):
-        self.app, self.names = app, names
+        self.app, self.names = app, frozenset(name.lower().removesuffix(".") for name in names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and not self.is_known(Headers(scope=scope).get("host", "")):
@@ -39,7 +39,10 @@ class KnownHosts:
 
     def is_known(self, host: str) -> bool:
         """Whether it is one of the names, or an address, which nobody can have lead elsewhere."""
-        name = urlsplit(f"//{host}").hostname or ""
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+        except ValueError:
+            return False
         with contextlib.suppress(ValueError):
             ipaddress.ip_address(name)
             return True

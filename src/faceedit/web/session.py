@@ -184,5 +184,7 @@ class Sessions:
 
 
 def _size(photo: Photo) -> int:
-    """Bytes of its pictures."""
-    return sum(picture.nbytes for picture in (photo.pixels, photo.alpha, photo.deep) if picture is not None)
+    """Bytes of its pictures, and of what its file carried beside them."""
+    carried = [photo.icc, photo.exif, photo.xmp, photo.photoshop, *photo.comments, *(text for _, text in photo.texts)]
+    pictures = (photo.pixels, photo.alpha, photo.deep)
+    return sum(len(text) for text in carried if text) + sum(part.nbytes for part in pictures if part is not None)
