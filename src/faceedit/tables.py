@@ -65,11 +65,13 @@ def table_encoding(path: Path) -> str:
         return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
-def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Write a CSV with commas, whole or not at all. Raises UnwritableError."""
+def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[object]], overwrite: bool = True) -> None:
+    """Write a CSV with commas, whole or not at all, names of files as the system has them. Raises UnwritableError, and
+    ExistsError where it may not overwrite a file.
+    """
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([columns, *rows])
-    write_atomically(path, text.getvalue().encode())
+    write_atomically(path, text.getvalue().encode(errors="surrogateescape"), overwrite=overwrite)
 
 
 def path_below(file: str, where: str) -> str:

@@ -68,3 +68,33 @@ def test_crops_within_the_source_are_no_photos(tmp_path):
     shutil.copy(ASTRONAUT, source / "1s1s600s100.jpg")
     for _ in range(2):
         assert prepare(source, source / "data", 64, 1).train + prepare(source, source / "data", 64, 1).validation == 1
+
+
+def test_what_prepare_did_not_make_is_left_alone(photos, tmp_path):
+    mine = tmp_path / "data" / "train" / "labels.csv"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(UsageError, match="did not make"):
+        prepare(photos, tmp_path / "data", 64, 1)
+    assert mine.read_text() == "mine"
+
+
+def test_one_name_ends_no_others(tmp_path):
+    source = tmp_path / "photos"
+    source.mkdir()
+    rows = [
+        "file,valence,arousal,split",
+        "a.jpg,0.6,0.1,train",
+        f"{'n' * 300}.jpg,0,0,train",
+        f"{'d' * 300}/b.jpg,0,0,train",
+    ]
+    (source / "labels.csv").write_text("\n".join(rows))
+    shutil.copy(ASTRONAUT, source / "a.jpg")
+    done = prepare(source, tmp_path / "data", 64, 1)
+    assert (done.train, len(done.unreadable) + len(done.failed)) == (1, 2)
+    named = tmp_path / "named"
+    named.mkdir()
+    shutil.copy(ASTRONAUT, os.fsencode(named / "b\udcffs1s600s100.jpg"))
+    done = prepare(named, tmp_path / "crops", 64, 1)
+    assert done.train + done.validation == 1
+    assert len(read_labels(tmp_path / "crops" / ("train" if done.train else "validation"))) == 1

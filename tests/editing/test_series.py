@@ -51,3 +51,19 @@ def test_what_is_there_is_not_replaced_and_what_makes_no_sense_refused(tiny_edit
     for options in ({"steps": 1}, {"steps": 5000}, {"only": ("ears",)}, {"face": "all"}):
         with pytest.raises(UsageError):
             list(made(**options))
+
+
+def test_a_table_that_appears_meanwhile_is_not_replaced(tiny_editor, photo, tmp_path):
+    made = series(tiny_editor, photo, Affect(0.2, 0), Affect(0.4, 0), 2)
+    writing = write_series(made, 2, tmp_path, "a.png")
+    next(writing)
+    (tmp_path / TABLE).write_text("mine")
+    with pytest.raises(ExistsError):
+        list(writing)
+    assert (tmp_path / TABLE).read_text() == "mine"
+
+
+def test_a_name_that_is_no_text_stands_in_the_table_as_the_system_has_it(tiny_editor, photo, tmp_path):
+    made = series(tiny_editor, photo, Affect(0.2, 0), Affect(0.4, 0), 2)
+    list(write_series(made, 2, tmp_path, "b\udcff.png"))
+    assert b"b\xff-0.png," in (tmp_path / TABLE).read_bytes()

@@ -136,3 +136,34 @@ def test_an_output_stays_below_the_folder(tmp_path):
     path.write_text("file,emotion\n")
     with pytest.raises(UnreadableError, match="no rows"):
         read_stimuli(path)
+
+
+def test_what_another_table_made_stays_in_the_results(table, tiny_editor, tmp_path):
+    out = tmp_path / "out"
+    list(make_stimuli(tiny_editor, read_stimuli(table), out))
+    before = results(out)
+    other = tmp_path / "other.csv"
+    other.write_text("file,emotion,output,site\na.png,sad,c.png,north\n")
+    running = make_stimuli(tiny_editor, read_stimuli(other), out)
+    next(running)
+    appended = (out / RESULTS_FILE).read_text().replace("none-0004", "late-0005").replace("none.png", "late.png")
+    (out / RESULTS_FILE).write_text(appended)  # by another run
+    list(running)
+    rows = results(out)
+    assert [row["result"] for row in rows] == ["c.png", "a-0001.png", "inner/b.jpg", "a-0003.png", "late-0005.png"]
+    assert [{name: row[name] for name in before[0]} for row in rows[1:4]] == before[:3]
+    assert (rows[0]["site"], rows[1]["site"]) == ("north", "")
+
+
+def test_a_table_is_a_file_and_its_results_are_one(tiny_editor, tmp_path):
+    path = tmp_path / "targets.csv"
+    os.mkfifo(path)
+    with pytest.raises(UnreadableError, match="is no file"):
+        read_stimuli(path)
+    os.unlink(path)
+    path.write_text(f"file,emotion,output\na.png,sad,{RESULTS_FILE}/a.png\n")
+    with pytest.raises(UsageError, match="not a folder"):
+        read_stimuli(path)
+    path.write_text("file,emotion\na\0.png,sad\n")
+    with pytest.raises(UsageError, match="zero byte"):
+        read_stimuli(path)

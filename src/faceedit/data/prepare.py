@@ -103,8 +103,11 @@ def _keep_settings(source: Path, out: Path, size: int) -> None:
     remove_leftovers([out, out / TRAIN, out / VALIDATION])
     path = out / SETTINGS_FILE
     settings = json.dumps({"size": size, "source": str(source.resolve())}) + "\n"
-    before = path.read_text(errors="replace") if path.exists() else settings
-    if before != settings:
+    before = path.read_text(errors="replace") if path.exists() else None
+    others = [folder for folder in (out / TRAIN, out / VALIDATION) if folder.is_dir() and any(folder.iterdir())]
+    if before is None and others:
+        raise UsageError(f"{others[0]} holds what prepare did not make; choose another folder")
+    if before is not None and before != settings:
         raise UsageError(f"{out} holds crops made with other settings ({before.strip()}); choose another folder")
     write_atomically(path, settings.encode())
 

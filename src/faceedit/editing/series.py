@@ -74,4 +74,4 @@ def write_series(
         affects = [affect.pair if affect else () for affect in (face.target, face.reached)]
         rows.append((file, *(f"{value:.6g}" for pair in affects for value in pair)))
         yield result
-    write_table(folder / TABLE, ("file", "valence", "arousal", "reached_valence", "reached_arousal"), rows)
+    write_table(folder / TABLE, ("file", "valence", "arousal", "reached_valence", "reached_arousal"), rows, overwrite)

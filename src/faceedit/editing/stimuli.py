@@ -70,6 +70,8 @@ def read_stimuli(path: Path) -> list[Stimulus]:
 
 
 def _stimulus(folder: Path, cells: dict[str, str], number: int) -> Stimulus:
+    if "\0" in cells["file"]:
+        raise UsageError("file holds a zero byte, which no name does")
     file = Path(cells["file"])
     values = {name: _number(name, cells[name]) for name in NUMBERS if cells.get(name)}
     request = Request(
@@ -86,6 +88,8 @@ def _stimulus(folder: Path, cells: dict[str, str], number: int) -> Stimulus:
         raise UsageError("a row edits one face: name it by its number")
     suffix = file.suffix.lower() if file.suffix.lower() in WRITE_FORMATS else ".png"
     output = path_below(cells.get("output") or f"{file.stem}-{number:04}{suffix}", "output")
+    if Path(output).parts[0] == RESULTS_FILE:
+        raise UsageError(f"{RESULTS_FILE} is the table of results, not a folder for outputs")
     format_of(output)
     return Stimulus(folder / file, face, request, output, cells)
 
@@ -116,13 +120,21 @@ def make_stimuli(
             raise UsageError(f"{folder / stimulus.output} is a photo of the table: choose another output or folder")
     make_folder(folder)
     remove_leftovers({(folder / stimulus.output).parent for stimulus in stimuli})
-    known = _known(folder, editor.weights.sha256)
+    known = {
+        output: row
+        for output, row in _earlier(folder).items()
+        if not row["error"] and row["sha256"] == editor.weights.sha256 and (folder / output).is_file()
+    }
     extra = list(dict.fromkeys(name for stimulus in stimuli for name in stimulus.cells))
     rows: dict[str, dict[str, str]] = {}
 
     def save() -> None:
-        columns = [*extra, *(name for name in ADDED if name not in extra)]
-        write_table(folder / RESULTS_FILE, columns, [[row.get(name, "") for name in columns] for row in rows.values()])
+        """What became of other rows stays, behind these: of other tables, and of those that another run makes."""
+        kept = _earlier(folder) | rows
+        others = [name for row in kept.values() for name in row if name not in ADDED]
+        columns = [*dict.fromkeys([*extra, *others]), *(name for name in ADDED if name not in extra)]
+        order = dict.fromkeys([*(stimulus.output for stimulus in stimuli if stimulus.output in kept), *kept])
+        write_table(folder / RESULTS_FILE, columns, [[kept[key].get(name, "") for name in columns] for key in order])
 
     def edited(stimulus: Stimulus) -> tuple[EditResult, dict[str, str]] | None:
         if stimulus.output in known and stimulus.cells.items() <= known[stimulus.output].items():
@@ -146,20 +158,14 @@ def make_stimuli(
                 save()
                 saved = time.monotonic()
     finally:
-        rows = known | rows if len(rows) < len(stimuli) else rows  # ended early: what was done before stays known
         save()
 
 
-def _known(folder: Path, sha256: str) -> dict[str, dict[str, str]]:
-    """The rows of an earlier run's results whose files are there and were made with these weights."""
+def _earlier(folder: Path) -> dict[str, dict[str, str]]:
+    """The rows of the results that are there, by their outputs."""
     if not (folder / RESULTS_FILE).is_file():
         return {}
-    rows = [row for _, row in read_table(folder / RESULTS_FILE, ("result", "error", "sha256"))]
-    return {
-        row["result"]: row
-        for row in rows
-        if not row["error"] and row["sha256"] == sha256 and (folder / row["result"]).is_file()
-    }
+    return {row["result"]: row for _, row in read_table(folder / RESULTS_FILE, ("result", "error", "sha256"))}
 
 
 def _edited(
