@@ -1,10 +1,12 @@
 import csv
+import os
 import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from faceedit.data.labels import read_labels
 from faceedit.data.prepare import prepare
 from faceedit.errors import UsageError
 from tests.conftest import ASTRONAUT

@@ -66,14 +66,14 @@ def with_split(label: Label) -> Label:
     """The label with its split settled: without one, 5 % of the photos, by a hash of their names, are validation."""
     if label.split is not None:
         return label
-    share = int.from_bytes(sha256(label.file.encode()).digest()[:4], "big") / 2**32
+    share = int.from_bytes(sha256(label.file.encode(errors="surrogateescape")).digest()[:4], "big") / 2**32
     return replace(label, split=VALIDATION if share < VALIDATION_SHARE else TRAIN)
 
 
 def photos_folder(folder: Path, labels: list[Label]) -> Path:
     """Where the labels' files lie: in the folder itself, or in its `images`."""
     inner = folder / IMAGES_FOLDER
-    return inner if inner.is_dir() and not (folder / labels[0].file).exists() else folder
+    return inner if inner.is_dir() and not os.path.exists(folder / labels[0].file) else folder
 
 
 def write_labels(folder: Path, labels: list[Label]) -> None:

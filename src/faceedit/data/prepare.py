@@ -1,6 +1,7 @@
 """Photos and labels → aligned crops, ready for training."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -12,9 +13,17 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context, parent_process
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from faceedit.data.labels import TRAIN, VALIDATION, Label, photos_folder, read_labels, with_split, write_labels
-from faceedit.errors import FaceEditError, MemoryExhaustedError, UsageError, unexpected
+from faceedit.errors import (
+    FaceEditError,
+    MemoryExhaustedError,
+    UnexpectedError,
+    UnwritableError,
+    UsageError,
+    unexpected,
+)
 from faceedit.faces.alignment import alignment, crop_face
 from faceedit.faces.detector import FaceDetector
 from faceedit.files import make_folder, remove_leftovers, write_atomically
@@ -68,9 +77,7 @@ def prepare(
     labels = read_labels(source)
     _keep_settings(source, out, size)
     jobs = list(_jobs(source, out, labels))
-    for folder in {target.parent for _, target, _ in jobs}:
-        folder.mkdir(parents=True, exist_ok=True)
-    outcomes: dict[Path, Problem] = {target: None for _, target, _ in jobs if target.exists()}
+    outcomes: dict[Path, Problem] = {target: None for _, target, _ in jobs if os.path.exists(target)}
     pending = [(path, target) for path, target, _ in jobs if target not in outcomes]
     progress(len(outcomes), len(jobs))
     with contextlib.closing(_in_processes(pending, size, workers)) as done:
@@ -127,6 +134,8 @@ def _jobs(source: Path, out: Path, labels: list[Label]) -> Iterator[tuple[Path, 
         assert split is not None
         path = PurePosixPath(label.file)
         inner = PurePosixPath(*path.parts[1:]) if path.parts[0] == split and len(path.parts) > 1 else path
+        if label.file.encode(errors="ignore").decode() != label.file:  # no UTF-8, as the table of crops is
+            inner = PurePosixPath(quote(os.fsencode(inner.as_posix())))
         target = out / split / inner.with_suffix(".jpg")
         if target in targets:  # the same name with another ending
             target = out / split / f"{inner}.jpg"
@@ -207,5 +216,11 @@ def _cut(path: Path, target: Path) -> Problem:
         return "unreadable"
     except Exception as error:  # whatever a library raises for one photo must not end the others
         return unexpected(f"{path} could not be cut", error)
-    write_atomically(target, crop)
+    try:
+        make_folder(target.parent)
+        write_atomically(target, crop)
+    except UnwritableError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENAMETOOLONG:
+            return UnexpectedError(f"{path} could not be cut: {error}")
+        raise
     return None
