@@ -2,12 +2,16 @@
 
 import ast
 import contextlib
+import io
+import struct
 import sys
 import time
+import zlib
 from functools import partial
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import faceedit
 from faceedit import batch, files, hub
@@ -120,3 +124,72 @@ def test_a_table_of_labels_with_more_columns_than_sense_is_refused(tmp_path):
     with pytest.raises(UnreadableError, match="columns"):
         labels.read_labels(tmp_path)
     assert time.process_time() - start < 1
+
+
+def test_a_row_takes_what_it_has_not_what_its_header_promises(tmp_path):
+    header = "file,valence,arousal," + ",".join(f"c{i}" for i in range(900))
+    (tmp_path / labels.LABELS_FILE).write_text(header + "\n" + "a,0,0\n" * 20_000)
+    assert seconds(labels.read_labels, tmp_path) < 1
+
+
+def nested(count: int) -> bytes:
+    """EXIF whose folder names itself as its inner folder again and again."""
+    tag = struct.pack("<HHII", exif.EXIF_FOLDER, 4, 1, 8)
+    return b"II*\0" + struct.pack("<IH", 8, count) + tag * count + bytes(4)
+
+
+def chained(count: int) -> bytes:
+    """A TIFF whose every folder is followed by one that begins a tag later, and ends where it does."""
+    tags = [struct.pack("<HHII", 330, 4, 1, 10)] * count
+    places = [8 + 14 * index for index in range(64)]
+    data = bytearray(b"II*\0" + struct.pack("<I", 8) + bytes(14 * 64) + b"".join(tags) + bytes(64))
+    for place, following in zip(places, [*places[1:], 0], strict=True):
+        struct.pack_into("<H", data, place, count)
+        struct.pack_into("<I", data, place + 2 + 12 * count, following)
+    return bytes(data)
+
+
+def scanned(scans: int) -> bytes:
+    """A progressive JPEG that is passed over once more again and again."""
+    buffer = io.BytesIO()
+    Image.fromarray(draw_face(16)).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * scans + data[-2:]
+
+
+def texted(piece: bytes) -> bytes:
+    """A PNG with texts that ImageMagick is said to have written, which unpack to much."""
+    text = b"Raw profile type exif\0\0" + zlib.compress(piece * (4 * MEGABYTE // len(piece)))
+    head, *rest = metadata.chunks(encode_photo(Photo(draw_face(16)), "PNG"))
+    return metadata.png([head, *rest[:-1], *[(b"zTXt", text)] * (MEGABYTE // len(text)), rest[-1]])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        nested(1900),
+        nested(60_000),
+        chained(500),
+        chained(60_000),
+        scanned(2000),
+        texted(bytes(1)),
+        texted(b"\nexif\n4\nab"),
+    ],
+    ids=["folders", "many folders", "pages", "many pages", "scans", "zeros", "profiles"],
+)
+def test_what_a_file_says_again_and_again_is_done_once(data):
+    assert seconds(_read, data) < 1
+
+
+def test_exif_in_itself_is_written_as_quickly():
+    data = encode_photo(Photo(draw_face(16)), "JPEG")
+    photo = read_photo(data[:2] + jpeg.segment(0xE1, b"Exif\0\0" + nested(1900)) + data[2:])
+    for name in ("TIFF", "JPEG", "WEBP"):
+        assert seconds(encode_photo, photo, name) < 1
+
+
+def test_a_jpeg_of_some_scans_is_read():
+    assert read_photo(scanned(20)).pixels.shape == (16, 16, 3)
+    with pytest.raises(UnreadableError, match="scans"):
+        read_photo(scanned(300))

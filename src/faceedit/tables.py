@@ -11,7 +11,7 @@ from faceedit.files import write_atomically
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 MAX_HEADER = 1 << 20  # characters
-MAX_COLUMNS = 1000  # a row has a value for each, so that a header could ask for any amount of memory
+MAX_COLUMNS = 1000
 
 
 def read_table(
@@ -29,25 +29,26 @@ def read_table(
                 start, head, first = file.tell(), file.readline(MAX_HEADER), 2
             separator = max(SEPARATORS, key=head.count)
             file.seek(start)
-            reader = csv.DictReader(file, restkey="", restval="", delimiter=separator, skipinitialspace=True)
-            columns = reader.fieldnames or ()
+            reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
+            columns = next(reader, [])
             if len(columns) > MAX_COLUMNS:
                 raise UnreadableError(f"{path} has {len(columns)} columns, more than the {MAX_COLUMNS} that are read")
-            reader.fieldnames = [_column(name, (*required, *optional)) for name in columns]
-            twice = [name for name in (*required, *optional) if reader.fieldnames.count(name) > 1]
+            names = [_column(name, (*required, *optional)) for name in columns]
+            twice = [name for name in (*required, *optional) if names.count(name) > 1]
             if twice:
                 raise UnreadableError(f"{path}, line {first} has more than one column {', '.join(map(repr, twice))}")
-            lacking = [name for name in required if name not in reader.fieldnames]
+            lacking = [name for name in required if name not in names]
             if lacking:
                 raise UnreadableError(
                     f"{path} (separated by {SEPARATORS[separator]}), line {first} has no column {', '.join(lacking)}, "
                     f"but {', '.join(repr(name) for name in columns[:9]) or 'none'}"
                 )
+            known = dict.fromkeys((name for name in (*required, *optional) if name in names), "")
             for row in reader:
-                row.pop("", None)
-                if not any(row.values()):
+                # A row may be shorter: nothing is kept for columns that are not known and that it does not have.
+                cells = known | {name: value.strip() for name, value in zip(names, row, strict=False) if name}
+                if not any(cells.values()):
                     continue  # an empty line
-                cells = {name: value.strip() for name, value in row.items()}
                 if separator == ";":
                     cells |= {name: cells[name].replace(",", ".") for name in numbers if name in cells}
                 yield f"{path} (separated by {SEPARATORS[separator]}), line {first - 1 + reader.line_num}", cells
@@ -61,6 +62,8 @@ def read_table(
 
 def table_encoding(path: Path) -> str:
     """UTF-16 where the file begins as spreadsheets begin such a one, else UTF-8."""
+    if path.exists() and not path.is_file():
+        raise UnreadableError(f"{path} is no file")  # a pipe would make us wait for ever
     with open(path, "rb") as file:
         return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 

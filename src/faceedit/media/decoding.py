@@ -31,10 +31,9 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
     """
     # Also of an MPO, which has further pictures behind.
     jpeg_file = file if isinstance(file, JpegImagePlugin.JpegImageFile) else None
-    if jpeg_file:  # all at once: arithmetic coding cannot be decoded in pieces
-        jpeg_file.decodermaxblock = max(jpeg_file.decodermaxblock, len(data))
-    if isinstance(file, TiffImagePlugin.TiffImageFile) and file.tag_v2.get(deep.PHOTOMETRIC) == YCBCR:
-        _read_by_libtiff(file)
+    if jpeg_file:
+        jpeg.check_scans(data)
+    _make_decodable(file, len(data))
     is_deep = deep.is_deep(file, data)
     _drop_unusable(file, data)
     code_points = _code_points(file, data)
@@ -86,9 +85,13 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
     )
 
 
-def _read_by_libtiff(file: TiffImagePlugin.TiffImageFile) -> None:
-    """Have an open TIFF in YCbCr that is not compressed read as a compressed one is: Pillow alone cannot turn it."""
-    if not file.use_load_libtiff and file.mode == "RGB":
+def _make_decodable(file: ImageFile.ImageFile, length: int) -> None:
+    """Have Pillow decode an open file of a length what it would not by itself."""
+    if isinstance(file, JpegImagePlugin.JpegImageFile):  # all at once: arithmetic coding cannot be decoded in pieces
+        file.decodermaxblock = max(file.decodermaxblock, length)
+    if not isinstance(file, TiffImagePlugin.TiffImageFile) or file.tag_v2.get(deep.PHOTOMETRIC) != YCBCR:
+        return
+    if not file.use_load_libtiff and file.mode == "RGB":  # not compressed, and turned into RGB by libtiff alone
         area = (0, 0, file.tag_v2[deep.WIDTH], file.tag_v2[deep.HEIGHT])
         file.tile = [ImageFile._Tile("libtiff", area, 0, ("RGBX", "raw", False, file.tag_v2.offset))]
         file.use_load_libtiff = True

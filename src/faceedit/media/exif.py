@@ -26,7 +26,7 @@ BYTE, SHORT, LONG, RATIONAL, UNDEFINED = 1, 3, 4, 5, 7
 # Bytes of a value of each type, and of what of it has an order.
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 ORDERED = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}
-MAX_FOLDERS = 64  # of a TIFF that are looked at
+MAX_FOLDERS, MAX_TAGS = 64, 2000  # of a TIFF that are looked at, and of each folder
 MAX_LENGTH = 16 << 20  # bytes of EXIF: tags may claim the same bytes many times
 NAMES = {37500: "its maker notes", 37510: "its EXIF comment", 270: "its EXIF description"}
 
@@ -209,8 +209,8 @@ def _folder(data: bytes | bytearray, place: int) -> tuple[list[Tag], int]:
     order, big, _ = _header(data)
     step, inline, head = (20, 8, 8) if big else (12, 4, 2)
     count = struct.unpack_from(order + ("Q" if big else "H"), data, place)[0]
-    if count * step > len(data) - place:
-        raise ValueError("a folder longer than the block")
+    if count * step > len(data) - place or count > MAX_TAGS:
+        raise ValueError("a folder longer than the block, or than any")
     tags = []
     for entry in range(place + head, place + head + count * step, step):
         number, kind, values = struct.unpack_from(order + ("HHQ" if big else "HHI"), data, entry)
@@ -240,7 +240,7 @@ def _tags(data: bytes, place: int, depth: int = 0) -> Tags:
     total = 0
     for tag in _folder(data, place)[0]:
         if tag.number in FOLDERS:
-            if depth < 2 and tag.length == 4:
+            if depth < 2 and tag.length == 4 and tag.number not in found:  # which may be said again and again
                 found[tag.number] = (LONG, 1, _tags(data, _number(data, tag), depth + 1))
         elif tag.length and tag.start + tag.length <= len(data):
             total += tag.length

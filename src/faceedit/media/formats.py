@@ -51,6 +51,9 @@ KEEPS: dict[str, set[str]] = {
 RAW_STARTS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"\0MRM", b"FOVb", b"ftypcrx ")
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UNREAD_TIFF = "it is a TIFF of a kind that is not read: save it with 8 or 16 bits a sample, in grey or RGB"
+UNREAD = dict.fromkeys(TIFF_STARTS, UNREAD_TIFF) | {  # by how they begin
+    b"MM\0+": "it is a BigTIFF with the high byte first, which is not read: save it as a plain TIFF"
+}
 DNG_VERSION, SUBFILE, OLD_SUBFILE, PHOTOMETRIC, COMPRESSION = 50706, 254, 255, 262, 259
 RAW_PHOTOMETRICS = (32803, 34892)  # a mosaic of colours, and what is linear of one
 RAW_COMPRESSIONS = (32767, 32769, 32770, 34713, 65000, 65535)  # of Sony, Samsung, Nikon, Kodak and Pentax

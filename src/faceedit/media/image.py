@@ -21,8 +21,7 @@ from faceedit.media.formats import (
     MAX_PIXELS,
     MAX_SIDE,
     READ_FORMATS,
-    TIFF_STARTS,
-    UNREAD_TIFF,
+    UNREAD,
     WRITE_FORMATS,
     format_of,
     refuse_others,
@@ -72,8 +71,7 @@ def read_photo(source: str | Path | bytes) -> Photo:
     except Exception as error:  # the decoders raise whatever they meet; to the user it is one thing
         reason = sentence(error)
         if "cannot identify" in reason:
-            is_tiff = data.startswith(TIFF_STARTS)
-            reason = UNREAD_TIFF if is_tiff else "it is not a photo in a format that is read"
+            reason = UNREAD.get(data[:4], "it is not a photo in a format that is read")
         raise UnreadableError(f"cannot read {name}: {reason}") from error
 
 

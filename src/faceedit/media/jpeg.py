@@ -9,6 +9,7 @@ from typing import TypedDict
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
+from faceedit.errors import UnreadableError
 from faceedit.media.metadata import opens
 
 START, END, SCAN, COMMENT, APP13 = b"\xff\xd8", b"\xff\xd9", 0xDA, 0xFE, 0xED
@@ -16,6 +17,7 @@ MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in coded data, all but what
 PHOTOSHOP = b"Photoshop 3.0\0"
 MAX_SEGMENT = 65_533  # bytes of payload
 MAX_SEGMENTS = 10_000
+MAX_SCANS = 200  # each passes over the whole picture; programs write ten
 MAX_UNREADABLE = 9  # segments: each costs a copy of the file
 PICTURES = "the pictures behind its first"
 CREDENTIALS = "its Content Credentials, which held for the file before"
@@ -129,6 +131,12 @@ def options(file: JpegImagePlugin.JpegImageFile) -> JpegOptions:
     return found
 
 
+def check_scans(data: bytes) -> None:
+    """Raise UnreadableError for a JPEG whose picture is passed over so often that decoding it never ends."""
+    if sum(data[place - 1] == SCAN for place in _markers(data)) > MAX_SCANS:
+        raise UnreadableError(f"it has more than {MAX_SCANS} scans, which no program writes")
+
+
 def with_end(data: bytes) -> bytes | None:
     """A JPEG whose end marker alone is missing, with it; None where coded data is missing too.
 
@@ -178,25 +186,28 @@ def _all_scans(data: bytes) -> bool:
     for marker, text in segments(data):
         if marker in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA) and len(text) > 5:
             missing = {(number, k) for number in text[6::3][: text[5]] for k in range(64)}
-    place = 2
-    while (match := MARKER.search(data, place)) is not None:
-        place = match.end()
+    for place in _markers(data):
         length = int.from_bytes(data[place : place + 2], "big")
         if data[place - 1] == SCAN and length > 5:
             text = data[place + 2 : place + length]
             first, last, bits = text[-3:]
             if not bits & 15:
                 missing -= {(number, k) for number in text[1:-3:2] for k in range(first, last + 1)}
-        place += max(length, 2)
     return not missing
 
 
 def _end(data: bytes) -> int:
     """Where the first picture ends."""
+    last = max(_markers(data), default=0)
+    return last if data[last - 1 : last] == END[1:] else len(data)
+
+
+def _markers(data: bytes) -> Iterator[int]:
+    """Yield where the payload of each marker begins, up to the end of the first picture."""
     place = 2
     while (match := MARKER.search(data, place)) is not None:
         place = match.end()
+        yield place
         if data[place - 1] == END[1]:
-            return place
+            return
         place += max(int.from_bytes(data[place : place + 2], "big"), 2)
-    return len(data)

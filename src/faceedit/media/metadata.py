@@ -68,7 +68,7 @@ SIZES_XMP = {
 }
 GONE_MARKS = tuple({name[1:].partition("}")[0].encode() for name in (*GONE_XMP, *SIZES_XMP)})
 MAX_CHUNKS = 100_000
-MAX_RAW = 4 << 20  # bytes of a text in which others stand
+MAX_RAW = 4 << 20  # bytes of texts in which others stand
 MAX_UNREADABLE, MAX_TRIED = 9, 10_000  # chunks: with more of them, all others are left out
 EMPTY_IDAT = struct.pack(">I4sI", 0, b"IDAT", zlib.crc32(b"IDAT"))
 
@@ -210,12 +210,14 @@ def texts(data: bytes) -> tuple[Chunk, ...]:
 def raw_profiles(data: bytes) -> dict[str, bytes]:
     """What a PNG's texts hold that ImageMagick wrote: `exif`, `xmp` and `icc_profile`; b"" where it cannot be read."""
     found: dict[str, bytes] = {}
+    left = MAX_RAW
     for kind, text in chunks(data):
         name, _, value = text.partition(b"\0")
-        if kind not in (b"tEXt", b"zTXt") or name not in RAW_PROFILES:
+        if kind not in (b"tEXt", b"zTXt") or name not in RAW_PROFILES or left <= 0:
             continue
         try:
-            value = zlib.decompressobj().decompress(value[1:], MAX_RAW) if kind == b"zTXt" else value
+            value = zlib.decompressobj().decompress(value[1:], left) if kind == b"zTXt" else value
+            left -= len(value)
             payload = bytes.fromhex(value.decode("latin-1").split("\n", 3)[3])  # behind its name and its length
         except (zlib.error, ValueError, IndexError):
             payload = b""
