@@ -500,6 +500,9 @@ def test_info_names_the_devices_that_torch_sees(run):
 def test_info_prints_nothing_that_commands_a_terminal_or_forges_a_line(run, tmp_path):
     edits = "a\nweights: forged\x1b[2J\x9b\u2028\u202eb"
     packet = to_xmp(Provenance(COMPOSITE, "w", "ab" * 32, edits.replace("\x1b", "").replace("\x9b", "")))
+    write_photo(tmp_path / "b\n\x1b.png", Photo(np.zeros((8, 8, 3), np.uint8)))
+    code, out, _ = run("info", tmp_path / "b\n\x1b.png")
+    assert (code, len(out.splitlines()), out.rstrip("\n").isprintable()) == (0, 1, True)
     write_photo(tmp_path / "a.png", Photo(np.zeros((8, 8, 3), np.uint8), xmp=packet))
     code, out, _ = run("info", tmp_path / "a.png")
     assert code == 0

@@ -102,9 +102,24 @@ def test_leftovers_are_those_whose_process_is_gone(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2 + len(keep)
     child.kill()
     child.join()
+    (tmp_path / ".a\nb.png.faceedit-ab12cd34ab12cd34").touch()
     (tmp_path / ".link.faceedit-ab12cd34").symlink_to(tmp_path)
     remove_leftovers([tmp_path])
     assert set(os.listdir(tmp_path)) == {*keep, ".link.faceedit-ab12cd34"}
+
+
+def test_a_folder_taken_for_a_leftover_before_it_is_locked_gives_way_to_another(tmp_path, monkeypatch):
+    opened = os.open
+
+    def open_too_late(name, *arguments, **named):
+        monkeypatch.undo()
+        os.rmdir(name)  # as another process does
+        return opened(name, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", open_too_late)
+    with temporary_folder("web", tmp_path) as folder:
+        assert folder.is_dir()
+    assert list(tmp_path.iterdir()) == []
 
 
 def slow_frames():

@@ -150,6 +150,7 @@ def test_with_debug_the_traceback_is_shown(capsys, monkeypatch, failing, folder,
         cli.main()
     err = capsys.readouterr().err
     assert "Traceback" in err or "of ours" in err
+    assert "\\n" not in err  # a line is a line
     assert type(failing.error).__name__ in err
 
 

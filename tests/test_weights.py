@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 
 from faceedit.circumplex import Support
 from faceedit.errors import UsageError, WeightsError
@@ -149,3 +149,14 @@ def test_the_model_card_knows_each_file_by_its_hash_and_size():
         section = card.partition(f"\n## {path.name}\n")[2].partition("\n## ")[0]
         assert f"{path.stat().st_size:,} bytes" in section, path.name
         assert sha256(path.read_bytes()).hexdigest() in section, path.name
+
+
+def test_weights_that_are_no_numbers_are_refused(tiny_weights, tmp_path):
+    with safe_open(tiny_weights, "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
+        header = file.metadata()
+    some = next(key for key, tensor in tensors.items() if tensor.is_floating_point())
+    tensors[some] = torch.full_like(tensors[some], float("nan"))
+    (tmp_path / "nan.safetensors").write_bytes(save(tensors, header))
+    with pytest.raises(WeightsError, match="no number"):
+        load_weights(str(tmp_path / "nan.safetensors"))

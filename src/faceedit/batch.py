@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 MAX_NAME = 255  # bytes, of a file
 MAC_NOTES = "._"  # how files begin in which a Mac keeps what it knows of others
 TAGS = ("edited", "crop", "grid", "animated")  # what results are named with
-RESULT_NAME = re.compile(rf"(.+)-({'|'.join(TAGS)})(-\d+)?")
+RESULT_NAME = re.compile(rf"(.+)-({'|'.join(TAGS)})(-\d+)?", re.DOTALL)
 Facts = TypeVar("Facts")
 
 

@@ -25,7 +25,7 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
 # It can only be read by setting it, for the whole process: once, before there are threads.
 UMASK = os.umask(0)
 os.umask(UMASK)
-TEMPORARY = re.compile(r"\..+\.faceedit-[a-z0-9_]{8}([a-f0-9]{8})?")  # a folder's end is tempfile's
+TEMPORARY = re.compile(r"\..+\.faceedit-[a-z0-9_]{8}([a-f0-9]{8})?", re.DOTALL)  # a folder's end is tempfile's
 
 
 def make_folder(path: Path) -> None:
@@ -73,15 +73,22 @@ def temporary_folder(name: str, parent: Path | None = None) -> Iterator[Path]:
     """
     parent = parent or Path(tempfile.gettempdir())
     remove_leftovers([parent])
-    with tempfile.TemporaryDirectory(dir=parent, prefix=_prefix(name), ignore_cleanup_errors=True) as folder:
-        handle = None if sys.platform == "win32" else os.open(folder, os.O_RDONLY)
-        try:
-            if handle is not None:
-                _lock(handle)
-            yield Path(folder)
-        finally:
-            if handle is not None:
-                os.close(handle)
+    while True:
+        with tempfile.TemporaryDirectory(dir=parent, prefix=_prefix(name), ignore_cleanup_errors=True) as folder:
+            handle = None
+            try:
+                if sys.platform != "win32":
+                    handle = os.open(folder, os.O_RDONLY)
+                    _lock(handle)
+            except FileNotFoundError:
+                pass
+            try:
+                if os.path.isdir(folder):  # else it was taken for a leftover before it was locked
+                    yield Path(folder)
+                    return
+            finally:
+                if handle is not None:
+                    os.close(handle)
 
 
 def remove_leftovers(folders: Iterable[Path]) -> None:

@@ -84,8 +84,9 @@ def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(
             kind = header["kind"]
             if kind not in kinds:
                 use = "cannot edit" if KINDS[kinds[0]].backend else "do not fit here"
+                others = " or ".join(kinds)
                 raise WeightsError(
-                    f"{path} holds weights of kind {kind}, which {use}: name some of kind {' or '.join(kinds)}"
+                    f"{path} holds weights of kind {str(kind)[:40]}, which {use}: name some of kind {others}"
                 )
             config = network_config(KINDS[kind].network, header["config"])
             with _Unallocated():
@@ -97,6 +98,8 @@ def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(
         digest = digest_of(path)
         support = Support(state.pop(SUPPORT_TENSOR).numpy())
         state = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+        if not all(tensor.isfinite().all() for tensor in state.values()):
+            raise ValueError("it holds what is no number")
         model.load_state_dict(state, strict=True, assign=True)
     except (
         SafetensorError,

@@ -97,7 +97,9 @@ class Printer(logging.Handler):
     """Prints what the library logs, a line each, on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(f"faceedit: {self.format(record)}")
+        say(f"faceedit: {record.getMessage()}")
+        if record.exc_info:
+            say_lines("".join(traceback.format_exception(*record.exc_info)))
 
 
 @app.callback(invoke_without_command=True)
@@ -184,6 +186,12 @@ def say(line: str) -> None:
     console.print(printable(line), markup=False, soft_wrap=True)
 
 
+def say_lines(text: str) -> None:
+    """Several lines for a person to read, as a traceback, on stderr."""
+    for line in text.splitlines():
+        say(line)
+
+
 def printable(text: str) -> str:
     """The text as one line, in which a file can neither forge further lines nor command the terminal."""
     return "".join(
@@ -198,4 +206,4 @@ def say_error(error: Exception, file: Path | None = None) -> None:
     subject = "" if file is None or str(file) in str(error) else f"{file}: "
     say("; ".join([f"faceedit: {subject}{' '.join(str(error).split())}", *hints]))
     if logger.isEnabledFor(logging.DEBUG):
-        console.print("".join(traceback.format_exception(error)), markup=False, soft_wrap=True)
+        say_lines("".join(traceback.format_exception(error)))

@@ -34,7 +34,7 @@ def info(
             raise missing(file)
         found = from_xmp(read_embedded(source) or read_photo(source).xmp)
         if found is None:
-            print(f"{file} does not say that faceedit made or edited it")
+            print(f"{printable(str(file))} does not say that faceedit made or edited it")
             return
         for name, value in vars(found).items():
             print(f"{name.replace('_', ' ')}: {printable(value)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceedit.cli.app import Device, Overwrite, command, console, progress_bar, refuse_existing, say, say_error, spinner
-from faceedit.errors import BatchError, UnreadableError, UsageError, missing
+from faceedit.errors import BatchError, UnreadableError, UsageError, is_url, missing
 from faceedit.kinds import MODELS, RENAMED, on_device
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def train(
         from faceedit.training.loop import train as run_train
 
         chosen = resolve_device(device)
-    if not data.is_dir():
+    if is_url(str(data)):
         raise missing(data, "folder")
     if not (data / "train").is_dir():
         raise UnreadableError(f"{data} holds no prepared crops: make them with `faceedit prepare PHOTOS --out {data}`")

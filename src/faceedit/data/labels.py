@@ -1,6 +1,7 @@
 """The label formats: `labels.csv`, AffectNet's annotation CSV, and the paper's file names."""
 
 import math
+import os
 import re
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
