@@ -19,15 +19,16 @@ def read_table(
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield (where it stands, row) of a table with commas, semicolons or tabs; a row has every required column.
 
-    A column that is known by its name may be written in other capitals. In a table with semicolons a number may have a
-    decimal comma, as spreadsheets write both. Raises UnreadableError.
+    A column that is known by its name may be written in other capitals. In a table with semicolons or tabs a number may
+    have a decimal comma, as spreadsheets write both. Raises UnreadableError.
     """
     try:
         with open(path, encoding=table_encoding(path), newline="") as file:
             head, start, first = file.readline(MAX_HEADER), 0, 1
             if head.strip('"\r\n') in (f"sep={separator}" for separator in SEPARATORS):  # a word to spreadsheets
                 start, head, first = file.tell(), file.readline(MAX_HEADER), 2
-            separator = max(SEPARATORS, key=head.count)
+            unquoted = "".join(head.split('"')[::2])
+            separator = max(SEPARATORS, key=unquoted.count)
             file.seek(start)
             reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
             columns = next(reader, [])
@@ -49,7 +50,7 @@ def read_table(
                 cells = known | {name: value.strip() for name, value in zip(names, row, strict=False) if name}
                 if not any(cells.values()):
                     continue  # an empty line
-                if separator == ";":
+                if separator != ",":
                     cells |= {name: cells[name].replace(",", ".") for name in numbers if name in cells}
                 yield f"{path} (separated by {SEPARATORS[separator]}), line {first - 1 + reader.line_num}", cells
     except FileNotFoundError as error:

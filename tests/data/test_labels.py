@@ -125,6 +125,17 @@ def test_a_line_that_tells_spreadsheets_the_separator_is_no_row(tmp_path):
     assert [label.file for label in read_labels(tmp_path)] == ["1/a.jpg"]
 
 
+def test_numbers_and_separators_are_those_of_spreadsheets(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("file\tvalence\tarousal\na.jpg\t0,5\t-0,1\n \t\t \n")
+    assert read_labels(tmp_path) == [Label("a.jpg", 0.5, -0.1)]
+    path.write_text('file,valence,arousal,"a;b;c;d;e"\na.jpg,0.5,0.1,x\n')
+    assert read_labels(tmp_path)[0].extra == {"a;b;c;d;e": "x"}
+    path.write_text("file,valence,arousal\na.jpg,0_1,0\n")
+    with pytest.raises(UnreadableError, match="valence must be a number"):
+        read_labels(tmp_path)
+
+
 def test_a_folder_without_labels_is_refused(tmp_path):
     with pytest.raises(UnreadableError, match="no labels"):
         read_labels(tmp_path)

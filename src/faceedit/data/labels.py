@@ -136,7 +136,7 @@ def _affect(valence: str | float, arousal: str | float, where: str) -> tuple[flo
     values = []
     for name, text in (("valence", valence), ("arousal", arousal)):
         try:
-            value = float(text)
+            value = math.nan if "_" in str(text) else float(text)  # to Python, 0_1 is 1
         except ValueError:
             value = math.nan
         if not value <= 1:  # also true of a value that is not a number

@@ -96,7 +96,7 @@ def _stimulus(folder: Path, cells: dict[str, str], number: int) -> Stimulus:
 
 def _number(name: str, text: str) -> float:
     try:
-        return float(text)
+        return float(text.replace("_", "?"))  # to Python, 0_1 is 1
     except ValueError:
         raise UsageError(f"{name} must be a number, not {text}") from None
 
