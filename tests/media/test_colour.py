@@ -308,3 +308,55 @@ def test_adobe_rgb_that_exif_alone_says_stays_or_is_converted_by(pixels, name, k
     assert np.abs(managed(encode_photo(photo.drawable(), "WEBP")) - shown).mean() < LOSS["WEBP"]
     tags.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ColorSpace] = 1
     assert read_photo(saved(Image.fromarray(pixels), exif=tags)).with_profile().icc is None
+
+
+def adobe(**others) -> Image.Exif:
+    """EXIF that says Adobe RGB."""
+    tags = Image.Exif()
+    tags[ExifTags.Base.Make] = "a camera"
+    tags.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ColorSpace] = 65535
+    tags.get_ifd(ExifTags.IFD.Exif)[ExifTags.IFD.Interop] = {1: "R03", 2: b"0100"}
+    return tags
+
+
+@pytest.mark.parametrize("kind", ["PNG", "AVIF"])
+def test_srgb_that_a_file_says_goes_before_its_exif(pixels, kind):
+    data = saved(Image.fromarray(pixels), kind, exif=adobe(), **({"quality": 100} if kind == "AVIF" else {}))
+    if kind == "PNG":
+        head, *rest = metadata.chunks(data)
+        data = metadata.png([head, (b"sRGB", b"\0"), *rest])
+    photo = read_photo(data)
+    for name in ("BMP", "PNG"):
+        assert np.abs(managed(encode_photo(photo.without_metadata(), name)) - pixels).mean() < LOSS.get(kind, 1)
+
+
+@pytest.mark.parametrize("name", ["AVIF", "HEIF", "WEBP", "PNG"])
+def test_what_exif_alone_says_is_a_profile_where_programs_do_not_look_there(pixels, name):
+    photo = read_photo(saved(Image.fromarray(pixels), "JPEG", exif=adobe(), quality=100))
+    shown = expected(photo.pixels, colour.ADOBE_RGB, colour.ADOBE_RGB_CURVE)
+    assert np.abs(managed(encode_photo(photo, name)) - shown).mean() < LOSS.get(name, 1)
+
+
+@pytest.mark.parametrize(("bits", "samples", "hidden"), [(2, 0b00011011, 3), (4, 0x2F, 15)])
+def test_the_transparent_grey_of_few_bits_is_found(bits, samples, hidden):
+    count = 8 // bits
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", count, 2, bits, 0, 0, 0, 0)),
+        (b"tRNS", struct.pack(">H", hidden)),
+        (b"IDAT", zlib.compress(bytes([0, samples]) * 2)),
+        (b"IEND", b""),
+    ]
+    assert read_photo(metadata.png(chunks)).alpha[0].tolist() == [255] * (count - 1) + [0]
+
+
+def test_code_points_that_say_nothing_leave_the_profile(pixels):
+    data = saved(Image.fromarray(pixels), icc_profile=P3)
+    head, *rest = metadata.chunks(data)
+    assert read_photo(metadata.png([head, (b"cICP", bytes([2, 2, 0, 1])), *rest])).icc == P3
+
+
+def test_a_profile_that_was_not_used_is_named_so(pixels, caplog):
+    photo = read_photo(saved(Image.fromarray(pixels), "JPEG", icc_profile=GREY, quality=100))
+    written = encode_photo(photo, "BMP")
+    assert (managed(written) == photo.pixels).all()
+    assert "its colour profile, which cannot be used" in caplog.text

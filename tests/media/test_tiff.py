@@ -32,9 +32,10 @@ def written(samples, photometric, extra=None, planar=False, order="<", differenc
     if difference:
         axes = np.concatenate([samples[:, :1], np.diff(samples, axis=1)], axis=1)
         samples = axes.astype(samples.dtype)
+    kind, bits = f"u{samples.itemsize}", 8 * samples.itemsize
     parts = [samples[..., c : c + 1] for c in range(count)] if planar else [samples]
     strips = [
-        zlib.compress(part[y : y + 7].astype(order + "u2").tobytes()) for part in parts for y in range(0, height, 7)
+        zlib.compress(part[y : y + 7].astype(order + kind).tobytes()) for part in parts for y in range(0, height, 7)
     ]
 
     def numbers(kind, *values):
@@ -43,7 +44,7 @@ def written(samples, photometric, extra=None, planar=False, order="<", differenc
     made = {
         256: numbers(3, width),
         257: numbers(3, height),
-        258: numbers(3, *[16] * count),
+        258: numbers(3, *[bits] * count),
         259: numbers(3, 8),
         262: numbers(3, photometric),
         273: numbers(4, *np.cumsum([8, *map(len, strips)])[:-1].tolist()),
@@ -203,3 +204,40 @@ def test_floating_point_samples_are_as_bright_as_they_are(change):
     if grey.max() / 255 >= change(grey / 255).max():
         white = exif.with_tags(buffer.getvalue(), None, {262: (3, 1, b"\0\0")})
         assert np.abs(255 - read_photo(white).pixels[..., 0].astype(int) - grey).max() <= 1
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize(
+    ("photometric", "count", "extra"), [(1, 2, 2), (1, 2, 0), (0, 2, 2), (2, 3, None), (2, 4, 2), (2, 4, None)]
+)
+def test_eight_bits_mean_what_sixteen_do(samples, photometric, count, extra, planar, order):
+    given = samples[..., 4 - count :] if count < 3 else samples[..., :count]
+    wide, narrow = (
+        read_photo(written(some, photometric, extra, planar, order)) for some in (given, (given // 257).astype("u1"))
+    )
+    assert np.abs(wide.pixels.astype(int) - narrow.pixels).max() <= 1
+    assert (wide.alpha is None, wide.grey) == (narrow.alpha is None, narrow.grey)
+    if narrow.alpha is not None:
+        assert np.abs(wide.alpha.astype(int) - narrow.alpha).max() <= 1
+
+
+@pytest.mark.parametrize("planar", [False, True])
+def test_eight_bits_multiplied_by_opacity_are_divided_by_it(planar):
+    given = np.tile(np.array([60, 128], np.uint8), (16, 8, 1))
+    photo = read_photo(written(given, 1, 1, planar))
+    assert (photo.pixels == 120).all()
+    assert (photo.alpha == 128).all()
+
+
+def test_signed_bytes_are_twice_as_bright_as_unsigned_ones():
+    given = np.tile(np.arange(0, 128, 4, dtype=np.uint8), (16, 1))[..., None]
+    photo = read_photo(written(given, 1, tags={339: (3, 1, struct.pack("<H", 2))}))
+    assert np.abs(photo.pixels[..., 0].astype(int) - given[..., 0] * (255 / 127)).max() <= 1
+
+
+def test_a_palette_of_bytes_where_there_should_be_words_is_no_black_picture():
+    given = np.tile(np.arange(32, dtype=np.uint8), (16, 1))[..., None]
+    palette = struct.pack("<768H", *([value * 7 % 256 for value in range(256)] * 3))
+    photo = read_photo(written(given, 3, tags={320: (3, 768, palette)}))
+    assert (photo.pixels == given.astype(int) * 7 % 256).all()

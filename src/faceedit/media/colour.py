@@ -174,6 +174,8 @@ def eight_bits(image: Image.Image, bits: int = 16, signed: bool = False, negativ
     whole = np.asarray(image)
     if bits == 32 and not signed and whole.dtype == np.int32:
         whole = whole.view(np.uint32)
+    elif bits == 8 and signed:
+        whole = whole.view(np.int8)
     samples = np.nan_to_num(whole.astype(np.float32), copy=False)
     if image.mode == "F":  # by custom floating-point samples lie in [0, 1]; some files hold 0 to 255
         samples *= 255.0 if samples.max(initial=0) <= MAX_LIGHT else 1.0

@@ -13,9 +13,8 @@ from faceedit.media.photo import Photo
 
 PNG_XMP = metadata.PNG_XMP.decode()
 GREY_PNG = (b"\0", b"\4")  # colour types
-TIFF_PARTS = {exif.LAYERS: "its Photoshop layers", exif.CREDENTIALS: jpeg.CREDENTIALS}
-YCBCR = 6  # of PHOTOMETRIC
-PIECES = {b"caBX": jpeg.CREDENTIALS, b"C2PA": jpeg.CREDENTIALS, b"mpvd": metadata.VIDEO}
+YCBCR, COLOUR_MAP = 6, 320  # of PHOTOMETRIC; a tag
+SCALES = {2: 85, 4: 17}  # by the bits of a sample
 UNREADABLE = b"unreadable: " + bytes(exif.EMPTY)  # EXIF that is there
 # As most programs write it: so the rest of a packet stays to the byte, and one that cannot be read is upright too.
 # Every repetition is bounded: what a file says would otherwise choose how long this takes.
@@ -50,8 +49,9 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
     icc = colour.profile_of_bmp(data) if file.format == "BMP" else _profile(file, code_points, grey)
     samples = deep.read(data, orientation if isinstance(orientation, int) else 1) if is_deep else None
     is_plain = image.mode not in ("CMYK", "LAB")
-    if image.mode.startswith("I") or image.mode == "F":
-        image = colour.eight_bits(image, *_bits(file), getattr(file, "tag_v2", {}).get(deep.PHOTOMETRIC) == 0)
+    bits, is_signed = sample_bits(file)
+    if image.mode.startswith("I") or image.mode == "F" or (image.mode == "L" and is_signed):
+        image = colour.eight_bits(image, bits, is_signed, getattr(file, "tag_v2", {}).get(deep.PHOTOMETRIC) == 0)
     pixels, alpha = _pixels(image if is_plain else colour.plain_rgb(image, icc, name))
     if file.format in ("AVIF", "WEBP") and (icc or b"")[16:20] == b"GRAY":  # which come in colour
         grey = bool((pixels == pixels[..., :1]).all())
@@ -88,10 +88,17 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
 def _make_decodable(file: ImageFile.ImageFile, length: int) -> None:
     """Have Pillow decode an open file of a length what it would not by itself."""
     if isinstance(file, JpegImagePlugin.JpegImageFile):  # all at once: arithmetic coding cannot be decoded in pieces
-        file.decodermaxblock = max(file.decodermaxblock, length)
-    if not isinstance(file, TiffImagePlugin.TiffImageFile) or file.tag_v2.get(deep.PHOTOMETRIC) != YCBCR:
+        jpeg.check_scans(data)
+        file.decodermaxblock = max(file.decodermaxblock, len(data))
+    clear = file.info.get("transparency")
+    if file.format == "PNG" and file.mode == "L" and isinstance(clear, int):  # as the file has it, in fewer bits
+        file.info["transparency"] = clear * SCALES.get(data[24], 1)
+    if not isinstance(file, TiffImagePlugin.TiffImageFile):
         return
-    if not file.use_load_libtiff and file.mode == "RGB":  # not compressed, and turned into RGB by libtiff alone
+    if file.mode == "P" and max(file.tag_v2.get(COLOUR_MAP, (256,))) < 256:  # of 8 bits, which should be of 16
+        file.palette = ImagePalette.raw("RGB;L", bytes(file.tag_v2[COLOUR_MAP]))
+    is_ycbcr = file.tag_v2.get(deep.PHOTOMETRIC) == YCBCR and file.mode == "RGB"
+    if is_ycbcr and not file.use_load_libtiff:  # not compressed, and turned into RGB by libtiff alone
         area = (0, 0, file.tag_v2[deep.WIDTH], file.tag_v2[deep.HEIGHT])
         file.tile = [ImageFile._Tile("libtiff", area, 0, ("RGBX", "raw", False, file.tag_v2.offset))]
         file.use_load_libtiff = True

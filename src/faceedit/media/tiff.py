@@ -1,7 +1,7 @@
-"""TIFFs of 16 bits that Pillow does not read: made anew as one that it does, with the same tags.
+"""TIFFs of 8 and 16 bits that Pillow does not read: made anew as one that it does, with the same tags.
 
 These are grey with transparency, colours that lie apart (planar), white as zero, and colours multiplied by opacity.
-Pillow does read a grey picture of 16 bits in any compression: with other tags, every such file is one or several.
+Pillow does read a grey picture in any compression: with other tags, every such file is one or several.
 """
 
 import io
@@ -32,7 +32,7 @@ PLACES = (273, 279, 324, 325)  # where strips and tiles stand, and how long they
 UNSPECIFIED, MULTIPLIED, STRAIGHT = 0, 1, 2  # of EXTRA_SAMPLES
 KINDS = {(WHITE_IS_ZERO, 1), (WHITE_IS_ZERO, 2), (BLACK_IS_ZERO, 1), (BLACK_IS_ZERO, 2), (RGB, 3), (RGB, 4)}
 LOOKED_AT = {WIDTH, HEIGHT, BITS, PHOTOMETRIC, CHANNELS, PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT, PLANAR, TILE_WIDTH}
-GREY = {CHANNELS: 1, BITS: 16, PHOTOMETRIC: BLACK_IS_ZERO, PLANAR: 1}  # the tags of what Pillow reads
+GREY = {CHANNELS: 1, PHOTOMETRIC: BLACK_IS_ZERO, PLANAR: 1}  # the tags of what Pillow reads
 CARRIED = (exif.XMP, exif.IPTC, exif.PHOTOSHOP, exif.ICC, exif.LAYERS, exif.CREDENTIALS)
 
 
@@ -44,7 +44,7 @@ class Rebuilt(NamedTuple):
 
 
 def rebuilt(data: bytes) -> Rebuilt | None:
-    """A TIFF of 16 bits as one that Pillow reads; None for files that are no such TIFF or that it reads as they are.
+    """A TIFF as one that Pillow reads; None for files that are no such TIFF or that it reads as they are.
 
     Raises UnreadableError for one that Pillow would read as noise.
     """
@@ -53,18 +53,20 @@ def rebuilt(data: bytes) -> Rebuilt | None:
         numbers = {number: _numbers(data, tags[number]) for number in tags if number in LOOKED_AT}
         channels = numbers.get(CHANNELS, (1,))[0]
         kind, extra = numbers[PHOTOMETRIC][0], numbers.get(EXTRA_SAMPLES, (STRAIGHT,))
-        is_whole = set(numbers[BITS]) == {16} and set(numbers.get(SAMPLE_FORMAT, (1,))) == {1}
+        (bits,) = set(numbers[BITS])
+        is_whole = bits in (8, 16) and set(numbers.get(SAMPLE_FORMAT, (1,))) == {1}
     except (KeyError, IndexError, ValueError, struct.error):
         return None
     is_planar = numbers.get(PLANAR, (1,))[0] == 2 and channels > 1
-    is_odd = is_planar or channels == 2 or kind == WHITE_IS_ZERO or (channels == 4 and extra[0] != STRAIGHT)
+    is_odd = is_planar or (channels == 2 and (bits == 16 or (kind, extra[0]) != (BLACK_IS_ZERO, STRAIGHT)))
+    is_odd |= bits == 16 and (kind == WHITE_IS_ZERO or (channels == 4 and extra[0] != STRAIGHT))
     if not is_whole or not is_odd:
         return None
     try:
         if (kind, channels) not in KINDS or len(extra) != 1 or numbers[WIDTH][0] * numbers[HEIGHT][0] > MAX_PIXELS:
             raise ValueError("no such photo")
         samples = _meant(_samples(data, tags, numbers, channels, is_planar), kind, extra[0])
-        is_grey = samples.shape[2] == 2
+        is_grey = samples.shape[2] == 2 and bits == 16
         if is_grey:
             samples = samples[..., [0, 0, 0, 1]]
         carried = {number: tags[number] for number in CARRIED if number in tags}
@@ -78,7 +80,7 @@ def rebuilt(data: bytes) -> Rebuilt | None:
         SyntaxError,
         Image.DecompressionBombError,
     ) as error:
-        if is_planar:
+        if is_planar and (bits == 16 or (kind, channels) in KINDS):
             raise UnreadableError(UNREAD_TIFF) from error
         return None
     return Rebuilt(made, is_grey)
@@ -95,10 +97,13 @@ def _numbers(data: bytes, value: exif.Value) -> tuple[int, ...]:
 def _samples(
     data: bytes, tags: exif.Tags, numbers: dict[int, tuple[int, ...]], channels: int, is_planar: bool
 ) -> np.ndarray:
-    """The samples (H, W, C) uint16 as they stand in the file."""
+    """The samples (H, W, C), uint8 or uint16, as they stand in the file."""
     order = "<" if data[:1] == b"I" else ">"
     as_grey: dict[int, exif.Value | None] = {
-        **{number: (exif.SHORT, 1, struct.pack(order + "H", value)) for number, value in GREY.items()},
+        **{
+            number: (exif.SHORT, 1, struct.pack(order + "H", value))
+            for number, value in {**GREY, BITS: numbers[BITS][0]}.items()
+        },
         **dict.fromkeys((EXTRA_SAMPLES, SAMPLE_FORMAT, exif.ORIENTATION, exif.ICC)),
     }
     if is_planar:
@@ -120,7 +125,7 @@ def _samples(
     if is_difference:
         as_grey[PREDICTOR] = (exif.SHORT, 1, struct.pack(order + "H", 1))
     found = _grey(exif.with_tags(data, None, {**as_grey, **widths})).reshape(numbers[HEIGHT][0], -1, channels)
-    return np.cumsum(found, axis=1, dtype=np.uint16) if is_difference else found
+    return np.cumsum(found, axis=1, dtype=found.dtype) if is_difference else found
 
 
 def _share(value: exif.Value, channel: int, channels: int) -> exif.Value:
@@ -133,19 +138,20 @@ def _share(value: exif.Value, channel: int, channels: int) -> exif.Value:
 
 def _grey(data: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(data), formats=["TIFF"]) as file:
-        if not file.mode.startswith("I;16"):
-            raise ValueError("no samples of 16 bits")
-        return np.asarray(file).astype(np.uint16)
+        if file.mode != "L" and not file.mode.startswith("I;16"):
+            raise ValueError("no samples of 8 or 16 bits")
+        return np.asarray(file).astype(np.uint8 if file.mode == "L" else np.uint16)
 
 
 def _meant(samples: np.ndarray, kind: int, extra: int) -> np.ndarray:
     """Samples with black as zero and straight transparency; without a further channel that means something else."""
     colours = samples.shape[2] - (samples.shape[2] in (2, 4))
+    white = np.iinfo(samples.dtype).max
     if kind == WHITE_IS_ZERO:
-        samples[..., :colours] = 65535 - samples[..., :colours]
+        samples[..., :colours] = white - samples[..., :colours]
     if colours < samples.shape[2] and extra == UNSPECIFIED:
         return samples[..., :colours]
     if colours < samples.shape[2] and extra == MULTIPLIED:
         opacity = np.maximum(samples[..., -1:], 1).astype(np.float32)
-        samples[..., :colours] = np.minimum(np.rint(samples[..., :colours] / opacity * 65535), 65535)
+        samples[..., :colours] = np.minimum(np.rint(samples[..., :colours] / opacity * white), white)
     return samples
