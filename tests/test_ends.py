@@ -15,7 +15,7 @@ from PIL import Image
 from faceedit import batch, cli
 from faceedit.cli.app import app  # noqa: F401 - before children are forked
 from faceedit.editing.editor import FaceEditor
-from faceedit.errors import ExistsError, FileError
+from faceedit.errors import ExistsError, FileError, UnwritableError
 from faceedit.files import remove_leftovers, temporary_folder, write_atomically
 from faceedit.media import animation, video
 from tests.conftest import ASTRONAUT, draw_face
@@ -106,6 +106,11 @@ def test_leftovers_are_those_whose_process_is_gone(tmp_path):
     (tmp_path / ".link.faceedit-ab12cd34").symlink_to(tmp_path)
     remove_leftovers([tmp_path])
     assert set(os.listdir(tmp_path)) == {*keep, ".link.faceedit-ab12cd34"}
+
+
+def test_a_name_that_no_file_can_have_is_an_error_of_ours(tmp_path):
+    with pytest.raises(UnwritableError, match="zero byte"):
+        write_atomically(tmp_path / "a\0b.png", b"")
 
 
 def test_a_folder_taken_for_a_leftover_before_it_is_locked_gives_way_to_another(tmp_path, monkeypatch):

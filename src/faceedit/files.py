@@ -48,6 +48,8 @@ def write_atomically(
     is and may not be replaced, whenever it came, and UnwritableError when the file cannot be written.
     """
     path = Path(path)
+    if "\0" in str(path):
+        raise UnwritableError("cannot write a file whose name holds a zero byte")
     try:
         with _temporary_file(path) as file:
             if callable(data):

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, IptcImagePlugin, PngImagePlugin
 
 from faceedit.media import colour, exif, jpeg, metadata
+from faceedit.media.corrections import corrected
 from faceedit.media.image import READ_FORMATS, encode_photo, read_photo
 from tests.conftest import draw_face
 
@@ -70,10 +71,10 @@ def block_of(data: bytes) -> bytes:
 
 def with_second_thumbnail(block: bytes) -> bytes:
     """The block with a folder behind that of its thumbnail, as some cameras write one for a larger preview."""
-    order, _, first = exif._header(block)
-    place = exif._folder(block, first)[1]
+    order, _, first = exif.read_header(block)
+    place = exif.read_folder(block, first)[1]
     made = bytearray(block.ljust(len(block) + len(block) % 2, b"\0"))
-    struct.pack_into(order + "I", made, place + 2 + 12 * len(exif._folder(block, place)[0]), len(made))
+    struct.pack_into(order + "I", made, place + 2 + 12 * len(exif.read_folder(block, place)[0]), len(made))
     more: exif.Tags = {
         513: (4, 1, struct.pack(order + "I", len(made) + 30)),
         514: (4, 1, struct.pack(order + "I", len(PREVIEW))),
@@ -95,7 +96,7 @@ def test_no_thumbnail_of_any_folder_shows_the_photo_before_the_edit(name, order)
 
 def values(made: bytes) -> dict:
     """All that a block says, but what an edit changes, as bytes in the lower order."""
-    order, _, first = exif._header(made)
+    order, _, first = exif.read_header(made)
     tags = exif._tags(made, first)
     tags = exif._swapped(tags) if order == ">" else tags
     for number in (274, 700):
@@ -454,3 +455,106 @@ def test_xmp_says_the_size_of_the_photo_that_was_turned():
         assert said in photo.xmp
     upright = read_photo(saved(xmp=given.replace(b"xmlns:h=", spaces)))
     assert upright.xmp == given.replace(b"xmlns:h=", spaces)
+
+
+REGIONS = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description xmlns:mwg-rs="http://www.metadataworkinggroup.com/schemas/regions/" '
+    b'xmlns:dc="http://purl.org/dc/elements/1.1/" dc:source="Jane"><mwg-rs:Regions rdf:parseType="Resource"/>'
+    b"</rdf:Description></rdf:RDF></x:xmpmeta>"
+)
+
+
+@pytest.mark.parametrize("turned", [1, 3, 6, 8])
+def test_places_in_a_photo_are_turned_with_it_or_go(turned):
+    tags = Image.Exif()
+    tags[274] = turned
+    tags.get_ifd(34665)[37396] = (10, 8, 6, 4)
+    image = np.zeros((32, 48, 3), np.uint8)
+    image[6:10, 7:13] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", exif=tags, xmp=REGIONS, quality=100, dpi=(200, 100))
+    photo = read_photo(buffer.getvalue())
+    again = Image.Exif()
+    again.load(photo.exif)
+    x, y, width, height = again.get_ifd(34665)[37396]
+    assert (width, height) == ((6, 4) if turned < 5 else (4, 6))
+    assert photo.pixels[y, x].min() > 200
+    assert photo.dpi == ((200, 100) if turned < 5 else (100, 200))
+    assert (b"mwg-rs" in photo.xmp, b"Jane" in photo.xmp) == (turned == 1, True)
+    assert (metadata.REGIONS in photo.lost) == (turned != 1)
+
+
+def test_a_thumbnail_is_taken_for_no_longer_than_it_can_be_and_for_all_its_strips():
+    def entry(number, kind, count, value):
+        return struct.pack("<HHII", number, kind, count, value)
+
+    body = struct.pack("<H", 2) + entry(271, 2, 20, 98) + entry(305, 2, 20, 118) + struct.pack("<I", 38)
+    body += struct.pack("<H", 2) + entry(513, 4, 1, 68) + entry(514, 4, 1, 60000) + bytes(4)
+    block = b"II*\0" + struct.pack("<I", 8) + body + b"\xff\xd8" + b"T" * 26 + b"\xff\xd9"
+    block += b"MAKER MAKER MAKER M\0SOFT1 SOFT2 SOFT3 S\0"
+    found = corrected(block, (48, 32))
+    assert b"MAKER MAKER MAKER M\0SOFT1 SOFT2 SOFT3 S\0" in found
+    assert b"TTT" not in found
+    body = struct.pack("<H", 1) + entry(271, 2, 4, 0x41414141) + struct.pack("<I", 26)
+    body += struct.pack("<H", 2) + entry(273, 4, 2, 56) + entry(279, 4, 2, 64) + bytes(4)
+    block = b"II*\0" + struct.pack("<I", 8) + body + struct.pack("<4I", 72, 82, 10, 9) + b"FIRSTFIRSTSECONDSEC"
+    found = corrected(block, (48, 32))
+    assert b"FIRST" not in found
+    assert b"SECOND" not in found
+
+
+def test_resources_of_other_programs_hide_no_iptc():
+    given = photoshop((0x0404, IPTC))
+    others = b"".join(struct.pack(">4sHHI", kind, 0xBB7, 0, 4) + b"abcd" for kind in (b"MeSa", b"PHUT", b"AgHg"))
+    photo = read_photo(saved(extra=jpeg.extra_segments(others + given, ())))
+    assert metadata.iptc_of(photo.photoshop) == IPTC
+    assert others in photo.photoshop
+
+
+def test_what_imagemagick_keeps_of_photoshop_in_a_png_loses_its_thumbnail():
+    def text(block):
+        return b"Raw profile type 8bim\0\n8bim\n%8d\n" % len(block) + block.hex("\n", 36).encode() + b"\n"
+
+    given = photoshop((0x0404, IPTC), (1036, b"before the edit"))
+    head, *rest = metadata.chunks(saved("PNG"))
+    (chunk,) = read_photo(metadata.png([head, (b"tEXt", text(given)), *rest])).texts
+    assert chunk == (b"tEXt", text(photoshop((0x0404, IPTC))))
+    assert read_photo(metadata.png([head, chunk, *rest])).texts == (chunk,)
+
+
+def test_what_has_no_place_in_a_format_is_named(caplog):
+    photo = read_photo(saved(dpi=(300, 300), xmp=REGIONS))
+    for name, named in (("WEBP", ["its resolution"]), ("BMP", ["its XMP"]), ("TIFF", [])):
+        caplog.clear()
+        encode_photo(photo, name)
+        assert [part for part in ("its resolution", "its XMP") if part in caplog.text] == named
+
+
+def test_a_comment_is_latin_where_it_is_no_utf8_and_whole_or_named(caplog):
+    photo = read_photo(saved(comment="Grüße".encode("latin-1")))
+    assert "Grüße".encode() in encode_photo(photo, "PNG")
+    long = replace(photo, comments=(b"short \xff", "ü".encode() * 40_000))
+    first, second = jpeg.comments(encode_photo(long, "JPEG"))
+    assert first == b"short \xff"
+    assert second.decode() == "ü" * (jpeg.MAX_SEGMENT // 2)
+    assert "the end of its comment" in caplog.text
+
+
+def test_an_avif_is_turned_by_its_boxes_alone():
+    packet = REGIONS.replace(b'dc:source="Jane"', b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"')
+    wide = Image.new("RGB", (48, 32))
+    tags = Image.Exif()
+    tags[271] = "a camera"
+    for options in ({}, {"exif": tags}):
+        buffer = io.BytesIO()
+        wide.save(buffer, "AVIF", xmp=packet, **options)
+        assert read_photo(buffer.getvalue()).pixels.shape == (32, 48, 3)
+
+
+def test_a_depth_map_of_an_avif_is_named():
+    buffer = io.BytesIO()
+    Image.new("RGBA", (48, 32), (9, 9, 9, 99)).save(buffer, "AVIF")
+    data = buffer.getvalue()
+    assert read_photo(data).lost == ()
+    assert read_photo(data.replace(b"auxiliary:alpha", b"auxiliary:depth")).lost == ("its depth map",)

@@ -38,6 +38,14 @@ def has_box(data: bytes, kind: bytes, start: bytes = b"") -> bool:
     return any(name == kind and text.startswith(start) for name, text in _boxes(data))
 
 
+def auxiliaries(data: bytes) -> list[str]:
+    """What an AVIF or HEIC file holds beside pictures and transparency: a name of each kind, such as depth."""
+    meta = dict(_boxes(next((text for kind, text in _boxes(data) if kind == b"meta"), b"")[4:]))
+    inner = dict(_boxes(meta.get(b"iprp", b"")))
+    kinds = [text[4:].split(b"\0")[0].lower() for kind, text in _boxes(inner.get(b"ipco", b"")) if kind == b"auxC"]
+    return [kind.decode("latin-1") for kind in kinds if b"alpha" not in kind and not kind.endswith(b"auxid:1")]
+
+
 def other_boxes(data: bytes) -> list[bytes]:
     """The types of the boxes of an AVIF or HEIC file that have nothing to do with its pictures, and are no claim."""
     return [kind for kind, text in _boxes(data) if kind not in BOXES and (kind, text[:16]) != (b"uuid", CREDENTIALS)]

@@ -2,13 +2,16 @@
 
 import re
 import struct
-from collections.abc import Container, Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, JpegImagePlugin, TiffImagePlugin
+from PIL import Image, ImageFile, ImageOps, ImagePalette, JpegImagePlugin, TiffImagePlugin
 
 from faceedit.media import boxes, colour, deep, exif, jpeg, metadata
+from faceedit.media.corrections import corrected
 from faceedit.media.encoding import check_exif
+from faceedit.media.lost import lost_bits, lost_parts, lost_profile, sample_bits
 from faceedit.media.photo import Photo
 
 PNG_XMP = metadata.PNG_XMP.decode()
@@ -30,11 +33,10 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
     """
     # Also of an MPO, which has further pictures behind.
     jpeg_file = file if isinstance(file, JpegImagePlugin.JpegImageFile) else None
-    if jpeg_file:
-        jpeg.check_scans(data)
-    _make_decodable(file, len(data))
+    _make_decodable(file, data)
     is_deep = deep.is_deep(file, data)
-    _drop_unusable(file, data)
+    with _without_xmp(file):  # by which Pillow would turn an AVIF
+        _drop_unusable(file, data)
     code_points = _code_points(file, data)
     if code_points and not file.info.get("icc_profile"):
         colour.profile_of_code_points(*code_points)  # which refuses HDR before it is decoded
@@ -46,8 +48,9 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
     ImageOps.exif_transpose(image, in_place=True)  # a copy of the largest photo would take half a gigabyte
     grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
     grey = grey or (file.format == "PNG" and data[25:26] in GREY_PNG)
-    icc = colour.profile_of_bmp(data) if file.format == "BMP" else _profile(file, code_points, grey)
-    samples = deep.read(data, orientation if isinstance(orientation, int) else 1) if is_deep else None
+    icc = colour.profile_of_bmp(data) if file.format == "BMP" else _profile(file, code_points, grey, block)
+    orientation = orientation if isinstance(orientation, int) else 1
+    samples = deep.read(data, orientation) if is_deep else None
     is_plain = image.mode not in ("CMYK", "LAB")
     bits, is_signed = sample_bits(file)
     if image.mode.startswith("I") or image.mode == "F" or (image.mode == "L" and is_signed):
@@ -60,11 +63,11 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
     else:
         samples = None
     size = (pixels.shape[1], pixels.shape[0])
-    xmp, lost = _true_xmp(xmp, size)
+    xmp, lost = _true_xmp(xmp, size, orientation != 1)
     block, gone = _true_exif(block, size)
-    lost += gone + ([] if samples is not None else _lost_bits(file, data, is_deep))
-    lost += _lost_profile(file, data, code_points)
-    lost += [name for name in _gone(file, data) if name != jpeg.PICTURES or metadata.GAIN_MAP not in lost]
+    lost += gone + ([] if samples is not None else lost_bits(file, data, is_deep))
+    lost += lost_profile(file, data, code_points)
+    lost += [name for name in lost_parts(file, data) if name != jpeg.PICTURES or metadata.GAIN_MAP not in lost]
     return Photo(
         pixels=pixels,
         alpha=alpha,
@@ -75,7 +78,7 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
         photoshop=_photoshop(file, data),
         comments=jpeg.comments(data) if jpeg_file else (),
         texts=metadata.texts(data) if file.format == "PNG" else (),
-        dpi=_resolution(file),
+        dpi=_resolution(file, orientation),
         deep=samples,
         jpeg_options=(jpeg.options(jpeg_file) or None) if jpeg_file and is_plain else None,
         format="JPEG" if jpeg_file else file.format or "PNG",
@@ -85,8 +88,8 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
     )
 
 
-def _make_decodable(file: ImageFile.ImageFile, length: int) -> None:
-    """Have Pillow decode an open file of a length what it would not by itself."""
+def _make_decodable(file: ImageFile.ImageFile, data: bytes) -> None:
+    """Have Pillow decode in an open file of these bytes what it would not by itself, or wrongly."""
     if isinstance(file, JpegImagePlugin.JpegImageFile):  # all at once: arithmetic coding cannot be decoded in pieces
         jpeg.check_scans(data)
         file.decodermaxblock = max(file.decodermaxblock, len(data))
@@ -118,7 +121,7 @@ def _code_points(file: ImageFile.ImageFile, data: bytes) -> tuple[int, int] | No
         return boxes.code_points(data)
     if file.format == "PNG":
         for kind, text in metadata.chunks(data):
-            if kind == b"cICP" and len(text) == 4:
+            if kind == b"cICP" and len(text) == 4 and text[1] != colour.UNSPECIFIED:
                 file.info.pop("icc_profile", None)
                 return text[0], text[1]
             if kind == b"IDAT":
@@ -126,41 +129,42 @@ def _code_points(file: ImageFile.ImageFile, data: bytes) -> tuple[int, int] | No
     return None
 
 
-def _profile(file: ImageFile.ImageFile, code_points: tuple[int, int] | None, grey: bool) -> bytes | None:
-    """The file's ICC profile, or one made of what it says of its colours in another way."""
+def _profile(
+    file: ImageFile.ImageFile, code_points: tuple[int, int] | None, grey: bool, block: bytes | None
+) -> bytes | None:
+    """The file's ICC profile, or one made of what it says of its colours otherwise; of sRGB where EXIF says another."""
     if icc := file.info.get("icc_profile"):
         return icc
+    found = None
     if code_points:
-        return colour.profile_of_code_points(*code_points, grey)
-    if file.format == "PNG" and "srgb" not in file.info:
+        found = colour.profile_of_code_points(*code_points, grey)
+    elif file.format == "PNG" and "srgb" not in file.info:
         return colour.profile_of_gamma(file.info.get("gamma"), file.info.get("chromaticity"), grey)
-    return None
+    if found is None and not grey and (code_points or "srgb" in file.info) and colour.profile_of_exif(block):
+        return colour.built_profile(colour.SRGB_PRIMARIES, colour.SRGB_CURVE)
+    return found
 
 
-def _lost_profile(file: ImageFile.ImageFile, data: bytes, code_points: tuple[int, int] | None) -> list[str]:
-    """The name of the ICC profile that a file has where it cannot be read, as one of which a part is missing."""
-    if file.info.get("icc_profile") or code_points:
-        return []
-    if isinstance(file, JpegImagePlugin.JpegImageFile):
-        is_there = any(text.startswith(b"ICC_PROFILE\0") for marker, text in jpeg.segments(data) if marker == 0xE2)
-    elif file.format == "PNG":
-        is_there = any(kind == b"iCCP" for kind, _ in metadata.chunks(data)) or "icc_profile" in file.info
-    elif file.format == "WEBP":
-        is_there = b"ICCP" in boxes.riff_kinds(data)
-    else:
-        is_there = exif.ICC in getattr(file, "tag_v2", {})
-    return ["its colour profile, which cannot be read"] if is_there else []
-
-
-def _resolution(file: ImageFile.ImageFile) -> tuple[float, float] | None:
-    """Pixels an inch; None also where it is no pair of numbers that other formats can hold."""
+def _resolution(file: ImageFile.ImageFile, orientation: int) -> tuple[float, float] | None:
+    """Pixels an inch, upright; None also where it is no pair of numbers that other formats can hold."""
     if file.format == "TIFF" and exif.RESOLUTION[0] not in getattr(file, "tag_v2", {}):
         return None  # where Pillow says 1
     dpi = file.info.get("dpi")
     try:
-        return dpi if dpi and all(0 < float(value) < 1e6 for value in dpi) else None
+        if not dpi or not all(0 < float(value) < 1e6 for value in dpi):
+            return None
+        return (dpi[1], dpi[0]) if orientation > 4 else dpi
     except (TypeError, ValueError, ZeroDivisionError):
         return None
+
+
+@contextmanager
+def _without_xmp(file: ImageFile.ImageFile) -> Iterator[None]:
+    """What an open AVIF says in XMP is not read meanwhile: its boxes alone turn it."""
+    packet = file.info.pop("xmp", None) if file.format == "AVIF" else None
+    yield
+    if packet is not None:
+        file.info["xmp"] = packet
 
 
 def _drop_unusable(file: ImageFile.ImageFile, data: bytes) -> None:
@@ -188,12 +192,12 @@ def _drop_unusable(file: ImageFile.ImageFile, data: bytes) -> None:
             del tags[folder]
 
 
-def _true_xmp(packet: bytes | str | None, size: tuple[int, int]) -> tuple[bytes | None, list[str]]:
+def _true_xmp(packet: bytes | str | None, size: tuple[int, int], turned: bool) -> tuple[bytes | None, list[str]]:
     """The packet upright and true of an edited file, and the names of what had to go."""
     if not packet:
         return None, []
     packet = packet.encode("utf-8", "replace") if isinstance(packet, str) else packet
-    return metadata.true_xmp(ORIENTATION.sub(b"", packet), size)
+    return metadata.true_xmp(ORIENTATION.sub(b"", packet), size, turned)
 
 
 def _exif_block(file: ImageFile.ImageFile, data: bytes) -> bytes | None:
@@ -214,7 +218,7 @@ def _true_exif(block: bytes | None, size: tuple[int, int]) -> tuple[bytes | None
     if block is None:
         return None, []
     try:
-        found = exif.corrected(block.removeprefix(exif.PREFIX), size)
+        found = corrected(block.removeprefix(exif.PREFIX), size)
         if found is not None:
             again = Image.Exif()
             again.load(found)
@@ -238,47 +242,3 @@ def _photoshop(file: ImageFile.ImageFile, data: bytes) -> bytes | None:
     except (struct.error, ValueError):
         return None
     return metadata.true_resources(block or b"", iptc)
-
-
-def _gone(file: ImageFile.ImageFile, data: bytes) -> list[str]:
-    """The names of further parts of a file that an edited one does not have."""
-    if isinstance(file, JpegImagePlugin.JpegImageFile):
-        return jpeg.gone(data)
-    if file.format == "TIFF":
-        return [name for tag, name in TIFF_PARTS.items() if tag in getattr(file, "tag_v2", {})]
-    if file.format == "PNG":
-        return _named_pieces((kind for kind, _ in metadata.chunks(data)), metadata.CHUNKS, "chunk")
-    if file.format == "WEBP":
-        return _named_pieces(boxes.riff_kinds(data), boxes.WEBP_CHUNKS, "chunk")
-    found = []
-    if file.format in ("HEIF", "AVIF"):
-        found += [jpeg.CREDENTIALS] if boxes.has_box(data, b"uuid", boxes.CREDENTIALS) else []
-        found += _named_pieces(boxes.other_boxes(data), (), "box")
-    if file.format == "HEIF":
-        found += [jpeg.PICTURES] if getattr(file, "n_frames", 1) > 1 else []
-        found += ["its depth map"] if file.info.get("depth_images") else []
-        kinds = [str(kind).lower() for kind in file.info.get("aux", ())]
-        found += [metadata.GAIN_MAP] if any("gainmap" in kind for kind in kinds) else []
-        found += ["its further layers"] if any("gainmap" not in kind for kind in kinds) else []
-    if file.format in ("HEIF", "AVIF") and boxes.has_item(data, b"tmap"):
-        found.append(metadata.GAIN_MAP)
-    return found
-
-
-def _named_pieces(kinds: Iterable[bytes], known: Container[bytes], what: str) -> list[str]:
-    """The names of the pieces of a file that are not known to have to do with its picture."""
-    names = {kind: PIECES.get(kind, f"its {what} {kind.decode('latin-1')}") for kind in kinds if kind not in known}
-    return list(names.values())
-
-
-def _bits(file: ImageFile.ImageFile) -> tuple[int, bool]:
-    """How many bits a sample of a TIFF has, and whether it has a sign; of another file, what a deep one has."""
-    tags = getattr(file, "tag_v2", {})
-    bits = [bit for bit in tags.get(deep.BITS, ()) if isinstance(bit, int)]
-    return max(bits, default=8 if tags else 16), tags.get(deep.SAMPLE_FORMAT) == (2,)
-
-
-def _lost_bits(file: ImageFile.ImageFile, data: bytes, is_deep: bool) -> list[str]:
-    bits = boxes.bits_a_sample(data) if file.format in ("AVIF", "HEIF") else 16 if is_deep else 8
-    bits = _bits(file)[0] if file.format == "TIFF" else bits
-    return [f"its {bits} bits a sample, of which 8 are kept"] if bits > 8 else []

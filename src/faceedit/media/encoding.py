@@ -12,6 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from faceedit.errors import UnwritableError, sentence
 from faceedit.media import colour, deep, exif, jpeg, metadata, tiff
+from faceedit.media.corrections import corrected
 from faceedit.media.formats import KEEPS, SAVE_OPTIONS
 from faceedit.media.photo import Photo
 
@@ -27,7 +28,10 @@ OPTIONAL = {
     "icc": "its colour profile",
     "xmp": "its XMP",
 }
+NAMED = {"exif": "its EXIF", "xmp": "its XMP"}
+UNSAID_DPI = 72  # what programs write that know none
 EXTRAS = ("jpeg_options", "dpi", "photoshop", "texts", "exif", "icc")  # all but what says that the photo was edited
+EXIF_FORMATS = ("JPEG", "TIFF")  # in which programs look into EXIF for what colours mean
 GREY_FORMATS = ("JPEG", "PNG", "TIFF")  # with a place for grey and a profile for it
 NOTHING: dict[str, Any] = {"texts": (), "comments": ()}  # else None
 
@@ -67,15 +71,17 @@ def supported_part(photo: Photo, format: str) -> tuple[Photo, list[str]]:
         if photo.alpha.min(initial=255) < 255:
             gone.append("its transparency, on white")
         photo = photo.flattened()
-    if "exif" not in keeps:
+    if format not in (*EXIF_FORMATS, photo.format):
         photo = photo.with_profile()
-    has_profile = photo.icc is not None
+    has_profile, how = photo.icc is not None, "its colours converted"
     if photo.grey and photo.icc and format not in GREY_FORMATS:
         photo = photo.in_colour()
     if photo.icc and "icc" not in keeps:
-        photo = replace(photo, pixels=colour.to_srgb(photo.pixels, photo.icc), icc=None, deep=None)
+        pixels = colour.to_srgb(photo.pixels, photo.icc)
+        how = "its colours converted" if pixels is not photo.pixels else "which cannot be used"
+        photo = replace(photo, pixels=pixels, icc=None, deep=None)
     if has_profile and photo.icc is None:
-        gone.append("its colour profile, its colours converted")
+        gone.append(f"its colour profile, {how}")
     if photo.deep is not None and "deep" not in keeps:
         photo = replace(photo, deep=None)
         gone.append("its 16 bits a sample, of which 8 are kept")
@@ -93,20 +99,31 @@ def supported_part(photo: Photo, format: str) -> tuple[Photo, list[str]]:
         gone.append("its comment")
     if photo.photoshop and "photoshop" not in keeps:
         gone.append("its IPTC" if metadata.iptc_of(photo.photoshop) else "its Photoshop settings")
-    if photo.exif and "exif" not in keeps:
-        gone.append("its EXIF")
+    gone += [name for part, name in NAMED.items() if getattr(photo, part) and part not in keeps]
+    if photo.dpi and "dpi" not in keeps and max(map(float, photo.dpi)) != UNSAID_DPI:
+        gone.append("its resolution")
+    if "comments" in keeps and any(len(text) > jpeg.MAX_SEGMENT for text in photo.comments):
+        photo = replace(photo, comments=tuple(map(_segment_long, photo.comments)))
+        gone.append("the end of its comment")
     for name in {"exif", "xmp", "icc", "dpi", "photoshop", "comments", "texts"} - keeps:
         nothing: dict[str, Any] = {name: NOTHING.get(name)}
         photo = replace(photo, **nothing)
     if photo.exif:
         block = photo.exif.removeprefix(exif.PREFIX)
-        block = exif.corrected(block, (photo.pixels.shape[1], photo.pixels.shape[0])) or block
+        block = corrected(block, (photo.pixels.shape[1], photo.pixels.shape[0])) or block
         try:
             fitting, names = exif.within(block, MAX_EXIF.get(format, len(block)))
         except (struct.error, ValueError):
             fitting, names = None, ["its EXIF"]
         photo, gone = replace(photo, exif=fitting), gone + names
     return photo, gone
+
+
+def _segment_long(text: bytes) -> bytes:
+    """A comment, or as many of its characters as a segment of a JPEG holds."""
+    if len(text) <= jpeg.MAX_SEGMENT:
+        return text
+    return text[: jpeg.MAX_SEGMENT].decode("utf-8", "ignore").encode()
 
 
 def _encoded(photo: Photo, format: str) -> bytes:
@@ -165,7 +182,7 @@ def _tiff(photo: Photo, block: bytes | None) -> bytes:
     ):
         if value:
             more[number] = (exif.UNDEFINED if number != exif.XMP else exif.BYTE, len(value), value)
-    if photo.dpi and not (block and exif.tiff_value(block, exif.RESOLUTION[0])):
+    if photo.dpi and not (block and all(exif.tiff_value(block, number) for number in exif.RESOLUTION)):
         for number, inch in zip(exif.RESOLUTION, photo.dpi, strict=True):
             more[number] = (exif.RATIONAL, 1, struct.pack("<II", round(float(inch) * 1000), 1000))
         more[exif.RESOLUTION_UNIT] = (exif.SHORT, 1, struct.pack("<H", 2))

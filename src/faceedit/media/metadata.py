@@ -32,7 +32,9 @@ RAW_PROFILES = {
     b"Raw profile type icc": ((b"", "icc_profile"),),
     b"Raw profile type icm": ((b"", "icc_profile"),),
 }
+SIGNATURES = (b"8BIM", b"MeSa", b"PHUT", b"AgHg", b"DCSR")  # how a resource begins: Photoshop's and others'
 IPTC_RESOURCE = 0x0404
+RAW_RESOURCES = b"Raw profile type 8bim"
 # Photoshop's resources that an edit makes untrue or that are carried by themselves: layers, thumbnails, slices, ICC,
 # EXIF, XMP.
 STALE_RESOURCES = {1024, 1026, 1033, 1036, 1039, 1050, 1058, 1059, 1060, 1069, 1072}
@@ -58,7 +60,12 @@ GONE_XMP: dict[str, str | None] = {
     "{http://purl.org/dc/terms/}provenance": None,
     f"{{{TIFF}}}Orientation": None,  # which has been applied
 }
-GONE_STARTS = tuple(GONE_XMP)
+# The same where a photo was turned upright: places in it would be wrong.
+REGIONS = "its regions of faces, as it was turned"
+GONE_TURNED = {
+    "{http://www.metadataworkinggroup.com/schemas/regions/}": REGIONS,
+    "{http://ns.microsoft.com/photo/1.2/}RegionInfo": REGIONS,
+}
 # Names in XMP of a size in pixels, and which of width and height each is.
 SIZES_XMP = {
     f"{{{TIFF}}}ImageWidth": 0,
@@ -66,17 +73,17 @@ SIZES_XMP = {
     f"{{{EXIF}}}PixelXDimension": 0,
     f"{{{EXIF}}}PixelYDimension": 1,
 }
-GONE_MARKS = tuple({name[1:].partition("}")[0].encode() for name in (*GONE_XMP, *SIZES_XMP)})
+GONE_MARKS = tuple({name[1:].partition("}")[0].encode() for name in (*GONE_XMP, *GONE_TURNED, *SIZES_XMP)})
 MAX_CHUNKS = 100_000
 MAX_RAW = 4 << 20  # bytes of texts in which others stand
 MAX_UNREADABLE, MAX_TRIED = 9, 10_000  # chunks: with more of them, all others are left out
 EMPTY_IDAT = struct.pack(">I4sI", 0, b"IDAT", zlib.crc32(b"IDAT"))
 
 
-def true_xmp(packet: bytes, size: tuple[int, int]) -> tuple[bytes | None, list[str]]:
+def true_xmp(packet: bytes, size: tuple[int, int], turned: bool = False) -> tuple[bytes | None, list[str]]:
     """The packet upright, of this size in pixels and without what it says of parts that are gone, and their names.
 
-    None where nothing can be kept.
+    turned: the photo lay otherwise in its file. None where nothing can be kept.
     """
     if not any(mark in packet for mark in GONE_MARKS):
         return packet, []
@@ -84,11 +91,13 @@ def true_xmp(packet: bytes, size: tuple[int, int]) -> tuple[bytes | None, list[s
     if root is None:
         return None, ["its XMP, which cannot be read"]
     found: list[str] = []
+    gone = {**GONE_XMP, **(GONE_TURNED if turned else {})}
+    starts = tuple(gone)
 
     def is_gone(name: str) -> bool:
-        if not name.startswith(GONE_STARTS):  # at once: there may be many
+        if not name.startswith(starts):  # at once: there may be many
             return False
-        what = next(GONE_XMP[start] for start in GONE_STARTS if name.startswith(start))
+        what = next(gone[start] for start in starts if name.startswith(start))
         found.extend([what] if what else [])
         return True
 
@@ -121,7 +130,7 @@ def _has_new_size(element: ET.Element, size: tuple[int, int]) -> bool:
 def resources(block: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield (number, whole bytes) of each of Photoshop's resources in a block; what cannot be read ends it."""
     place = 0
-    while block[place : place + 4] == b"8BIM" and len(block) >= place + 12:
+    while block[place : place + 4] in SIGNATURES and len(block) >= place + 12:
         number, name = struct.unpack_from(">HB", block, place + 4)
         start = place + 6 + (name + 2) // 2 * 2
         if len(block) < start + 4:
@@ -199,12 +208,23 @@ def opens(data: bytes, format_: str) -> bool:
 
 
 def texts(data: bytes) -> tuple[Chunk, ...]:
-    """A PNG's chunks of text, but those whose content is carried by itself."""
-    return tuple(
-        (kind, text)
-        for kind, text in chunks(data)
-        if kind in TEXT_CHUNKS and text.partition(b"\0")[0] not in (PNG_XMP, *RAW_PROFILES)
-    )
+    """A PNG's chunks of text, but those whose content is carried by itself, and what an edit makes untrue."""
+    kept: list[Chunk] = []
+    left = MAX_RAW
+    for kind, text in chunks(data):
+        name, _, value = text.partition(b"\0")
+        if kind not in TEXT_CHUNKS or name in (PNG_XMP, *RAW_PROFILES):
+            continue
+        if name == RAW_RESOURCES:
+            block, cost = _raw_payload(kind, value, left)
+            left -= cost
+            true = true_resources(block)
+            if true is None:
+                continue
+            if true != block:
+                kind, text = b"tEXt", name + b"\0\n8bim\n%8d\n" % len(true) + true.hex("\n", 36).encode() + b"\n"
+        kept.append((kind, text))
+    return tuple(kept)
 
 
 def raw_profiles(data: bytes) -> dict[str, bytes]:
@@ -215,16 +235,22 @@ def raw_profiles(data: bytes) -> dict[str, bytes]:
         name, _, value = text.partition(b"\0")
         if kind not in (b"tEXt", b"zTXt") or name not in RAW_PROFILES or left <= 0:
             continue
-        try:
-            value = zlib.decompressobj().decompress(value[1:], left) if kind == b"zTXt" else value
-            left -= len(value)
-            payload = bytes.fromhex(value.decode("latin-1").split("\n", 3)[3])  # behind its name and its length
-        except (zlib.error, ValueError, IndexError):
-            payload = b""
+        payload, cost = _raw_payload(kind, value, left)
+        left -= cost
         for start, what in RAW_PROFILES[name]:
             if payload.startswith(start):
                 found.setdefault(what, payload.removeprefix(XMP_START))
     return found
+
+
+def _raw_payload(kind: bytes, value: bytes, most: int) -> tuple[bytes, int]:
+    """What ImageMagick wrote into a text as hexadecimal digits, and how long these are; b"" where it cannot be read, or
+    is longer than `most`."""
+    try:
+        value = zlib.decompressobj().decompress(value[1:], max(most, 1)) if kind == b"zTXt" else value
+        return bytes.fromhex(value.decode("latin-1").split("\n", 3)[3]), len(value)  # behind its name and its length
+    except (zlib.error, ValueError, IndexError):
+        return b"", len(value)
 
 
 def comment(chunk: Chunk) -> bytes | None:
@@ -240,5 +266,8 @@ def comment(chunk: Chunk) -> bytes | None:
 
 def comment_chunk(text: bytes) -> Chunk:
     """A comment of another file, as a PNG's chunk."""
-    words = text.decode("utf-8", "replace").replace("\0", "").encode()
-    return b"iTXt", b"Comment\0\0\0\0\0" + words
+    try:
+        words = text.decode()
+    except UnicodeDecodeError:
+        words = text.decode("latin-1")
+    return b"iTXt", b"Comment\0\0\0\0\0" + words.replace("\0", "").encode()
