@@ -209,7 +209,7 @@ def short(value: int) -> tuple[int, int, bytes]:
 def test_a_cameras_raw_file_is_refused_whatever_its_name(tmp_path, pixels, tags, name):
     data = deep.tiff(pixels)
     place = len(data) + len(data) % 2
-    own = exif._tags(data, exif._header(data)[2])
+    own = exif._tags(data, exif.read_header(data)[2])
     (tmp_path / name).write_bytes(
         data[:4] + struct.pack("<I", place) + data[8:].ljust(place - 8, b"\0") + exif.assembled("<", own | tags, place)
     )
@@ -239,7 +239,7 @@ def test_a_raw_file_whose_sensor_lies_in_an_inner_folder_is_refused(pixels):
     inner = exif.assembled("<", {256: short(64), 262: short(32803)}, place)
     data = data.ljust(place, b"\0") + inner
     place = len(data)
-    own = exif._tags(data, exif._header(data)[2])
+    own = exif._tags(data, exif.read_header(data)[2])
     own[330] = (4, 1, struct.pack("<I", len(deep.tiff(pixels)) + len(deep.tiff(pixels)) % 2))
     with pytest.raises(UnreadableError, match="raw file"):
         read_photo(data[:4] + struct.pack("<I", place) + data[8:] + exif.assembled("<", own, place))

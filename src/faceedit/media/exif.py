@@ -14,9 +14,7 @@ PREFIX = b"Exif\0\0"
 EMPTY = 20  # bytes of a block without a tag, and its prefix
 ORIENTATION, EXIF_FOLDER, GPS_FOLDER, INTEROP_FOLDER = 274, 34665, 34853, 40965
 FOLDERS = (EXIF_FOLDER, GPS_FOLDER, INTEROP_FOLDER)
-SIZE_TAGS = ((256, 0), (257, 1), (40962, 0), (40963, 1))  # tag, and which of width and height it holds
 THUMBNAIL_PLACE, SUB_FOLDERS = 513, 330
-THUMBNAILS = ((THUMBNAIL_PLACE, 514), (273, 279))  # tags that say where one stands, and how long it is
 XMP, IPTC, PHOTOSHOP, ICC, LAYERS, CREDENTIALS = 700, 33723, 34377, 34675, 37724, 52545
 # Tags that describe how the pixels of a TIFF lie in it, and would be wrong in another file.
 LAYOUT_TAGS = {*range(254, 260), 262, 266, 273, *range(277, 280), 284, 317, *range(320, 326), *range(330, 348)}
@@ -26,7 +24,7 @@ BYTE, SHORT, LONG, RATIONAL, UNDEFINED = 1, 3, 4, 5, 7
 # Bytes of a value of each type, and of what of it has an order.
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 ORDERED = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}
-MAX_FOLDERS, MAX_TAGS = 64, 2000  # of a TIFF that are looked at, and of each folder
+MAX_FOLDERS, MAX_TAGS, MAX_NUMBERS = 64, 2000, 1000  # of a TIFF that are looked at, of each folder, and of a tag
 MAX_LENGTH = 16 << 20  # bytes of EXIF: tags may claim the same bytes many times
 NAMES = {37500: "its maker notes", 37510: "its EXIF comment", 270: "its EXIF description"}
 
@@ -46,39 +44,11 @@ Value = tuple[int, int, bytes | dict[int, "Value"]]  # type, count, and the byte
 Tags = dict[int, Value]
 
 
-def corrected(exif: bytes, size: tuple[int, int]) -> bytes | None:
-    """The block with orientation 1, these sizes in pixels and no thumbnail, each changed in its place; the rest as is.
-
-    None where there is nothing in it, or it cannot be read.
-    """
-    data = bytearray(exif)
-    try:
-        order, _, first = _header(data)
-        tags, following = _folder(data, first)
-        if not tags:
-            return None
-        inner = [tag for tag in tags if tag.number == EXIF_FOLDER and tag.length == 4]
-        inner_tags = _folder(data, _number(data, inner[0]))[0] if inner else []
-        if following:
-            _blank_thumbnails(data, following)
-            struct.pack_into(order + "I", data, first + 2 + 12 * len(tags), 0)
-    except (struct.error, ValueError):
-        return None
-    for tag in tags:
-        if tag.number == ORIENTATION and _number(data, tag) != 1:
-            struct.pack_into(order + "HHIHH", data, tag.entry, ORIENTATION, SHORT, 1, 1, 0)
-    for tag in (*tags, *inner_tags):
-        for number, axis in SIZE_TAGS:
-            if tag.number == number and _number(data, tag) != size[axis]:
-                struct.pack_into(order + "HHII", data, tag.entry, number, LONG, 1, size[axis])
-    return bytes(data)
-
-
 def orientation(exif: bytes) -> int:
     """1 to 8, as EXIF defines them; 1 also where the block does not say."""
     try:
-        tags, _ = _folder(exif, _header(exif)[2])
-        found = next((_number(exif, tag) for tag in tags if tag.number == ORIENTATION), 1)
+        tags, _ = read_folder(exif, read_header(exif)[2])
+        found = next((read_number(exif, tag) for tag in tags if tag.number == ORIENTATION), 1)
     except (struct.error, ValueError):
         return 1
     return found if 1 <= found <= 8 else 1
@@ -86,8 +56,8 @@ def orientation(exif: bytes) -> int:
 
 def without_orientation(exif: bytes) -> bytes | None:
     """The block without the tag, every value still in its place; None where nothing is left."""
-    order, _, first = _header(exif)
-    tags, following = _folder(exif, first)
+    order, _, first = read_header(exif)
+    tags, following = read_folder(exif, first)
     kept = [exif[tag.entry : tag.entry + 12] for tag in tags if tag.number != ORIENTATION]
     if len(kept) == len(tags):
         return exif
@@ -101,17 +71,17 @@ def from_tiff(data: bytes) -> bytes | None:
     None where that is nothing. Raises ValueError or struct.error where it cannot be read.
     """
     kept = {number: value for number, value in all_tags(data).items() if number not in LAYOUT_TAGS | BLOCK_TAGS}
-    return _block(_header(data)[0], kept) if kept else None
+    return _block(read_header(data)[0], kept) if kept else None
 
 
 def all_tags(data: bytes) -> Tags:
     """The tags of a TIFF file's first folder, or of a block. Raises ValueError or struct.error."""
-    return _tags(data, _header(data)[2])
+    return _tags(data, read_header(data)[2])
 
 
 def tiff_value(data: bytes, number: int) -> bytes | None:
     """The bytes of a tag of a TIFF file's first folder, or None. Raises ValueError or struct.error."""
-    tags, _ = _folder(data, _header(data)[2])
+    tags, _ = read_folder(data, read_header(data)[2])
     return next((data[tag.start : tag.start + tag.length] for tag in tags if tag.number == number), None)
 
 
@@ -120,18 +90,20 @@ def tiff_folders(data: bytes) -> tuple[list[dict[int, int]], list[dict[int, int]
 
     Raises ValueError or struct.error.
     """
-    order, _, place = _header(data)
+    order, _, place = read_header(data)
     folders: list[dict[int, int]] = []
     inner: list[dict[int, int]] = []
     seen: set[int] = set()
     while place and place not in seen and len(seen) < MAX_FOLDERS:
         seen.add(place)
-        tags, following = _folder(data, place)
-        folders.append({tag.number: _number(data, tag) for tag in tags})
+        tags, following = read_folder(data, place)
+        folders.append({tag.number: read_number(data, tag) for tag in tags})
         for tag in tags:
             if tag.number == SUB_FOLDERS and tag.kind in (LONG, 13) and len(folders) == 1:
                 places = struct.unpack_from(f"{order}{min(tag.values, MAX_FOLDERS)}I", data, tag.start)
-                inner = [{tag.number: _number(data, tag) for tag in _folder(data, start)[0]} for start in places]
+                inner = [
+                    {tag.number: read_number(data, tag) for tag in read_folder(data, start)[0]} for start in places
+                ]
         place = following
     return folders, inner
 
@@ -140,7 +112,7 @@ def within(exif: bytes, limit: int) -> tuple[bytes | None, list[str]]:
     """The block in at most `limit` bytes, and the names of what had to go: maker notes first, then the longest."""
     if len(exif) <= limit:
         return exif, []
-    order, _, first = _header(exif)
+    order, _, first = read_header(exif)
     tags, gone = _tags(exif, first), []
     inner = tags.get(EXIF_FOLDER, (0, 0, {}))[2]
     folders = [folder for folder in (inner, tags) if isinstance(folder, dict)]
@@ -164,10 +136,10 @@ def with_tags(tiff: bytes, exif: bytes | None, more: Mapping[int, Value | None])
 
     Its folder is written anew behind its pixels. Raises ValueError or struct.error for what cannot be read or is big.
     """
-    order, is_big, _ = _header(tiff)
+    order, is_big, _ = read_header(tiff)
     if is_big:
         raise ValueError("a BigTIFF")
-    others = {} if not exif else all_tags(exif) if _header(exif)[0] == order else _swapped(all_tags(exif))
+    others = {} if not exif else all_tags(exif) if read_header(exif)[0] == order else _swapped(all_tags(exif))
     kept = {number: value for number, value in others.items() if number not in LAYOUT_TAGS | BLOCK_TAGS}
     place = len(tiff) + len(tiff) % 2
     tags = {number: value for number, value in {**all_tags(tiff), **kept, **more}.items() if value is not None}
@@ -192,7 +164,7 @@ def assembled(order: str, tags: Tags, place: int) -> bytes:
     return bytes(table) + bytes(4) + bytes(behind)
 
 
-def _header(data: bytes | bytearray) -> tuple[str, bool, int]:
+def read_header(data: bytes | bytearray) -> tuple[str, bool, int]:
     """The order of bytes for `struct`, whether it is a BigTIFF, and where the first folder stands."""
     order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]))
     if order is None:
@@ -204,9 +176,9 @@ def _header(data: bytes | bytearray) -> tuple[str, bool, int]:
     return order, big, struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)[0]
 
 
-def _folder(data: bytes | bytearray, place: int) -> tuple[list[Tag], int]:
+def read_folder(data: bytes | bytearray, place: int) -> tuple[list[Tag], int]:
     """The tags of the folder at a place, and where the next folder stands, 0 for none."""
-    order, big, _ = _header(data)
+    order, big, _ = read_header(data)
     step, inline, head = (20, 8, 8) if big else (12, 4, 2)
     count = struct.unpack_from(order + ("Q" if big else "H"), data, place)[0]
     if count * step > len(data) - place or count > MAX_TAGS:
@@ -225,43 +197,33 @@ def _folder(data: bytes | bytearray, place: int) -> tuple[list[Tag], int]:
     return tags, struct.unpack_from(order + ("Q" if big else "I"), data, place + head + count * step)[0]
 
 
-def _number(data: bytes | bytearray, tag: Tag) -> int:
+def read_number(data: bytes | bytearray, tag: Tag) -> int:
     """The first of a tag's whole numbers; 0 where it has none."""
-    order = _header(data)[0]
+    return next(iter(read_numbers(data, tag, 1)), 0)
+
+
+def read_numbers(data: bytes | bytearray, tag: Tag, most: int = MAX_NUMBERS) -> tuple[int, ...]:
+    """A tag's whole numbers, the first of them where there are more than `most`; none where it has none."""
     letter = {1: "B", 3: "H", 4: "I", 13: "I"}.get(tag.kind)
     if letter is None or not tag.length or tag.start + tag.length > len(data):
-        return 0
-    return struct.unpack_from(order + letter, data, tag.start)[0]
+        return ()
+    return struct.unpack_from(f"{read_header(data)[0]}{min(tag.values, most)}{letter}", data, tag.start)
 
 
 def _tags(data: bytes, place: int, depth: int = 0) -> Tags:
     """The tags of a folder with their bytes, inner folders with theirs; a tag whose value is not there is left out."""
     found: Tags = {}
     total = 0
-    for tag in _folder(data, place)[0]:
+    for tag in read_folder(data, place)[0]:
         if tag.number in FOLDERS:
             if depth < 2 and tag.length == 4 and tag.number not in found:  # which may be said again and again
-                found[tag.number] = (LONG, 1, _tags(data, _number(data, tag), depth + 1))
+                found[tag.number] = (LONG, 1, _tags(data, read_number(data, tag), depth + 1))
         elif tag.length and tag.start + tag.length <= len(data):
             total += tag.length
             if total > MAX_LENGTH:
                 raise ValueError("tags longer than any camera's")
             found[tag.number] = (tag.kind, tag.values, bytes(data[tag.start : tag.start + tag.length]))
     return found
-
-
-def _blank_thumbnails(data: bytearray, place: int) -> None:
-    """Put zeros for what the folders from a place on refer to as thumbnails, or cut it off where it stands last."""
-    found: list[tuple[int, int]] = []
-    seen: set[int] = set()
-    while place and place not in seen and len(seen) < MAX_FOLDERS:
-        seen.add(place)
-        tags, place = _folder(data, place)
-        numbers = {tag.number: _number(data, tag) for tag in tags}
-        found += [(numbers[first], numbers[last]) for first, last in THUMBNAILS if {first, last} <= numbers.keys()]
-    for start, length in sorted(found, reverse=True):
-        if start >= 8 and not any(start <= folder < start + length for folder in seen):
-            data[start : start + length] = bytes(length) if start + length < len(data) else b""
 
 
 def _block(order: str, tags: Tags) -> bytes:
