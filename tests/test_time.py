@@ -10,6 +10,7 @@ import zlib
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -17,7 +18,7 @@ import faceedit
 from faceedit import batch, files, hub
 from faceedit.data import labels
 from faceedit.errors import UnreadableError
-from faceedit.media import decoding, exif, jpeg, metadata, provenance
+from faceedit.media import decoding, exif, jpeg, png, provenance
 from faceedit.media.image import Photo, encode_photo, read_photo
 from faceedit.media.provenance import from_xmp, read_embedded, to_xmp
 from tests.conftest import draw_face
@@ -161,8 +162,8 @@ def scanned(scans: int) -> bytes:
 def texted(piece: bytes) -> bytes:
     """A PNG with texts that ImageMagick is said to have written, which unpack to much."""
     text = b"Raw profile type exif\0\0" + zlib.compress(piece * (4 * MEGABYTE // len(piece)))
-    head, *rest = metadata.chunks(encode_photo(Photo(draw_face(16)), "PNG"))
-    return metadata.png([head, *rest[:-1], *[(b"zTXt", text)] * (MEGABYTE // len(text)), rest[-1]])
+    head, *rest = png.chunks(encode_photo(Photo(draw_face(16)), "PNG"))
+    return png.assembled([head, *rest[:-1], *[(b"zTXt", text)] * (MEGABYTE // len(text)), rest[-1]])
 
 
 @pytest.mark.parametrize(
@@ -180,6 +181,16 @@ def texted(piece: bytes) -> bytes:
 )
 def test_what_a_file_says_again_and_again_is_done_once(data):
     assert seconds(_read, data) < 1
+
+
+def test_a_picture_of_which_nearly_nothing_is_there_is_refused():
+    head, *rest = png.chunks(encode_photo(Photo(draw_face(16)), "PNG"))
+    data = png.assembled([(b"IHDR", struct.pack(">II", 15_000, 6000) + head[1][8:]), *rest])
+    assert seconds(_read, data) < 1
+    with pytest.raises(UnreadableError, match="truncated"):
+        read_photo(data)
+    black = np.zeros((1000, 1500, 3), np.uint8)
+    assert (read_photo(encode_photo(Photo(black), "PNG")).pixels == black).all()
 
 
 def test_exif_in_itself_is_written_as_quickly():

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
 from faceedit.errors import UnreadableError, UnwritableError
-from faceedit.media import colour, deep, exif, jpeg, metadata
+from faceedit.media import colour, deep, exif, jpeg, png
 from faceedit.media.image import READ_FORMATS, Photo, encode_photo, read_photo
 from faceedit.media.provenance import COMPOSITE, MAX_XMP, Provenance, from_xmp, to_xmp
 from tests.media.test_metadata import DIRECTORY, IPTC, block, packet, photoshop
@@ -121,9 +121,9 @@ def rich_seeds(pixels: np.ndarray, icc: bytes) -> list[bytes]:
             photo = replace(deeper, deep=samples, grey=samples.shape[2] < 3)
             made.append(encode_photo(photo if samples.shape[2] in (2, 4) else replace(photo, alpha=None), name))
     made += [written(np.dstack([grey, grey[..., :1]]), 2, planar=True), written(grey, 0, 2, difference=True)]
-    head, *rest = metadata.chunks(encode_photo(Photo(pixels), "PNG"))
+    head, *rest = png.chunks(encode_photo(Photo(pixels), "PNG"))
     colours = [(b"gAMA", struct.pack(">I", 100_000)), (b"cHRM", struct.pack(">8I", *range(20_000, 100_000, 10_000)))]
-    made += [metadata.png([head, chunk, *rest]) for chunk in (*colours, (b"cICP", bytes([12, 13, 0, 1])))]
+    made += [png.assembled([head, chunk, *rest]) for chunk in (*colours, (b"cICP", bytes([12, 13, 0, 1])))]
     made.append(made[0] + b"\0\0\0\x18ftypmp42" + bytes(50))
     return made
 
@@ -160,7 +160,7 @@ def dressed(dice: random.Random) -> bytes:
             parts["extra"] = jpeg.extra_segments(resources, (resources[:9],))
         if name == "PNG":
             texts = PngImagePlugin.PngInfo()
-            texts.add(b"iTXt", metadata.PNG_XMP + b"\0\1\0\0\0" + zlib.compress(parts.pop("xmp", b"")))
+            texts.add(b"iTXt", png.XMP + b"\0\1\0\0\0" + zlib.compress(parts.pop("xmp", b"")))
             parts["pnginfo"] = texts
         image.save(buffer, name, **parts)
     except Exception:  # Pillow and its plugins look into some of it
@@ -176,8 +176,8 @@ def damaged(dice: random.Random) -> bytes:
     kind = dice.random()
     data = tagged(dice) if kind < 0.15 else dressed(dice) if kind < 0.4 else dice.choice(SEEDS)
     data = damaged_bytes(dice, data)
-    if data.startswith(metadata.PNG_START) and dice.random() < 0.7:  # with checksums that hold
-        data = metadata.png(list(metadata.chunks(data)))
+    if data.startswith(png.START) and dice.random() < 0.7:  # with checksums that hold
+        data = png.assembled(list(png.chunks(data)))
     return data
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 
 from faceedit.errors import UnreadableError
-from faceedit.media import colour, deep, metadata
+from faceedit.media import colour, deep, png
 from faceedit.media.image import READ_FORMATS, encode_photo, read_photo
 from tests.conftest import draw_face
 
@@ -32,8 +32,8 @@ def saved(image, name="PNG", **options) -> bytes:
 
 def png_with(pixels, *chunks) -> bytes:
     """A PNG with these chunks behind its header."""
-    head, *rest = metadata.chunks(saved(Image.fromarray(pixels)))
-    return metadata.png([head, *chunks, *rest])
+    head, *rest = png.chunks(saved(Image.fromarray(pixels)))
+    return png.assembled([head, *chunks, *rest])
 
 
 def managed(data: bytes) -> np.ndarray:
@@ -95,8 +95,8 @@ def test_code_points_of_srgb_or_none_need_no_profile(pixels, points, icc):
 
 def test_code_points_go_before_a_pngs_profile_and_behind_an_avifs(pixels):
     image = Image.fromarray(pixels)
-    head, *rest = metadata.chunks(saved(image, icc_profile=WIDE))
-    photo = read_photo(metadata.png([head, (b"cICP", bytes([12, 13, 0, 1])), *rest]))
+    head, *rest = png.chunks(saved(image, icc_profile=WIDE))
+    photo = read_photo(png.assembled([head, (b"cICP", bytes([12, 13, 0, 1])), *rest]))
     assert photo.icc == P3
     assert read_photo(nclx(saved(image, "AVIF", icc_profile=WIDE), 12, 16)).icc == WIDE
 
@@ -225,7 +225,7 @@ def gradient(channels: int) -> np.ndarray:
 
 def deep_png(samples, *chunks) -> bytes:
     head, body = deep.png_chunks(samples)
-    return metadata.png([head, *chunks, body, (b"IEND", b"")])
+    return png.assembled([head, *chunks, body, (b"IEND", b"")])
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -323,8 +323,8 @@ def adobe(**others) -> Image.Exif:
 def test_srgb_that_a_file_says_goes_before_its_exif(pixels, kind):
     data = saved(Image.fromarray(pixels), kind, exif=adobe(), **({"quality": 100} if kind == "AVIF" else {}))
     if kind == "PNG":
-        head, *rest = metadata.chunks(data)
-        data = metadata.png([head, (b"sRGB", b"\0"), *rest])
+        head, *rest = png.chunks(data)
+        data = png.assembled([head, (b"sRGB", b"\0"), *rest])
     photo = read_photo(data)
     for name in ("BMP", "PNG"):
         assert np.abs(managed(encode_photo(photo.without_metadata(), name)) - pixels).mean() < LOSS.get(kind, 1)
@@ -346,13 +346,13 @@ def test_the_transparent_grey_of_few_bits_is_found(bits, samples, hidden):
         (b"IDAT", zlib.compress(bytes([0, samples]) * 2)),
         (b"IEND", b""),
     ]
-    assert read_photo(metadata.png(chunks)).alpha[0].tolist() == [255] * (count - 1) + [0]
+    assert read_photo(png.assembled(chunks)).alpha[0].tolist() == [255] * (count - 1) + [0]
 
 
 def test_code_points_that_say_nothing_leave_the_profile(pixels):
     data = saved(Image.fromarray(pixels), icc_profile=P3)
-    head, *rest = metadata.chunks(data)
-    assert read_photo(metadata.png([head, (b"cICP", bytes([2, 2, 0, 1])), *rest])).icc == P3
+    head, *rest = png.chunks(data)
+    assert read_photo(png.assembled([head, (b"cICP", bytes([2, 2, 0, 1])), *rest])).icc == P3
 
 
 def test_a_profile_that_was_not_used_is_named_so(pixels, caplog):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from faceedit.errors import UnreadableError
-from faceedit.media import deep, exif, jpeg, metadata
+from faceedit.media import deep, exif, jpeg, png
 from faceedit.media.formats import KEEPS, READ_FORMATS, WRITE_FORMATS
 from faceedit.media.image import encode_photo, read_photo, write_photo
 from tests.conftest import ASTRONAUT, draw_face
@@ -280,8 +280,8 @@ DAMAGED_CHUNKS = [
 
 @pytest.mark.parametrize("chunk", DAMAGED_CHUNKS, ids=lambda chunk: chunk[0].decode())
 def test_a_png_is_worth_more_than_a_chunk_beside_its_picture(pixels, chunk):
-    head, *rest = metadata.chunks(saved(pixels, "PNG"))
-    photo = read_photo(metadata.png([head, (b"tEXt", b"Title\0kept"), chunk, *rest]))
+    head, *rest = png.chunks(saved(pixels, "PNG"))
+    photo = read_photo(png.assembled([head, (b"tEXt", b"Title\0kept"), chunk, *rest]))
     assert np.array_equal(photo.pixels, pixels)
     assert photo.lost == (f"its chunk {chunk[0].decode()}, which cannot be read",)
     assert photo.texts == ((b"tEXt", b"Title\0kept"),)
@@ -289,8 +289,8 @@ def test_a_png_is_worth_more_than_a_chunk_beside_its_picture(pixels, chunk):
 
 
 def test_a_png_whose_checksums_are_wrong_is_read_where_its_picture_is_whole(pixels):
-    head, *rest = metadata.chunks(saved(pixels, "PNG"))
-    data = metadata.png([head, (b"tEXt", b"Title\0a"), *rest])
+    head, *rest = png.chunks(saved(pixels, "PNG"))
+    data = png.assembled([head, (b"tEXt", b"Title\0a"), *rest])
     photo = read_photo(data.replace(b"Title\0a", b"Title\0b"))
     assert np.array_equal(photo.pixels, pixels)
     assert photo.lost == ("its chunk tEXt, which cannot be read",)

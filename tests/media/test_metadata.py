@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, IptcImagePlugin, PngImagePlugin
 
-from faceedit.media import colour, exif, jpeg, metadata
+from faceedit.media import colour, exif, jpeg, metadata, png
 from faceedit.media.corrections import corrected
 from faceedit.media.image import READ_FORMATS, encode_photo, read_photo
 from tests.conftest import draw_face
@@ -184,7 +184,7 @@ def test_iptc_and_comments_are_kept_and_thumbnails_are_not(source, caplog):
     assert "its IPTC" in caplog.text
     if source == "JPEG":
         assert read_photo(encode_photo(photo, "JPEG")).comments == (b"first", "zweite ü".encode())
-        assert [metadata.comment(chunk) for chunk in metadata.texts(written)] == [b"first", "zweite ü".encode()]
+        assert [png.comment(chunk) for chunk in png.texts(written)] == [b"first", "zweite ü".encode()]
     assert b"thumbnail" not in encode_photo(photo, source)
 
 
@@ -201,8 +201,8 @@ def test_texts_of_a_png_are_kept_byte_for_byte(caplog):
     texts.add_text("parameters", "a prompt")
     given = saved("PNG", pnginfo=texts)
     photo = read_photo(given)
-    assert metadata.texts(encode_photo(photo, "PNG")) == metadata.texts(given)
-    assert len(metadata.texts(given)) == 4
+    assert png.texts(encode_photo(photo, "PNG")) == png.texts(given)
+    assert len(png.texts(given)) == 4
     assert caplog.messages == []
     assert read_photo(encode_photo(photo, "JPEG")).comments == ("眉".encode(),)
     assert "its texts (Title, Description, parameters)" in caplog.text
@@ -326,9 +326,9 @@ def test_a_piece_of_a_file_that_is_not_known_is_named(name, named):
 
 
 def test_a_pngs_chunk_that_is_not_known_is_named():
-    head, *rest = metadata.chunks(saved("PNG", icc_profile=PROFILE, dpi=(300, 300)))
-    assert read_photo(metadata.png([head, (b"tIME", bytes(7)), *rest])).lost == ()
-    assert read_photo(metadata.png([head, (b"mkBS", b"layers"), *rest])).lost == ("its chunk mkBS",)
+    head, *rest = png.chunks(saved("PNG", icc_profile=PROFILE, dpi=(300, 300)))
+    assert read_photo(png.assembled([head, (b"tIME", bytes(7)), *rest])).lost == ()
+    assert read_photo(png.assembled([head, (b"mkBS", b"layers"), *rest])).lost == ("its chunk mkBS",)
 
 
 def test_layers_of_photoshop_are_left_out_and_named(caplog):
@@ -362,8 +362,8 @@ def with_credentials(name: str) -> bytes:
     if name == "WEBP":
         return data + b"C2PA" + struct.pack("<I", len(CLAIM)) + CLAIM
     if name == "PNG":
-        head, *rest = metadata.chunks(data)
-        return metadata.png([head, (b"caBX", CLAIM), *rest])
+        head, *rest = png.chunks(data)
+        return png.assembled([head, (b"caBX", CLAIM), *rest])
     if name == "JPEG":
         return data[:2] + jpeg.segment(0xEB, b"JP\0\0" + CLAIM) + data[2:]
     return data + box(b"uuid", bytes.fromhex("d8fec3d61b0e483c92975828877ec481") + CLAIM)
@@ -419,8 +419,8 @@ def with_damaged_profile(name: str) -> bytes:
         return exif.with_tags(saved("TIFF"), None, {exif.ICC: (exif.LONG, 2, bytes(8))})
     if name == "text":
         return raw_profile("icc", b"")
-    head, *rest = metadata.chunks(saved("PNG"))
-    return metadata.png([head, (b"iCCP", b"name\0\0junk"), *rest])
+    head, *rest = png.chunks(saved("PNG"))
+    return png.assembled([head, (b"iCCP", b"name\0\0junk"), *rest])
 
 
 @pytest.mark.parametrize("name", ["JPEG", "TIFF", "text", "PNG"])
@@ -517,10 +517,10 @@ def test_what_imagemagick_keeps_of_photoshop_in_a_png_loses_its_thumbnail():
         return b"Raw profile type 8bim\0\n8bim\n%8d\n" % len(block) + block.hex("\n", 36).encode() + b"\n"
 
     given = photoshop((0x0404, IPTC), (1036, b"before the edit"))
-    head, *rest = metadata.chunks(saved("PNG"))
-    (chunk,) = read_photo(metadata.png([head, (b"tEXt", text(given)), *rest])).texts
+    head, *rest = png.chunks(saved("PNG"))
+    (chunk,) = read_photo(png.assembled([head, (b"tEXt", text(given)), *rest])).texts
     assert chunk == (b"tEXt", text(photoshop((0x0404, IPTC))))
-    assert read_photo(metadata.png([head, chunk, *rest])).texts == (chunk,)
+    assert read_photo(png.assembled([head, chunk, *rest])).texts == (chunk,)
 
 
 def test_what_has_no_place_in_a_format_is_named(caplog):
@@ -558,3 +558,11 @@ def test_a_depth_map_of_an_avif_is_named():
     data = buffer.getvalue()
     assert read_photo(data).lost == ()
     assert read_photo(data.replace(b"auxiliary:alpha", b"auxiliary:depth")).lost == ("its depth map",)
+
+
+@pytest.mark.parametrize("number", [280, 281, 339, 513, 530, 532])
+def test_no_tag_keeps_a_tiff_from_being_read_again(number):
+    tags: exif.Tags = {271: (2, 6, b"Maker\0"), number: (3, 3, struct.pack("<3H", 1, 2, 3))}
+    given = b"II*\0" + struct.pack("<I", 8) + exif.assembled("<", tags, 8)
+    photo = replace(read_photo(saved("PNG")), exif=given)
+    assert (read_photo(encode_photo(photo, "TIFF")).pixels == photo.pixels).all()

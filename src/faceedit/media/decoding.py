@@ -8,13 +8,13 @@ from contextlib import contextmanager
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, ImagePalette, JpegImagePlugin, TiffImagePlugin
 
-from faceedit.media import boxes, colour, deep, exif, jpeg, metadata
+from faceedit.media import boxes, colour, deep, exif, jpeg, metadata, png
 from faceedit.media.corrections import corrected
 from faceedit.media.encoding import check_exif
 from faceedit.media.lost import lost_bits, lost_parts, lost_profile, sample_bits
 from faceedit.media.photo import Photo
 
-PNG_XMP = metadata.PNG_XMP.decode()
+PNG_XMP = png.XMP.decode()
 GREY_PNG = (b"\0", b"\4")  # colour types
 YCBCR, COLOUR_MAP = 6, 320  # of PHOTOMETRIC; a tag
 SCALES = {2: 85, 4: 17}  # by the bits of a sample
@@ -77,7 +77,7 @@ def decoded(file: ImageFile.ImageFile, data: bytes, name: str) -> Photo:
         xmp=xmp,
         photoshop=_photoshop(file, data),
         comments=jpeg.comments(data) if jpeg_file else (),
-        texts=metadata.texts(data) if file.format == "PNG" else (),
+        texts=png.texts(data) if file.format == "PNG" else (),
         dpi=_resolution(file, orientation),
         deep=samples,
         jpeg_options=(jpeg.options(jpeg_file) or None) if jpeg_file and is_plain else None,
@@ -93,6 +93,8 @@ def _make_decodable(file: ImageFile.ImageFile, data: bytes) -> None:
     if isinstance(file, JpegImagePlugin.JpegImageFile):  # all at once: arithmetic coding cannot be decoded in pieces
         jpeg.check_scans(data)
         file.decodermaxblock = max(file.decodermaxblock, len(data))
+    if file.format == "PNG":
+        png.check_whole(data)
     clear = file.info.get("transparency")
     if file.format == "PNG" and file.mode == "L" and isinstance(clear, int):  # as the file has it, in fewer bits
         file.info["transparency"] = clear * SCALES.get(data[24], 1)
@@ -120,7 +122,7 @@ def _code_points(file: ImageFile.ImageFile, data: bytes) -> tuple[int, int] | No
     if file.format in ("AVIF", "HEIF"):
         return boxes.code_points(data)
     if file.format == "PNG":
-        for kind, text in metadata.chunks(data):
+        for kind, text in png.chunks(data):
             if kind == b"cICP" and len(text) == 4 and text[1] != colour.UNSPECIFIED:
                 file.info.pop("icc_profile", None)
                 return text[0], text[1]
@@ -172,7 +174,7 @@ def _drop_unusable(file: ImageFile.ImageFile, data: bytes) -> None:
 
     What ImageMagick puts into texts of a PNG goes where other programs put it.
     """
-    for key, found in metadata.raw_profiles(data).items() if file.format == "PNG" else ():
+    for key, found in png.raw_profiles(data).items() if file.format == "PNG" else ():
         file.info.setdefault(key, found or (UNREADABLE if key == "exif" else b""))
     for key, kinds in (("icc_profile", bytes), ("xmp", bytes), (PNG_XMP, str)):
         value = file.info.get(key)

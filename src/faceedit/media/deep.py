@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
+from faceedit.media import png
 from faceedit.media.exif import SHORT, Tags, assembled
-from faceedit.media.metadata import PNG_START, Chunk, chunks, png
+from faceedit.media.png import Chunk, chunks
 
 cv2.utils.logging.setLogLevel(0)  # nothing: OpenCV prints what it thinks of a file's tags
 STEP = 257  # from a sample of 8 bits to the next, in 16
@@ -38,8 +39,8 @@ def is_deep(file: Image.Image, data: bytes) -> bool:
 
 def read(data: bytes, orientation: int) -> np.ndarray | None:
     """The samples of a PNG or TIFF of 16 bits, turned upright from this EXIF orientation; None where that fails."""
-    is_png = data.startswith(PNG_START)
-    plain = png([chunk for chunk in chunks(data) if chunk[0] in PIXEL_CHUNKS]) if is_png else data
+    is_png = data.startswith(png.START)
+    plain = png.assembled([chunk for chunk in chunks(data) if chunk[0] in PIXEL_CHUNKS]) if is_png else data
     try:
         found = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from faceedit.errors import UnwritableError, sentence
-from faceedit.media import colour, deep, exif, jpeg, metadata, tiff
+from faceedit.media import colour, deep, exif, jpeg, metadata, png, tiff
 from faceedit.media.corrections import corrected
 from faceedit.media.formats import KEEPS, SAVE_OPTIONS
 from faceedit.media.photo import Photo
@@ -86,7 +86,7 @@ def supported_part(photo: Photo, format: str) -> tuple[Photo, list[str]]:
         photo = replace(photo, deep=None)
         gone.append("its 16 bits a sample, of which 8 are kept")
     if "texts" not in keeps and photo.texts:
-        found = [metadata.comment(chunk) for chunk in photo.texts]
+        found = [png.comment(chunk) for chunk in photo.texts]
         if "comments" in keeps:
             photo = replace(photo, comments=photo.comments + tuple(text for text in found if text))
         keys = [
@@ -153,18 +153,18 @@ def _encoded(photo: Photo, format: str) -> bytes:
     if format == "PNG" and photo.deep is not None:
         Image.new("L", (1, 1)).save(buffer, format, **options)
         head, body = deep.png_chunks(photo.deep)
-        others = [chunk for chunk in metadata.chunks(buffer.getvalue()) if chunk[0] not in (b"IHDR", b"IDAT", b"IEND")]
-        return metadata.png([head, *others, body, (b"IEND", b"")])
+        others = [chunk for chunk in png.chunks(buffer.getvalue()) if chunk[0] not in (b"IHDR", b"IDAT", b"IEND")]
+        return png.assembled([head, *others, body, (b"IEND", b"")])
     image.save(buffer, format, **options)
     return buffer.getvalue()
 
 
 def _png_texts(photo: Photo) -> PngImagePlugin.PngInfo:
     found = PngImagePlugin.PngInfo()
-    for kind, text in (*photo.texts, *map(metadata.comment_chunk, photo.comments)):
+    for kind, text in (*photo.texts, *map(png.comment_chunk, photo.comments)):
         found.add(kind, text)
     if photo.xmp:
-        found.add_itxt(metadata.PNG_XMP.decode(), photo.xmp.decode("utf-8", "replace"))
+        found.add_itxt(png.XMP.decode(), photo.xmp.decode("utf-8", "replace"))
     return found
 
 
@@ -193,6 +193,8 @@ def _check_readable(data: bytes, photo: Photo, format: str) -> None:
     """Raise where the file's headers and metadata do not say again what was written; the pixels are not decoded."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        if format == "TIFF":
+            _decode_corner(photo)
         again = tiff.rebuilt(data) if format == "TIFF" else None
         data = again.data if again else data
         with Image.open(io.BytesIO(data), formats=[format]) as file:
@@ -205,6 +207,17 @@ def _check_readable(data: bytes, photo: Photo, format: str) -> None:
                 found = Image.Exif()
                 found.load(file.info["exif"])
             check_exif(found)
+
+
+def _decode_corner(photo: Photo) -> None:
+    """Raise where a TIFF of one of the photo's pixels, with all its tags, is not decoded: libtiff minds some."""
+    alpha = None if photo.alpha is None else photo.alpha[:1, :1]
+    samples = None if photo.deep is None else photo.deep[:1, :1]
+    small = replace(photo, pixels=photo.pixels[:1, :1], alpha=alpha, deep=samples)
+    data = _tiff(small, small.exif and small.exif.removeprefix(exif.PREFIX))
+    again = tiff.rebuilt(data)
+    with Image.open(io.BytesIO(again.data if again else data), formats=["TIFF"]) as file:
+        file.load()
 
 
 def check_exif(found: Image.Exif) -> None:

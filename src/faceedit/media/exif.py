@@ -17,7 +17,7 @@ FOLDERS = (EXIF_FOLDER, GPS_FOLDER, INTEROP_FOLDER)
 THUMBNAIL_PLACE, SUB_FOLDERS = 513, 330
 XMP, IPTC, PHOTOSHOP, ICC, LAYERS, CREDENTIALS = 700, 33723, 34377, 34675, 37724, 52545
 # Tags that describe how the pixels of a TIFF lie in it, and would be wrong in another file.
-LAYOUT_TAGS = {*range(254, 260), 262, 266, 273, *range(277, 280), 284, 317, *range(320, 326), *range(330, 348)}
+LAYOUT_TAGS = {*range(254, 260), 262, 266, 273, *range(277, 282), 284, 317, *range(320, 326), *range(330, 348)}
 BLOCK_TAGS = {XMP, IPTC, PHOTOSHOP, ICC, LAYERS, CREDENTIALS, 50255}  # what else is carried by itself, or not at all
 RESOLUTION, RESOLUTION_UNIT = (282, 283), 296
 BYTE, SHORT, LONG, RATIONAL, UNDEFINED = 1, 3, 4, 5, 7

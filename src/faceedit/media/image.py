@@ -13,7 +13,7 @@ from PIL import Image
 
 from faceedit.errors import UnreadableError, missing, sentence
 from faceedit.files import write_atomically
-from faceedit.media import jpeg, metadata, tiff
+from faceedit.media import jpeg, png, tiff
 from faceedit.media.decoding import decoded
 from faceedit.media.encoding import encode_photo
 from faceedit.media.formats import (
@@ -86,8 +86,8 @@ def write_photo(path: str | Path, photo: Photo, overwrite: bool = True) -> None:
 
 def _mended(data: bytes, error: Exception) -> tuple[bytes, list[str]]:
     """A file that raised this error without what a photo does not need, and the names of that; or as it is."""
-    if data.startswith(metadata.PNG_START):
-        return metadata.without_unreadable(data)
+    if data.startswith(png.START):
+        return png.without_unreadable(data)
     if not data.startswith(jpeg.START):
         return data, []
     if "truncated" in str(error):  # the end marker alone may be missing

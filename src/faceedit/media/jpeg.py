@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from faceedit.errors import UnreadableError
-from faceedit.media.metadata import opens
+from faceedit.media.png import opens
 
 START, END, SCAN, COMMENT, APP13 = b"\xff\xd8", b"\xff\xd9", 0xDA, 0xFE, 0xED
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in coded data, all but what belongs to it

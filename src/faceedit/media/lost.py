@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable
 
 from PIL import ImageFile, JpegImagePlugin
 
-from faceedit.media import boxes, deep, exif, jpeg, metadata
+from faceedit.media import boxes, deep, exif, jpeg, metadata, png
 
 TIFF_PARTS = {exif.LAYERS: "its Photoshop layers", exif.CREDENTIALS: jpeg.CREDENTIALS}
 PIECES = {b"caBX": jpeg.CREDENTIALS, b"C2PA": jpeg.CREDENTIALS, b"mpvd": metadata.VIDEO}
@@ -17,7 +17,7 @@ def lost_parts(file: ImageFile.ImageFile, data: bytes) -> list[str]:
     if file.format == "TIFF":
         return [name for tag, name in TIFF_PARTS.items() if tag in getattr(file, "tag_v2", {})]
     if file.format == "PNG":
-        return _named_pieces((kind for kind, _ in metadata.chunks(data)), metadata.CHUNKS, "chunk")
+        return _named_pieces((kind for kind, _ in png.chunks(data)), png.CHUNKS, "chunk")
     if file.format == "WEBP":
         return _named_pieces(boxes.riff_kinds(data), boxes.WEBP_CHUNKS, "chunk")
     found = []
@@ -54,7 +54,7 @@ def lost_profile(file: ImageFile.ImageFile, data: bytes, code_points: tuple[int,
     if isinstance(file, JpegImagePlugin.JpegImageFile):
         is_there = any(text.startswith(b"ICC_PROFILE\0") for marker, text in jpeg.segments(data) if marker == 0xE2)
     elif file.format == "PNG":
-        is_there = any(kind == b"iCCP" for kind, _ in metadata.chunks(data)) or "icc_profile" in file.info
+        is_there = any(kind == b"iCCP" for kind, _ in png.chunks(data)) or "icc_profile" in file.info
     elif file.format == "WEBP":
         is_there = b"ICCP" in boxes.riff_kinds(data)
     else:

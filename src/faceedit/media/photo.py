@@ -6,7 +6,7 @@ import numpy as np
 
 from faceedit.media import colour, deep
 from faceedit.media.jpeg import JpegOptions
-from faceedit.media.metadata import Chunk
+from faceedit.media.png import Chunk
 
 BLOCK_ROWS = 256  # of a photo are flattened at a time, which bounds memory
 
