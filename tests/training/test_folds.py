@@ -59,8 +59,12 @@ def test_detail_is_the_same_share_of_dark_and_light_skin():
     assert detail(coarse(stripes * 2 - 1)).abs().max() < 0.3 * light.abs().max()
 
 
-def test_eyes_and_mouths_are_no_skin():
-    landmarks = torch.full((1, len(POINTS), 2), 0.5)
+def test_eyes_and_mouths_are_no_skin_nor_is_what_lies_beside_a_face():
+    landmarks = load_weights("warp-96").model.decoder.motion.mean[None]
     worth = skin(landmarks, 64)[0, 0]
-    assert worth[32, 32] < 0.05
-    assert worth[5, 5] > 0.99
+    for number in (13, 159, 386, 105, 334):  # of lips, lids and brows
+        x, y = (64 * landmarks[0, POINTS.index(number)]).int().tolist()
+        assert worth[y, x] < 0.05
+    assert worth[-1].max() == worth[40:, 0].max() == worth[40:, -1].max() == 0
+    assert worth[36, 16] > 0.95
+    assert worth[36, 47] > 0.95

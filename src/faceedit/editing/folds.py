@@ -11,7 +11,7 @@ from faceedit.circumplex import Affect
 from faceedit.device import as_images
 from faceedit.faces.blur import blur
 from faceedit.models.editor import EDIT, Edit
-from faceedit.models.folds import MIN_LIGHT, FoldNetwork, coarse, describe, detail, skin
+from faceedit.models.folds import MIN_LIGHT, FoldNetwork, coarse, describe, detail, skin, tint
 from faceedit.models.sampling import warped
 from faceedit.weights import load_model
 
@@ -78,14 +78,18 @@ class Folding:
         )
         known = torch.cat([skin_.images, skin_.folds, skin_.spread], dim=1)
         moved, folds, spread = warped(known.expand(count, -1, -1, -1), flow).split([3, 1, 1], dim=1)
-        own = detail(moved) - folds  # what is this face's alone: creases, moles, a beard
+        seen = detail(moved)
+        own = seen - folds  # what is this face's alone: creases, moles, a beard
         smooth = coarse(moved + colour)
         average, departure = self._shown(smooth, edit.landmarks, target, skin_.softness)
         # Where faces differ less at the target, as beside a mouth that smiles no more, what is its own fades.
         kept = (departure - spread).exp().clamp(max=1)
-        change = (average - folds - (1 - kept) * own) * skin(edit.landmarks, size)
         length = (target[:, :2] - skin_.source).norm(dim=1)[:, None, None, None]
-        change = change * (length / EDIT.free_length).clamp(max=1)
+        amount = skin(edit.landmarks, size) * (length / EDIT.free_length).clamp(max=1)
+        change = amount * (average - folds - (1 - kept) * own)
+        # A fold that goes takes its colour along: the share of what is seen around each place that goes.
+        gone = coarse(-change * seen, FOLDS.near) / (coarse(seen.square(), FOLDS.near) + FOLDS.sure)
+        change = change - amount * gone.clamp(0, 1) * tint(moved)
         return (smooth + 1 + 2 * MIN_LIGHT) * change.expm1()
 
     def _shown(

@@ -59,7 +59,9 @@ NO_SKIN = tuple(
     tuple(point_indices(numbers))
     for numbers in (UPPER_LIDS + LOWER_LIDS + EYE_CORNERS + IRISES, UPPER_LIP + LOWER_LIP, BROWS, NOSTRILS)
 )
-BESIDE = 0.03  # of the side: so far around these nothing is folded
+BESIDE = 0.03  # of the side: so far around these nothing is folded, and so far within a face's outline it comes to be
+# From temple to temple around the chin.
+JAW = tuple(point_indices((127, 234, 93, 58, 172, 150, 148, 152, 377, 379, 397, 288, 323, 454, 356)))
 
 
 def describe(affect: torch.Tensor, expressions: torch.Tensor, blur: torch.Tensor) -> torch.Tensor:
@@ -80,14 +82,24 @@ def coarse(images: torch.Tensor, sigma: float = COARSE) -> torch.Tensor:
 def detail(images: torch.Tensor) -> torch.Tensor:
     """The light of images less the same without detail, (N, 1, S, S)."""
     weights = constant(LUMINANCE, images.device).view(1, 3, 1, 1)
-    light = (((images + 1) / 2 * weights).sum(1, keepdim=True).clamp(min=0) + MIN_LIGHT).log()
-    return light - coarse(light)
+    return _detail(((images + 1) / 2 * weights).sum(1, keepdim=True))
+
+
+def tint(images: torch.Tensor) -> torch.Tensor:
+    """How far the detail of red, green and blue departs from that of their light, (N, 3, S, S)."""
+    return _detail((images + 1) / 2) - detail(images)
 
 
 def skin(landmarks: torch.Tensor, size: int) -> torch.Tensor:
-    """From 0 in eyes, mouths, brows and nostrils to 1 away from them, (N, 1, S, S)."""
+    """From 0 in eyes, mouths, brows and nostrils, and beside a face, to 1 away from them, (N, 1, S, S)."""
     blobs = [_blobs(landmarks[:, list(points)], size, BESIDE).clamp(max=1) for points in NO_SKIN]
-    return torch.stack([1 - blob for blob in blobs]).prod(0)[:, None]
+    inside = (_within(landmarks[:, list(JAW)], size) / BESIDE).clamp(0, 1)
+    return (torch.stack([1 - blob for blob in blobs]).prod(0) * inside)[:, None]
+
+
+def _detail(luminance: torch.Tensor) -> torch.Tensor:
+    light = (luminance.clamp(min=0) + MIN_LIGHT).log()
+    return light - coarse(light)
 
 
 class FoldNetwork(nn.Module):
@@ -142,6 +154,19 @@ def _blobs(landmarks: torch.Tensor, size: int, sigma: float) -> torch.Tensor:
     centres = pixel_centres(size, landmarks.device)
     x, y = (torch.exp(-(((points[..., None] - centres) / sigma) ** 2) / 2) for points in landmarks.unbind(2))
     return torch.einsum("nky,nkx->nyx", y, x)
+
+
+def _within(outline: torch.Tensor, size: int) -> torch.Tensor:
+    """How far each pixel lies within an outline (N, P, 2), down a face's left side and up its right: (N, H, W).
+
+    In shares of the side. It is taken to be convex, and to go on straight at its ends.
+    """
+    centres = pixel_centres(size, outline.device)
+    (x, y), (dx, dy) = outline[:, :-1].unbind(2), outline.diff(dim=1).unbind(2)
+    length = (dx.square() + dy.square()).sqrt().clamp(min=1e-4)
+    across = dy[..., None] * (centres - x[..., None])  # (N, P - 1, W)
+    down = dx[..., None] * (centres - y[..., None])
+    return ((across[:, :, None] - down[..., None]) / length[..., None, None]).amin(1)
 
 
 @cache
