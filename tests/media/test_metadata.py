@@ -539,6 +539,9 @@ def test_a_comment_is_latin_where_it_is_no_utf8_and_whole_or_named(caplog):
     assert first == b"short \xff"
     assert second.decode() == "ü" * (jpeg.MAX_SEGMENT // 2)
     assert "the end of its comment" in caplog.text
+    caplog.clear()
+    assert len(read_photo(encode_photo(long, "PNG")).texts[1][1]) > 80_000
+    assert caplog.text == ""
 
 
 def test_an_avif_is_turned_by_its_boxes_alone():

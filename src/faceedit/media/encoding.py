@@ -102,7 +102,7 @@ def supported_part(photo: Photo, format: str) -> tuple[Photo, list[str]]:
     gone += [name for part, name in NAMED.items() if getattr(photo, part) and part not in keeps]
     if photo.dpi and "dpi" not in keeps and max(map(float, photo.dpi)) != UNSAID_DPI:
         gone.append("its resolution")
-    if "comments" in keeps and any(len(text) > jpeg.MAX_SEGMENT for text in photo.comments):
+    if format == "JPEG" and any(len(text) > jpeg.MAX_SEGMENT for text in photo.comments):
         photo = replace(photo, comments=tuple(map(_segment_long, photo.comments)))
         gone.append("the end of its comment")
     for name in {"exif", "xmp", "icc", "dpi", "photoshop", "comments", "texts"} - keeps:
