@@ -16,7 +16,7 @@ from faceedit.media.photo import Photo
 
 PNG_XMP = png.XMP.decode()
 GREY_PNG = (b"\0", b"\4")  # colour types
-YCBCR, COLOUR_MAP = 6, 320  # of PHOTOMETRIC; a tag
+COLOUR_MAP = 320
 SCALES = {2: 85, 4: 17}  # by the bits of a sample
 UNREADABLE = b"unreadable: " + bytes(exif.EMPTY)  # EXIF that is there
 # As most programs write it: so the rest of a packet stays to the byte, and one that cannot be read is upright too.
@@ -102,11 +102,6 @@ def _make_decodable(file: ImageFile.ImageFile, data: bytes) -> None:
         return
     if file.mode == "P" and max(file.tag_v2.get(COLOUR_MAP, (256,))) < 256:  # of 8 bits, which should be of 16
         file.palette = ImagePalette.raw("RGB;L", bytes(file.tag_v2[COLOUR_MAP]))
-    is_ycbcr = file.tag_v2.get(deep.PHOTOMETRIC) == YCBCR and file.mode == "RGB"
-    if is_ycbcr and not file.use_load_libtiff:  # not compressed, and turned into RGB by libtiff alone
-        area = (0, 0, file.tag_v2[deep.WIDTH], file.tag_v2[deep.HEIGHT])
-        file.tile = [ImageFile._Tile("libtiff", area, 0, ("RGBX", "raw", False, file.tag_v2.offset))]
-        file.use_load_libtiff = True
 
 
 def _pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:

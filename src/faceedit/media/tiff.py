@@ -1,6 +1,7 @@
 """TIFFs of 8 and 16 bits that Pillow does not read: made anew as one that it does, with the same tags.
 
-These are grey with transparency, colours that lie apart (planar), white as zero, and colours multiplied by opacity.
+These are grey with transparency, colours that lie apart (planar), white as zero, colours multiplied by opacity, and
+YCbCr that is not compressed, whose colours may be of fewer pixels.
 Pillow does read a grey picture in any compression: with other tags, every such file is one or several.
 """
 
@@ -26,12 +27,13 @@ from faceedit.media.deep import (
 )
 from faceedit.media.formats import MAX_PIXELS, TIFF_STARTS, UNREAD_TIFF
 
-WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2  # of PHOTOMETRIC
-PLANAR, TILE_WIDTH = 284, 322
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6  # of PHOTOMETRIC
+COMPRESSION, STRIP_ROWS, PLANAR, TILE_WIDTH, SUBSAMPLING = 259, 278, 284, 322, 530
 PLACES = (273, 279, 324, 325)  # where strips and tiles stand, and how long they are
 UNSPECIFIED, MULTIPLIED, STRAIGHT = 0, 1, 2  # of EXTRA_SAMPLES
 KINDS = {(WHITE_IS_ZERO, 1), (WHITE_IS_ZERO, 2), (BLACK_IS_ZERO, 1), (BLACK_IS_ZERO, 2), (RGB, 3), (RGB, 4)}
 LOOKED_AT = {WIDTH, HEIGHT, BITS, PHOTOMETRIC, CHANNELS, PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT, PLANAR, TILE_WIDTH}
+LOOKED_AT |= {COMPRESSION, STRIP_ROWS, SUBSAMPLING}
 GREY = {CHANNELS: 1, PHOTOMETRIC: BLACK_IS_ZERO, PLANAR: 1}  # the tags of what Pillow reads
 CARRIED = (exif.XMP, exif.IPTC, exif.PHOTOSHOP, exif.ICC, exif.LAYERS, exif.CREDENTIALS)
 
@@ -58,14 +60,22 @@ def rebuilt(data: bytes) -> Rebuilt | None:
     except (KeyError, IndexError, ValueError, struct.error):
         return None
     is_planar = numbers.get(PLANAR, (1,))[0] == 2 and channels > 1
+    is_ycbcr = (kind, channels, bits, numbers.get(COMPRESSION, (1,))[0]) == (YCBCR, 3, 8, 1) and not is_planar
     is_odd = is_planar or (channels == 2 and (bits == 16 or (kind, extra[0]) != (BLACK_IS_ZERO, STRAIGHT)))
     is_odd |= bits == 16 and (kind == WHITE_IS_ZERO or (channels == 4 and extra[0] != STRAIGHT))
-    if not is_whole or not is_odd:
+    if not is_whole or not (is_odd or is_ycbcr):
         return None
     try:
-        if (kind, channels) not in KINDS or len(extra) != 1 or numbers[WIDTH][0] * numbers[HEIGHT][0] > MAX_PIXELS:
+        if (
+            not (is_ycbcr or (kind, channels) in KINDS)
+            or len(extra) != 1
+            or numbers[WIDTH][0] * numbers[HEIGHT][0] > MAX_PIXELS
+        ):
             raise ValueError("no such photo")
-        samples = _meant(_samples(data, tags, numbers, channels, is_planar), kind, extra[0])
+        if is_ycbcr:
+            samples = _from_ycbcr(data, tags, numbers)
+        else:
+            samples = _meant(_samples(data, tags, numbers, channels, is_planar), kind, extra[0])
         is_grey = samples.shape[2] == 2 and bits == 16
         if is_grey:
             samples = samples[..., [0, 0, 0, 1]]
@@ -126,6 +136,27 @@ def _samples(
         as_grey[PREDICTOR] = (exif.SHORT, 1, struct.pack(order + "H", 1))
     found = _grey(exif.with_tags(data, None, {**as_grey, **widths})).reshape(numbers[HEIGHT][0], -1, channels)
     return np.cumsum(found, axis=1, dtype=found.dtype) if is_difference else found
+
+
+def _from_ycbcr(data: bytes, tags: exif.Tags, numbers: dict[int, tuple[int, ...]]) -> np.ndarray:
+    """The samples (H, W, 3) uint8 in RGB of a picture in strips of blocks: brightnesses, then their colours (TIFF 6.0,
+    section 21)."""
+    width, height = numbers[WIDTH][0], numbers[HEIGHT][0]
+    across, down = numbers.get(SUBSAMPLING, (2, 2))
+    if {across, down} - {1, 2, 4}:
+        raise ValueError("no such blocks")
+    rows = min(numbers.get(STRIP_ROWS, (height,))[0], height)
+    strips = []
+    for place, length in zip(*(_numbers(data, tags[number]) for number in PLACES[:2]), strict=True):
+        blocks = np.frombuffer(data[place : place + length], np.uint8)
+        blocks = blocks.reshape(-1, -(-width // across), across * down + 2)
+        light = blocks[..., :-2].reshape(len(blocks), -1, down, across).swapaxes(1, 2).reshape(len(blocks) * down, -1)
+        colours = blocks[..., -2:].repeat(down, 0).repeat(across, 1)
+        strips.append(np.concatenate([light[..., None], colours], axis=2)[:rows, :width])
+    picture = np.ascontiguousarray(np.concatenate(strips)[:height])
+    if picture.shape != (height, width, 3):
+        raise ValueError("not all of it is there")
+    return np.asarray(Image.fromarray(picture, "YCbCr").convert("RGB"))
 
 
 def _share(value: exif.Value, channel: int, channels: int) -> exif.Value:
