@@ -23,7 +23,7 @@ def test_pixels_outside_the_face_keep_their_values_and_the_border_shows_no_step(
     changed = np.argwhere((edited != photo).any(-1))
     assert (changed.min(0) >= (40, 50)).all()
     assert (changed.max(0) < (160, 150)).all()
-    assert edited[90, 100].tolist() == [176, 176, 176]
+    assert set(edited[90, 100].tolist()) <= {176, 177}  # 176.5
     steps = np.abs(np.diff(edited[90, :, 0].astype(int)))
     assert steps.max() < 14  # 76 levels, spread over the feather
 

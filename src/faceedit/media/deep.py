@@ -14,7 +14,8 @@ from faceedit.media import png
 from faceedit.media.exif import SHORT, Tags, assembled
 from faceedit.media.png import Chunk, chunks
 
-cv2.utils.logging.setLogLevel(0)  # nothing: OpenCV prints what it thinks of a file's tags
+# Nothing is printed, as OpenCV else does of what it thinks of a file's tags. Before 5.0 it stood elsewhere.
+getattr(cv2.utils, "logging", cv2).setLogLevel(0)
 STEP = 257  # from a sample of 8 bits to the next, in 16
 MAX_DIFFERENCE = 2.0  # of 255, on average, between OpenCV's reading and Pillow's
 BLOCK_ROWS = 256
