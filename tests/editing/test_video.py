@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from faceedit.circumplex import Affect
+from faceedit.editing import video
 from faceedit.editing.target import Request
 from faceedit.editing.tracking import STILL, Track, follow, smooth_track
 from faceedit.editing.video import edited_frames
@@ -117,6 +118,15 @@ def test_folds_are_found_again_where_the_face_moves_or_the_scene_is_cut(clip, ti
         list(edited_frames(tiny_editor, frames, replace(track, cut=np.arange(7) == cut), Request(0.9, 0.4)))
     # Of five frames that one thread begins, the fifth differs from the first; a cut makes another one the first.
     assert asked == [False, True, True, True, False, False, True, False, True, False, True, False, False, True]
+
+
+def test_of_large_frames_fewer_are_held_at_a_time(monkeypatch):
+    frame = np.zeros((10, 20, 3), np.uint8)
+    for pixels, counts in ((12_000_000, [5, 2]), (450, [2, 2, 2, 1]), (100, [1] * 7)):
+        monkeypatch.setattr(video, "FEW_PIXELS", pixels)
+        parts = list(video._in_parts([frame] * 7))
+        assert [len(part) for part in parts] == counts
+        assert [index for part in parts for index, _ in part] == list(range(7))
 
 
 def flicker(frames) -> float:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:  # which itself edits by what is here
     from faceedit.editing.photo import EncodedFace
 
 EDIT_MEMORY = 0.5  # how much of an edit is the last frame's
-FEW = 5  # frames in a row that one thread begins: the folds of the first do for all while the face is still
+# Frames in a row that one thread begins, as many as have so many pixels: the folds of the first do for all while the
+# face is still.
+FEW, FEW_PIXELS = 5, 12_000_000
 logger = logging.getLogger(__name__)
 # Gives frames on, given how many there are and what is done with them, to show how far that is.
 Progress = Callable[[Iterable[np.ndarray], int, str], Iterable[np.ndarray]]
@@ -120,10 +122,10 @@ def edited_frames(
             begun.append((encoded, next(editor.face_edits(encoded, request.target(source).row[None]))))
         return begun
 
-    numbered = enumerate(frames)
-    parts = iter(lambda: list(islice(numbered, FEW)), [])
     for index, frame, found in (
-        (*item, face) for some, done in in_turn(begin, parts) for item, face in zip(some, done.result(), strict=True)
+        (*item, face)
+        for some, done in in_turn(begin, _in_parts(frames))
+        for item, face in zip(some, done.result(), strict=True)
     ):
         if is_cut(index):
             last = None
@@ -142,3 +144,11 @@ def edited_frames(
             encoded = replace(encoded, eyes=eyes, softness=other.softness)
         last = edit, encoded
         yield editor.apply(frame, encoded.matrix, edit.faded(float(track.strength[index])), encoded)
+
+
+def _in_parts(frames: Iterable[np.ndarray]) -> Iterator[list[tuple[int, np.ndarray]]]:
+    """The frames with their numbers, a few at a time, and fewer of large ones, which bounds memory."""
+    numbered = enumerate(frames)
+    for first in numbered:
+        few = FEW_PIXELS // (first[1].size // 3)
+        yield [first, *islice(numbered, max(min(few, FEW), 1) - 1)]
