@@ -43,8 +43,9 @@ class AffectEstimator:
         """An estimate for each face of an image, in their order. Raises UsageError for other arrays."""
         if not faces:
             return []
+        checked(image)
         affect, probabilities = self.estimate_crops(
-            np.stack([crop_face(checked(image), alignment(face.landmarks, CROP_SIZE), CROP_SIZE) for face in faces])
+            np.stack([crop_face(image, alignment(face.landmarks, CROP_SIZE), CROP_SIZE) for face in faces])
         )
         return [
             FaceEstimate(face, Affect(*point), dict(zip(EXPRESSIONS, row, strict=True)))

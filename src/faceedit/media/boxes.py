@@ -29,8 +29,7 @@ def bits_a_sample(data: bytes) -> int:
 
 def has_item(data: bytes, kind: bytes) -> bool:
     """Whether an AVIF or HEIC file has an item of this type, such as tmap, the gain map of an HDR photo."""
-    meta = next((text for name, text in _boxes(data) if name == b"meta"), b"")
-    return any(name == b"iinf" and kind in text for name, text in _boxes(meta[4:]))
+    return any(name == b"iinf" and kind in text for name, text in _boxes(_meta(data)))
 
 
 def has_box(data: bytes, kind: bytes, start: bytes = b"") -> bool:
@@ -40,7 +39,7 @@ def has_box(data: bytes, kind: bytes, start: bytes = b"") -> bool:
 
 def auxiliaries(data: bytes) -> list[str]:
     """What an AVIF or HEIC file holds beside pictures and transparency: a name of each kind, such as depth."""
-    meta = dict(_boxes(next((text for kind, text in _boxes(data) if kind == b"meta"), b"")[4:]))
+    meta = dict(_boxes(_meta(data)))
     inner = dict(_boxes(meta.get(b"iprp", b"")))
     kinds = [text[4:].split(b"\0")[0].lower() for kind, text in _boxes(inner.get(b"ipco", b"")) if kind == b"auxC"]
     return [kind.decode("latin-1") for kind in kinds if b"alpha" not in kind and not kind.endswith(b"auxid:1")]
@@ -64,7 +63,7 @@ def riff_kinds(data: bytes) -> Iterator[bytes]:
 
 def picture_properties(data: bytes) -> list[tuple[bytes, bytes]]:
     """The properties (type, payload) of an AVIF or HEIC file's primary item (ISO 23008-12); [] where none is found."""
-    meta = dict(_boxes(next((text for kind, text in _boxes(data) if kind == b"meta"), b"")[4:]))
+    meta = dict(_boxes(_meta(data)))
     inner = dict(_boxes(meta.get(b"iprp", b"")))
     properties = list(_boxes(inner.get(b"ipco", b"")))
     try:
@@ -73,6 +72,11 @@ def picture_properties(data: bytes) -> list[tuple[bytes, bytes]]:
     except (KeyError, IndexError, struct.error):
         return []
     return [properties[index - 1] for index in wanted if 0 < index <= len(properties)]
+
+
+def _meta(data: bytes) -> bytes:
+    """What an AVIF or HEIC file says of its items: the boxes in its first meta box."""
+    return next((text for kind, text in _boxes(data) if kind == b"meta"), b"")[4:]
 
 
 def _associations(text: bytes, wanted: int) -> list[int]:
