@@ -349,6 +349,8 @@ def test_hints_say_what_to_do(run, photo, tmp_path, monkeypatch):
     assert (code, "`faceedit prepare PHOTOS --out data`" in err) == (4, True)
     code, _, err = run("edit", photo, "--emotion", "sad", "--weights", "judge")
     assert (code, "which cannot edit" in err) == (5, True)
+    code, _, err = run("evaluate", tmp_path, "--drawings", "--editor", "copy")
+    assert (code, "--editor copy has none" in err) == (2, True)
 
 
 def test_bad_input_gets_one_line_and_its_exit_code(edit, run, photo, tiny_weights, tmp_path):

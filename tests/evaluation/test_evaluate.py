@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from faceedit.circumplex import CLASS_MEANS, Support, affect_grid, grid_axis
-from faceedit.evaluation.controls import CopyEditor, SwapEditor
+from faceedit.evaluation.controls import CopyEditor, DrawnEditor, SwapEditor
 from faceedit.evaluation.evaluate import choose_labels, evaluate
 from faceedit.evaluation.figures import summarise
 from faceedit.faces.alignment import alignment, crop_face, paste_back
@@ -100,6 +100,26 @@ def test_the_copy_keeps_everything_and_reaches_nothing(run):
     assert figures["ssim_at_source"][0] == pytest.approx(1)
     assert figures["sharpness"]["median"][0] == pytest.approx(1)
     assert [key for key in keys(json.loads(json.dumps(figures))) if not re.fullmatch("[a-z][a-z0-9_]*", key)] == []
+
+
+class Draughtsman(CopyEditor):
+    """Has drawings: at each target, the crop in another light."""
+
+    def __init__(self):
+        super().__init__(ColourJudge())
+
+    def drawings(self, encoded, targets):
+        return np.stack([cv2.add(encoded.crop, np.full(4, 40.0 * target[0])) for target in targets])
+
+
+def test_drawings_are_measured_as_they_are(run):
+    figures, subjects = run(DrawnEditor(Draughtsman()))
+    for subject in subjects:
+        brightness = subject.cells.mean((1, 2, 3)).reshape(7, 7)
+        # Each cell is the drawing up to its border, which no photo shines through.
+        assert (brightness[0, 1:] - brightness[0, :-1]).tolist() == pytest.approx(6 * [10], abs=1.5)
+    assert figures["psnr_of_best_cell"][0] > 40
+    assert figures["change_of_255"][0] == pytest.approx(40 * 2 * (0.25 + 0.5) / 5, abs=1)
 
 
 def test_each_measure_moves_when_it_should(run):

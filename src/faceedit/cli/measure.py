@@ -40,6 +40,9 @@ Landmarks = Annotated[
         "--landmarks", help="Also the points of MediaPipe's Face Mesh, in photo pixels: in JSON, or instead as CSV."
     ),
 ]
+Drawings = Annotated[
+    bool, typer.Option("--drawings", help="Measure the network's own drawings, as --layout paper shows them.")
+]
 Control = Annotated[
     Literal["weights", "copy", "oracle-swap"],
     typer.Option(help="copy gives the photo back, oracle-swap another person with the asked affect: two controls."),
@@ -137,6 +140,7 @@ def evaluate(
     source: Annotated[Path, typer.Argument(metavar="DATA", help="A folder of photos with their labels.")],
     weights: Weights = DEFAULT_WEIGHTS,
     editor: Control = "weights",
+    drawings: Drawings = False,
     faces: Annotated[int, typer.Option(min=1, help="Photos, chosen by the seed.")] = 200,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of all that is random.")] = 0,
     embedder: Annotated[
@@ -153,12 +157,13 @@ def evaluate(
 
     Uses the validation photos where the labels name a split. The judge that estimates affect trained no editor.
     """
-    for path in (output, sheet):
-        if path is not None:
-            refuse_existing(path, overwrite)
+    if drawings and editor != "weights":
+        raise UsageError(f"--drawings measures a network, and --editor {editor} has none: leave one of them out")
+    for path in filter(None, (output, sheet)):
+        refuse_existing(path, overwrite)
     with spinner("loading the networks"):
         from faceedit.editing.editor import FaceEditor
-        from faceedit.evaluation.controls import CopyEditor, SwapEditor
+        from faceedit.evaluation.controls import CopyEditor, DrawnEditor, SwapEditor
         from faceedit.evaluation.evaluate import choose_labels, worst_median_best
         from faceedit.evaluation.evaluate import evaluate as measure
         from faceedit.faces.identity import FaceEmbedder
@@ -170,7 +175,7 @@ def evaluate(
         chosen, pool, photos = choose_labels(source, faces, seed)
         loaded = FaceEditor.from_pretrained(weights, device)
         judge, detector, support = loaded.judge, loaded.detector, loaded.support
-        subject: FaceEditor | CopyEditor = loaded
+        subject: FaceEditor | CopyEditor = DrawnEditor(loaded) if drawings else loaded
         if editor == "copy":
             subject = CopyEditor(judge)
         elif editor == "oracle-swap":
@@ -183,7 +188,8 @@ def evaluate(
             progress.update(task, completed=done)
 
         figures, subjects = measure(chosen, photos, subject, judge, detector, embed, support, show)
-    report = {"editor": weights if editor == "weights" else editor, "seed": seed, **figures}
+    measured = f"drawings of {weights}" if drawings else weights if editor == "weights" else editor
+    report = {"editor": measured, "seed": seed, **figures}
     _print_figures(report, figures["groups"])
     if output is not None:
         write_atomically(output, (json.dumps(report, indent=1) + "\n").encode(), overwrite=overwrite)

@@ -239,9 +239,14 @@ class FaceEditor:
         edits = self._edits(crop, encoded, scaled(np.eye(2, 3), 1 / scale), targets)
         return (edit[:side] for edit in edits)
 
+    def drawings(self, encoded: EncodedFace, targets: np.ndarray) -> np.ndarray:
+        """Crops (N, S, S, 3) of the face as the networks draw it, or else its crop, edited."""
+        drawn = self.backend.drawings(encoded.features, self._supported(targets))
+        return np.stack(list(self._edits(encoded.crop, encoded, np.eye(2, 3), targets))) if drawn is None else drawn
+
     def edit_crop(self, encoded: EncodedFace, target: Affect) -> np.ndarray:
         """The networks' own drawing of the face at the target, (S, S, 3) uint8, as in the paper."""
-        return self._drawings(encoded, target.row[None])[0]
+        return self.drawings(encoded, target.row[None])[0]
 
     def draw_grid(self, image: np.ndarray, encoded: EncodedFace, axis: np.ndarray) -> np.ndarray:
         """The labelled grid of one encoded face; cells beyond the training labels show the nearest, and are marked."""
@@ -254,7 +259,7 @@ class FaceEditor:
 
     def draw_paper_sheet(self, encoded: EncodedFace, axis: np.ndarray) -> np.ndarray:
         """The paper's sheet: the input crop, and the networks' own drawings with valence downwards from + to -."""
-        cells = self._drawings(encoded, affect_grid(axis))
+        cells = self.drawings(encoded, affect_grid(axis))
         return paper_sheet(encoded.crop, cells.reshape(len(axis), len(axis), *cells.shape[1:]))
 
     def _edited(self, image: ImageLike, request: Request, face: str | int, source_metadata: bool) -> EditResult:
@@ -266,11 +271,6 @@ class FaceEditor:
     ) -> Iterator[np.ndarray]:
         for edit in self.face_edits(encoded, targets):
             yield self.apply(image, matrix, edit, encoded)
-
-    def _drawings(self, encoded: EncodedFace, targets: np.ndarray) -> np.ndarray:
-        """Crops (N, S, S, 3) of the face as the networks draw it, or else its crop, edited."""
-        drawn = self.backend.drawings(encoded.features, self._supported(targets))
-        return np.stack(list(self._edits(encoded.crop, encoded, np.eye(2, 3), targets))) if drawn is None else drawn
 
     def _supported(self, targets: np.ndarray) -> np.ndarray:
         """The targets, those beyond the support of the training labels moved to its edge."""

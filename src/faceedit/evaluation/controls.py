@@ -1,11 +1,14 @@
-"""Editors that edit nothing of their own: what a measure says of them is what it can and cannot see."""
+"""What is measured beside an editor: controls that edit nothing of their own, which tell what a measure can and cannot
+see; and an editor's drawings, without what makes a photo of them."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from faceedit.data.labels import Label
+from faceedit.editing.editor import FaceEditor
 from faceedit.editing.photo import EncodedFace
 from faceedit.faces.alignment import alignment, crop_face, paste_back
 from faceedit.faces.detector import Face, FaceDetector
@@ -55,3 +58,22 @@ class SwapEditor(CopyEditor):
             faces = self.detector.detect(image)
             self.crops[file] = crop_face(image, alignment(faces[0].landmarks, CROP_SIZE), CROP_SIZE) if faces else None
         return self.crops[file]
+
+
+class DrawnEditor(CopyEditor):
+    """An editor's own drawings of the face, laid over the photo as they are: what the paper shows."""
+
+    def __init__(self, editor: FaceEditor):
+        super().__init__(editor.judge)
+        self.editor = editor
+
+    def encode(self, image: np.ndarray, face: Face) -> EncodedFace:
+        return self.editor.encode(image, face)
+
+    def edits(self, image: np.ndarray, encoded: EncodedFace, targets: np.ndarray) -> Iterator[np.ndarray]:
+        for drawing in self.editor.drawings(encoded, targets):
+            laid = image.copy()
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            size = (image.shape[1], image.shape[0])
+            cv2.warpAffine(drawing, encoded.matrix, size, laid, flags, borderMode=cv2.BORDER_TRANSPARENT)
+            yield laid

@@ -3,7 +3,7 @@
 Every figure comes from the whole way, photo to photo. The estimator that judges gives no editor a training signal.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -111,7 +111,8 @@ def _measure(
     named = np.stack([crop_face(edit, matrix, CROP_SIZE) for edit in editor.edits(image, encoded, places)])
     inside = feather_mask(CROP_SIZE) > 0.5
     outside = max(_change_outside(image, edit, matrix) for edit in edited)
-    cells = np.stack([cv2.resize(c, (SHEET_CELL, SHEET_CELL), interpolation=cv2.INTER_AREA) for c in crops])
+    (own,) = _cells([crop])
+    cells = _cells(crops)
     return Subject(
         label=label,
         estimates=judge.estimate_crops(crops)[0],
@@ -122,9 +123,15 @@ def _measure(
         outside=outside,
         psnr=psnr(crop, same),
         ssim=ssim(crop, same),
+        best_psnr=max(psnr(own, cell) for cell in cells),
         smoothness=_smoothness(crops),
         cells=cells,
     )
+
+
+def _cells(crops: Iterable[np.ndarray]) -> np.ndarray:
+    """Crops as small as the paper's."""
+    return np.stack([cv2.resize(crop, (SHEET_CELL, SHEET_CELL), interpolation=cv2.INTER_AREA) for crop in crops])
 
 
 def _change_outside(image: np.ndarray, edit: np.ndarray, matrix: np.ndarray) -> int:

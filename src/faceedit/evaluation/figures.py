@@ -41,6 +41,7 @@ class Figures(TypedDict, total=False):
     change_of_255: Interval
     psnr_at_source: Interval
     ssim_at_source: Interval
+    psnr_of_best_cell: Interval
     change_outside: int
     sharpness: dict[str, Interval]
     smoothness: Interval
@@ -69,6 +70,7 @@ class Subject:
     outside: int
     psnr: float
     ssim: float
+    best_psnr: float
     smoothness: float
     cells: np.ndarray
 
@@ -93,6 +95,7 @@ def summarise(subjects: list[Subject], targets: np.ndarray, supported: np.ndarra
         "change_of_255": bootstrap(lambda i: _stack(subjects, "change")[i][:, near].mean(), every),
         "psnr_at_source": bootstrap(lambda i: np.median(_stack(subjects, "psnr")[i]), every),
         "ssim_at_source": bootstrap(lambda i: np.median(_stack(subjects, "ssim")[i]), every),
+        "psnr_of_best_cell": bootstrap(lambda i: _stack(subjects, "best_psnr")[i].mean(), every),
         "change_outside": int(_stack(subjects, "outside").max()),
         "sharpness": {
             name: bootstrap(partial(_quantile, sharp, q), every)
