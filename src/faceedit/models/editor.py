@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.config import WarpConfig
+from faceedit.models.brows import keep_brows
 from faceedit.models.expression import Motion
 from faceedit.models.layers import FilmBlock, mix_filters
 from faceedit.models.lids import move_lids
@@ -169,7 +170,7 @@ class Decoder(nn.Module):
         colour = _shading(features, fields[:, 2:], flow, amount)
         _, kept_teeth = lips_now.unbind(1)
         mouth = Mouth(before, after, kept_teeth, self.motion.texture(target), features.images.shape[-1])
-        flow = mouth.move_lips(enlarged(flow), amount if correct_lips else None)
+        flow = mouth.move_lips(keep_brows(enlarged(flow), after), amount if correct_lips else None)
         if correct_lips:
             flow = move_lids(flow, before, after, amount)
         return Edit(flow, colour, mouth.fields(amount), features.palette, after)

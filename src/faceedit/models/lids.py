@@ -3,7 +3,7 @@
 import torch
 
 from faceedit.models.face_mesh import EYE_CORNERS, LOWER_LIDS, UPPER_LIDS, point_indices
-from faceedit.models.sampling import indices, linear_ramp, pixel_centres
+from faceedit.models.sampling import bell, indices, linear_ramp, pixel_centres
 
 _OUTER, _INNER, _INNER_TOO, _OUTER_TOO = EYE_CORNERS
 # Both lids of both eyes, from corner to corner: (2 eyes, 2 lids, 9 points), flat.
@@ -31,7 +31,7 @@ def move_lids(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor, amo
     after = before + _opening(before, after - before)
     centres = pixel_centres(flow.shape[-1], flow.device)
     x, y = after.unbind(-1)  # (N, eyes, lids, points)
-    near = _bell(x[..., None] - centres, ALONG)  # (N, eyes, lids, points, S)
+    near = bell(x[..., None] - centres, ALONG)  # (N, eyes, lids, points, S)
     near = near / near.sum(3, keepdim=True).clamp(min=1e-6)
     upper, lower = (near * y[..., None]).sum(3)[..., None, :].unbind(2)  # (N, eyes, 1, S), a lid's edge in each column
     rows = centres[:, None]
@@ -40,8 +40,8 @@ def move_lids(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor, amo
     asked = torch.lerp(asked[:, :, 0], asked[:, :, 1], share[:, :, None])  # (N, eyes, 2, S, S)
     left, right = (edge[..., None] for edge in x.flatten(2).aminmax(dim=2))
     beside = (left - centres).clamp(min=0) + (centres - right).clamp(min=0)
-    around = _bell((upper - rows).clamp(min=0), ABOVE) * _bell((rows - lower).clamp(min=0), BELOW)
-    around = (around * _bell(beside, BESIDE)[:, :, None])[:, :, None]  # (N, eyes, 1, S, S)
+    around = bell((upper - rows).clamp(min=0), ABOVE) * bell((rows - lower).clamp(min=0), BELOW)
+    around = (around * bell(beside, BESIDE)[:, :, None])[:, :, None]  # (N, eyes, 1, S, S)
     return flow + amount * (around * (asked - flow[:, None])).sum(1)
 
 
@@ -55,7 +55,3 @@ def _opening(lids: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:
     share = torch.where(wider > 0, share, 1)[..., None, None, None]
     together = moves.mean(2, keepdim=True)
     return together + share * (moves - together)
-
-
-def _bell(distance: torch.Tensor, deviation: float) -> torch.Tensor:
-    return torch.exp(-((distance / deviation) ** 2) / 2)

@@ -74,3 +74,8 @@ def heights(lines: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
 def linear_ramp(x: torch.Tensor, low: float, high: float) -> torch.Tensor:
     """0 up to `low`, 1 from `high` on, linear in between."""
     return ((x - low) / (high - low)).clamp(0, 1)
+
+
+def bell(distance: torch.Tensor, deviation: float) -> torch.Tensor:
+    """1 at a distance of 0, and less further away, as a Gaussian of this standard deviation."""
+    return torch.exp(-((distance / deviation) ** 2) / 2)

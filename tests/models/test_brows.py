@@ -1,0 +1,46 @@
+"""Brows are moved whole, and nothing away from them is touched."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from faceedit.models.brows import EDGES, keep_brows
+from faceedit.models.face_mesh import BROWS, POINTS, point_indices
+
+SIZE = 96
+
+
+@pytest.fixture
+def face():
+    """The landmarks (1, K, 2) of two straight brows, a share of 0.03 thick."""
+    landmarks = torch.full((1, len(POINTS), 2), 0.8)
+    for brow, (left, right) in enumerate(((0.2, 0.42), (0.58, 0.8))):
+        x = torch.linspace(left, right, 5)
+        for edge, y in enumerate((0.3, 0.33)):
+            numbers = torch.tensor(EDGES).view(2, 2, 5)[brow, edge]
+            landmarks[0, numbers] = torch.stack([x, torch.full_like(x, y)], 1)
+    return landmarks
+
+
+def test_every_point_of_the_brows_is_named_once():
+    assert sorted(EDGES) == sorted(point_indices(BROWS))
+
+
+def test_a_squeezed_brow_is_as_thick_as_it_was(face):
+    flow = torch.zeros(1, 2, SIZE, SIZE)
+    rows = (torch.arange(SIZE) + 0.5) / SIZE
+    flow[:, 1] = 4 * (rows - 0.3).clamp(0, 0.03)[:, None] - 0.06  # its upper edge comes from 0.27, its lower from 0.36
+    kept = keep_brows(flow, face)
+    ends = 2 * face[:, list(EDGES)][:, None] - 1
+    moves = functional.grid_sample(kept, ends, align_corners=False)[0, 1, 0].view(2, 2, 5)
+    assert (moves[:, 0] - moves[:, 1]).abs().max() < 0.01  # before: 0.12
+    assert moves.mean().item() == pytest.approx(0.0, abs=0.02)  # where the flow took its middle
+
+
+def test_nothing_changes_away_from_brows_or_where_all_moves_alike(face):
+    noise = torch.rand(1, 2, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    kept = keep_brows(noise, face)
+    assert (kept - noise)[:, :, 45:].abs().max() < 1e-3
+    assert (kept - noise)[:, :, :15].abs().max() < 1e-3
+    alike = torch.full((1, 2, SIZE, SIZE), 0.1)
+    assert torch.allclose(keep_brows(alike, face), alike)
