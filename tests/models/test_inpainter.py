@@ -51,6 +51,15 @@ def test_teeth_that_stay_are_not_hidden():
     assert at(mask, 0.5, 0.78) == 1
 
 
+def test_a_mask_reaches_around_the_corners_as_far_as_asked():
+    bare, around = (mouth_mask(mouth(0.1), SIZE, 0.0, corners=radius) for radius in (0.0, 12.0))
+    for x in (0.33, 0.67):
+        assert at(bare, x, 0.75) == 0
+        assert at(around, x, 0.75) > 0.9
+    assert at(around, 0.29, 0.75) == at(around, 0.35, 0.81) == 0
+    assert torch.equal(around[..., 70:90], bare[..., 70:90])  # away from both
+
+
 def test_closed_lips_leave_a_line():
     assert mouth_mask(mouth(0.0), SIZE, 0.0)[0, 0, :, 80].sum() <= 1
     assert mouth_mask(mouth(0.0), SIZE, 3.0)[0, 0, :, 80].sum().item() == pytest.approx(7, abs=1)
@@ -126,6 +135,17 @@ def test_an_edit_paints_what_it_opens_and_nothing_at_the_source():
     kept = hidden(mouth(0.05), opened, 1.0, far)  # teeth that show stay, and what is below them is inpainted
     assert at(kept, 0.5, 0.73) == 0
     assert at(kept, 0.5, 0.79) == 1
+
+
+def test_corners_are_inpainted_where_lips_part_or_meet_alone():
+    dark, near, far = torch.zeros(1, *GRID), torch.zeros(1, 2), torch.tensor([[0.0, 0.8]])
+
+    def at_corner(before, after):
+        return at(edit_mask(mouth(before), mouth(after), torch.zeros(1), dark, near, far)[:, None], 0.33, 0.75)
+
+    assert at_corner(0.0, 0.1) > 0.5
+    assert at_corner(0.1, 0.0) > 0.5
+    assert at_corner(0.1, 0.1) == 0
 
 
 def test_the_discriminator_judges_the_condition_too():

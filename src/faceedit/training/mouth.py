@@ -42,6 +42,7 @@ RELIT, ANY, PARTLY = 0.5, 0.3, 0.2  # shares of a batch: recoloured, without an 
 GROW_OPEN, GROW_CLOSED = (-0.6, 2.6), (1.0, 4.5)  # pixels over the lips, to cover what warped lips leave behind
 WIDE, TALLER = 0.06, (-0.3, 0.15)  # of the side; natural logarithms: mouths open wider get taller, or a little flatter
 KEEP = 0.75  # of the opening, the most that is kept
+CORNERS = -8.0, 20.0  # pixels at a side of 256, the radius that is hidden around corners: less than 0, nothing
 PERTURBATION = 0.05  # in the units of images
 SHEET_FACES, VALIDATION_FACES = 24, 128
 LATENTS = 3  # random latents, side by side in a sheet
@@ -176,13 +177,15 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         return images, mask, describe(affect, expressions, self.softness[chosen], landmarks)
 
     def _mask(self, landmarks: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
-        """A mask of the inside of open mouths, below kept teeth if any; for closed ones, of the line of the lips."""
+        """A mask of the inside of open mouths, below kept teeth if any; for closed ones, of the line of the lips; in
+        most, of the corners too."""
         closed = lip_opening(landmarks) <= CLOSED
-        grow, keep, partly = (generator.rand().to(self.device) for _ in range(3))
+        grow, keep, partly, corners = (generator.rand().to(self.device) for _ in range(4))
         (low, high), (low_closed, high_closed) = GROW_OPEN, GROW_CLOSED
         grow = torch.where(closed, low_closed + (high_closed - low_closed) * grow, low + (high - low) * grow)
         keep = torch.where(closed | (partly >= PARTLY), 0.0, KEEP * keep)
-        return mouth_mask(landmarks, self.network.image_size, grow, keep)
+        corners = (CORNERS[0] + (CORNERS[1] - CORNERS[0]) * corners).clamp(min=0)
+        return mouth_mask(landmarks, self.network.image_size, grow, keep, corners)
 
     @torch.no_grad()
     def finish(self) -> None:

@@ -28,6 +28,7 @@ EXPRESSIONS = 8
 CLASS_AFFECT = tuple(CLASS_MEANS.values())
 CLASS_DEVIATION = 0.17
 GROW = 1.5  # pixels at a side of 256, over the edges of lips: by eye
+CORNERS, PARTED = 11.0, 8.0  # pixels at a side of 256: how far inpainting reaches around corners, once lips part so far
 CONDITION = 2 + EXPRESSIONS + 3
 LATENT_TERMS = 10
 TYPICAL_BLUR = 1.2  # pixels at a side of 256: between the sharpest photos and the softest
@@ -62,12 +63,16 @@ def describe(
 
 
 def mouth_mask(
-    landmarks: torch.Tensor, size: int, grow: torch.Tensor | float, keep: torch.Tensor | float = 0.0
+    landmarks: torch.Tensor,
+    size: int,
+    grow: torch.Tensor | float,
+    keep: torch.Tensor | float = 0.0,
+    corners: torch.Tensor | float = 0.0,
 ) -> torch.Tensor:
     """The inside of the lips in the region of crops of a size, (N, 1, H, W) in [0, 1].
 
     grow: (N,) pixels by which it reaches over the lips. keep: (N,), the share of the opening, from the upper lip down,
-    that stays as it is.
+    that stays as it is. corners: (N,), see `corner_mask`.
     """
     rows, columns = region(size)
     centres = pixel_centres(size, landmarks.device)
@@ -79,7 +84,22 @@ def mouth_mask(
     beside = torch.minimum(across - left, right - across)[:, None]
     down = centres[rows][:, None]
     inside = torch.minimum(torch.minimum(down - upper, lower - down), beside)
-    return (size * inside + grow + 0.5).clamp(0, 1)[:, None]
+    mask = (size * inside + grow + 0.5).clamp(0, 1)
+    return torch.maximum(mask, corner_mask(landmarks, size, corners))[:, None]
+
+
+def corner_mask(landmarks: torch.Tensor, size: int, radius: torch.Tensor | float) -> torch.Tensor:
+    """Discs with soft edges around the corners of the mouth in the region of crops of a size, (N, H, W) in [0, 1].
+
+    radius: (N,) pixels, 0 for none. Lips that part or meet fold and unfold there, which no flow can show.
+    """
+    rows, columns = region(size)
+    centres = pixel_centres(size, landmarks.device)
+    radius = torch.as_tensor(radius, device=landmarks.device).view(-1, 1, 1)
+    ends = lip_curves(landmarks)[:, :, [0, -1]].mean(1)  # (N, 2, 2): left and right; x, y
+    across, down = (centres[part] - ends[..., axis, None] for axis, part in enumerate((columns, rows)))
+    distance = size * (across[:, :, None].square() + down[..., None].square()).sqrt().amin(1)
+    return (2 * (1 - distance / radius.clamp(min=1e-3))).clamp(0, 1) * (radius > 0)
 
 
 def edit_mask(
@@ -101,7 +121,9 @@ def edit_mask(
     amount = ((target - source).norm(dim=1) / EDIT.free_length).clamp(max=1) * 8 - 1
     opened = size * torch.maximum(lip_opening(before), lip_opening(after)) - 1
     limit = torch.minimum(amount, opened)[:, None, None]
-    return torch.minimum(distance[:, 0] + GROW + 0.5, limit).clamp(0, 1)
+    parted = size * (lip_opening(after) - lip_opening(before)).abs()
+    corners = corner_mask(after, size, CORNERS * (parted / PARTED).clamp(max=1))
+    return torch.minimum(torch.maximum(distance[:, 0] + GROW + 0.5, corners), limit).clamp(0, 1)
 
 
 def latent_terms(condition: torch.Tensor) -> torch.Tensor:
