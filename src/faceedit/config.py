@@ -69,7 +69,7 @@ class FoldConfig:
     """Sizes of the network of folds."""
 
     image_size: int = 128  # pixels; a multiple of 8
-    channels: tuple[int, ...] = (32, 64, 96)  # at a half, a quarter and an eighth of the size
+    channels: tuple[int, ...] = (16, 48, 96)  # at a half, a quarter and an eighth of the size
     condition_dim: int = 128
 
 
