@@ -38,6 +38,7 @@ RAMP = 0.15  # of the run, over which weights rise that would stop all learning 
 STAGES = 3  # of the teacher, whose maps the image discriminator sees
 DISCRIMINATOR_RATE = 2.0  # the image discriminator learns faster (Heusel et al. 2017)
 MOUTH_WEIGHT = 4  # of the mouth, beside 1 for the rest of the face: it is small, and most is to be learnt there
+AWAY = 15.0  # beside 1 at the mouth, what colour far from it costs: it pleased the teacher with patches on cheeks
 KEPT_TEETH_WEIGHT = 0.3  # of the edge of visible teeth, beside landmarks
 MASKED = 0.9  # of the mask, above which landmarks count
 RELIT = 0.3  # of a batch is in other light
@@ -76,7 +77,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         self.masks = torch.from_numpy(edit_masks(network.image_size)).to(device)
         self.moves, residual_mask = self.masks
         away = _away_from_mouth(network.image_size).to(device)
-        self.colour_weight = functional.avg_pool2d(((1 + 3 * away) * residual_mask)[None, None], 4)
+        self.colour_weight = functional.avg_pool2d(((1 + AWAY * away) * residual_mask)[None, None], 4)
         self.landmark_weight, self.outside = landmark_weights().to(device), outside().to(device) / network.image_size
         self.pixel_weight = 1 + MOUTH_WEIGHT * (1 - away)  # of a pixel in the cycle
 
