@@ -418,6 +418,7 @@ def test_prepare_train_export_edit(run, prepared, tmp_path, photo):
     state = tmp_path / "run"
     options = ("--image-size", 32, "--epochs", 1, "--batch", 4, "--perceptual", "off", "--device", "cpu")
     code, out, err = run("train", "--model", "caae", "--data", prepared, "--run", state, *options)
+    assert "this takes about 1 min on cpu" in err
     assert (code, out) == (0, f"{state}\n")
     assert "reconstruction" in err
     assert run("train", "--model", "caae", "--data", prepared, "--run", state, *options)[0] == 2

@@ -137,7 +137,7 @@ def train(
     # A rate belongs to a batch: who chooses one of them has the other as it is everywhere.
     if not resume and not given.keys() & {"batch", "learning_rate"}:
         training = replace(training, **on_device(model, chosen))
-    with _shown() as show:
+    with _shown(chosen) as show:
         try:
             run_train(data, run, training, network, chosen, resume, show, say)
         except KeyboardInterrupt:
@@ -172,8 +172,9 @@ def _settings(model: str, run: Path, resume: bool, given: dict[str, Any]) -> tup
 
 
 @contextmanager
-def _shown() -> Iterator[Callable[["Report"], None]]:
-    """Give a function that shows how far training is: on a terminal a bar and the losses, in a log file lines."""
+def _shown(device: str) -> Iterator[Callable[["Report"], None]]:
+    """Give a function that shows how far training is: on a terminal a bar and the losses, in a log file lines; and
+    first, how long it will take on the device."""
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
@@ -185,6 +186,9 @@ def _shown() -> Iterator[Callable[["Report"], None]]:
         head = f"epoch {report.epoch}, {report.images_per_second:.0f} images/s"
         losses.plain = "  ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
         total = report.steps or round(report.step * (1 + report.seconds_left / max(report.seconds, 1e-9)))
+        if not report.step > progress.tasks[0].completed > 0:  # the first, or the first after a teacher's
+            hours, minutes = divmod(max(round(report.seconds_left / 60), 1), 60)
+            say(f"this takes about {f'{hours} h {minutes} min' if hours else f'{minutes} min'} on {device}")
         progress.update(task, completed=report.step, total=total, description=head)
         if not console.is_terminal:
             say(f"step {report.step}, {head}  {losses.plain}")
