@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from faceedit.circumplex import CLASS_MEANS, Support, affect_grid, grid_axis
+from faceedit.circumplex import CLASS_MEANS, EMOTIONS, Support, affect_grid, grid_axis
 from faceedit.evaluation.controls import CopyEditor, DrawnEditor, SwapEditor
 from faceedit.evaluation.evaluate import choose_labels, evaluate
 from faceedit.evaluation.figures import summarise
@@ -30,7 +30,7 @@ class ColourJudge(AffectEstimator):
     def estimate_crops(self, crops):
         patch = crops[:, 20:30, 50:78].mean((1, 2))
         affect = (patch[:, [0, 2]] - 128) / 100
-        apart = affect[:, None] - np.array(list(CLASS_MEANS.values()))
+        apart = affect[:, None] - np.array([EMOTIONS[name].pair for name in CLASS_MEANS])
         return affect, np.exp(-(apart**2).sum(2))
 
 

@@ -42,7 +42,7 @@ def test_an_edit_to_the_source_is_nothing_and_to_another_affect_is_something(ima
         target = functional.pad(affect, (0, 8))
         if expression is not None:
             target[:, 2 + expression] = 1
-        return model(images, landmarks, source, target, correct_lips=True)
+        return model(images, landmarks, source, target, finished=True)
 
     nothing = edit_to(source)
     assert not nothing.flow.any()
@@ -64,15 +64,28 @@ def test_edits_go_as_much_further_as_they_would_stop_short(images):
     torch.manual_seed(0)
     model = WarpEditor(TINY_WARP).eval()
     landmarks, source = LANDMARKS.expand(3, -1, -1), torch.tensor([[0.2, 0.1]]).expand(3, -1)
-    far = model(images, landmarks, source, source + 0.3, correct_lips=True)
+    far = model(images, landmarks, source, source + 0.3, finished=True)
     model.decoder.gain.fill_(1.5)
-    asked = model(images, landmarks, source, source + 0.2, correct_lips=True)
+    asked = model(images, landmarks, source, source + 0.2, finished=True)
     assert torch.allclose(asked.flow, far.flow, atol=1e-6)
     named = torch.cat([source + 0.3, torch.eye(8)[:3]], dim=1)
-    before = model(images, landmarks, source, named, correct_lips=True)
+    before = model(images, landmarks, source, named, finished=True)
     model.decoder.gain.fill_(1)
-    assert torch.equal(model(images, landmarks, source, named, correct_lips=True).flow, before.flow)
-    assert not model(images, landmarks, source, source, correct_lips=True).flow.any()
+    assert torch.equal(model(images, landmarks, source, named, finished=True).flow, before.flow)
+    assert not model(images, landmarks, source, source, finished=True).flow.any()
+
+
+def test_what_is_named_is_asked_for_plainly_once_training_is_over(images):
+    model = WarpEditor(TINY_WARP).eval()
+    asked = []
+    model.decoder.condition.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[0][:, -8:].diagonal()))
+    named = torch.cat([torch.full((8, 2), 0.5), torch.eye(8)], dim=1)
+    for finished in (False, True):
+        model(
+            images[:1].expand(8, -1, -1, -1), LANDMARKS.expand(8, -1, -1), torch.zeros(8, 2), named, finished=finished
+        )
+    assert asked[0].tolist() == [1] * 8
+    assert asked[1].tolist() == pytest.approx(EDIT.emphasis)
 
 
 def test_lips_get_to_their_places_once_they_are_corrected(images):
@@ -84,7 +97,7 @@ def test_lips_get_to_their_places_once_they_are_corrected(images):
     misses = []
     for corrected in (False, True):
         affects = torch.zeros(2, 2), torch.full((2, 2), 0.5)
-        flow = model(images[:2], LANDMARKS.expand(2, -1, -1), *affects, correct_lips=corrected).flow
+        flow = model(images[:2], LANDMARKS.expand(2, -1, -1), *affects, finished=corrected).flow
         at_lips = functional.grid_sample(flow, seen.expand(2, -1, -1, -1), align_corners=False)  # the average stays
         misses.append(at_lips.abs().mean())
     assert misses[1] < 0.3 * misses[0]
@@ -94,8 +107,8 @@ def test_encoding_once_serves_every_target(images):
     model = WarpEditor(TINY_WARP).eval()
     features = model.encoder(images[:1], LANDMARKS).expand(4)
     targets = torch.rand(4, 2)
-    together = model.decoder(features, torch.zeros(4, 2), targets, correct_lips=True)
-    alone = model(images[:1], LANDMARKS, torch.zeros(1, 2), targets[2:3], correct_lips=True)
+    together = model.decoder(features, torch.zeros(4, 2), targets, finished=True)
+    alone = model(images[:1], LANDMARKS, torch.zeros(1, 2), targets[2:3], finished=True)
     for a, b in zip(together, alone, strict=True):
         torch.testing.assert_close(a[2:3], b, atol=1e-5, rtol=1e-4)
 
@@ -133,7 +146,7 @@ def strongest(images):
     torch.nn.init.normal_(model.decoder.to_edit.weight, std=10)
     count = len(images)
     affects = torch.zeros(count, 2), torch.full((count, 2), 0.5)
-    edit = model(images, LANDMARKS.expand(count, -1, -1), *affects, correct_lips=False)
+    edit = model(images, LANDMARKS.expand(count, -1, -1), *affects, finished=False)
     return residual(edit._replace(mouth=torch.full_like(edit.mouth, -MOUTH.max_distance)))[:, :3]
 
 

@@ -193,7 +193,7 @@ class WarpBackend:
         face, source = features.face.expand(len(targets)), features.source.expand(len(targets), -1)
         targets = targets.to(self.device)
         affect = targets[:, :2]
-        edit = self.model.decoder(face, source, targets[:, : self.model.config.target_dim], correct_lips=True)
+        edit = self.model.decoder(face, source, targets[:, : self.model.config.target_dim], finished=True)
         if not (features.is_still and features.shading):
             features.shading[:] = [self.folding.shading(features.skin, edit, targets)]
         (folds,) = features.shading

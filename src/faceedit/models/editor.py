@@ -22,7 +22,7 @@ from faceedit.models.lids import move_lids
 from faceedit.models.lips import between_lips, lip_condition, teeth_visibility
 from faceedit.models.mouth import Mouth
 from faceedit.models.palette import COLOURS, palette
-from faceedit.models.sampling import enlarged, finer, warped
+from faceedit.models.sampling import constant, enlarged, finer, warped
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,10 @@ class EditSettings:
     flow_scale: float = 0.1  # of half the crop's side; nothing bounds a flow, as where a bound flattens, learning ends
     max_colour: float = 0.15  # that shades a face: more would give it white irises, which please the teacher
     mask_bias: float = 3.0  # of the mask's logits, so that training starts with little colour
+    # How much of each named expression of CLASS_MEANS is asked of the networks, where training asks for 1: it gets
+    # plainer (as guidance without a classifier, Ho and Salimans 2022), and less like a photograph. Happy and sad faces
+    # are told from all others anyway. Lips go no further.
+    emphasis: tuple[float, ...] = (1.8, 1.0, 1.0, 1.8, 1.8, 1.8, 1.3, 1.8)
 
 
 EDIT = EditSettings()
@@ -141,11 +145,9 @@ class Decoder(nn.Module):
         self.gain: torch.Tensor | None
         self.register_buffer("gain", torch.ones(2) if config.target_dim > 2 else None)
 
-    def forward(
-        self, features: FaceFeatures, source: torch.Tensor, target: torch.Tensor, *, correct_lips: bool
-    ) -> Edit:
-        """correct_lips: whether `Mouth.lip_correction` moves lips too. Not in training: networks would learn nothing
-        from inner lips then."""
+    def forward(self, features: FaceFeatures, source: torch.Tensor, target: torch.Tensor, *, finished: bool) -> Edit:
+        """finished: whether lips and lids are moved to their landmarks, and names count by `EDIT.emphasis`. Not in
+        training: networks would learn nothing from inner lips then."""
         target = functional.pad(target, (0, self.target_dim - target.shape[1]))  # affect alone: any expression
         target, named = target[:, :2], target[:, 2:]
         if self.gain is not None:
@@ -156,7 +158,8 @@ class Decoder(nn.Module):
         length = way.norm(dim=1, keepdim=True)
         amount = (length / EDIT.free_length).clamp(max=1)
         lips_now = lip_condition(features.landmarks, features.teeth_visibility)
-        condition = self.condition(torch.cat([features.z, source, target, way, lips_now, named], dim=1))
+        asked = named * constant(EDIT.emphasis, named.device)[: named.shape[1]] if finished else named
+        condition = self.condition(torch.cat([features.z, source, target, way, lips_now, asked], dim=1))
         *finer, x = features.maps
         x = self.bottom(x, condition)
         for narrow, block, skip in zip(self.narrow, self.blocks, finer[::-1], strict=True):
@@ -170,8 +173,8 @@ class Decoder(nn.Module):
         colour = _shading(features, fields[:, 2:], flow, amount)
         _, kept_teeth = lips_now.unbind(1)
         mouth = Mouth(before, after, kept_teeth, self.motion.texture(target), features.images.shape[-1])
-        flow = mouth.move_lips(keep_brows(enlarged(flow), after), amount if correct_lips else None)
-        if correct_lips:
+        flow = mouth.move_lips(keep_brows(enlarged(flow), after), amount if finished else None)
+        if finished:
             flow = move_lids(flow, before, after, amount)
         return Edit(flow, colour, mouth.fields(amount), features.palette, after)
 
@@ -207,9 +210,9 @@ class WarpEditor(nn.Module):
         source: torch.Tensor,
         target: torch.Tensor,
         *,
-        correct_lips: bool,
+        finished: bool,
     ) -> Edit:
-        return self.decoder(self.encoder(images, landmarks), source, target, correct_lips=correct_lips)
+        return self.decoder(self.encoder(images, landmarks), source, target, finished=finished)
 
 
 def residual(edit: Edit) -> torch.Tensor:

@@ -107,7 +107,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         losses = {}
         with self.autocast():
             features = editor.encoder(images, before)
-            edit = editor.decoder(features, source, target, correct_lips=False)
+            edit = editor.decoder(features, source, target, finished=False)
             after = edit.landmarks
             edited = rendered(images, edit, self.masks)
             drawn_maps = self.teacher.maps(augment(edited, self.teacher.config.image_size, self.generator(1)))
@@ -127,7 +127,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
             # or it would learn to hide there what the way back needs (Chu et al. 2017).
             start, shown = edited.detach(), shown.detach().clamp(-1, 1)
             any_ = functional.pad(source, (0, target.shape[1] - 2))
-            back = rendered(start, editor(start, after.detach(), shown, any_, correct_lips=False), self.masks)
+            back = rendered(start, editor(start, after.detach(), shown, any_, finished=False), self.masks)
             losses["cycle"] = (self.pixel_weight * (back - images)).abs().mean()
         weights = {
             "affect": config.affect_weight,
@@ -189,7 +189,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         targets = [point for point in affect_grid(grid_axis()).tolist() if self.support.covers(*point)] or [[0.0, 0.0]]
         features, estimates = self.ema.encoder(images, self.landmarker(images)), []
         for point in targets:
-            edit = self.ema.decoder(features, source, self._everyone(point, len(images)), correct_lips=True)
+            edit = self.ema.decoder(features, source, self._everyone(point, len(images)), finished=True)
             estimates.append(self.teacher(rendered(images, edit, self.masks))[0].float().cpu())
         shown = torch.stack(estimates).numpy()
         return np.broadcast_to(np.array(targets)[:, None], shown.shape), shown
@@ -203,7 +203,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         names = []
         for i, point in enumerate(self.targets.places.tolist() if self.network.target_dim > 2 else ()):
             target = self._everyone(point, len(images), i)
-            edit = self.ema.decoder(features, source, target, correct_lips=True)
+            edit = self.ema.decoder(features, source, target, finished=True)
             names.append((self.teacher(rendered(images, edit, self.masks))[1].argmax(1) == i).float().mean().item())
         wanted, shown = self._arrivals(validation)
         figures: dict[str, float] = {}
@@ -257,7 +257,7 @@ class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
         features = self.ema.encoder(images, self.landmarker(images))
         for point in targets:
             target = self._everyone(point, len(images))
-            edit = self.ema.decoder(features, source, target, correct_lips=True)
+            edit = self.ema.decoder(features, source, target, finished=True)
             columns.append(to_pixels(rendered(images, edit, self.masks)))
         return tile(np.stack(columns, axis=1))
 
