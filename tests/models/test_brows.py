@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from faceedit.models.brows import EDGES, keep_brows
 from faceedit.models.face_mesh import BROWS, POINTS, point_indices
+from faceedit.models.lids import LIDS
 
 SIZE = 96
 
@@ -30,7 +31,7 @@ def test_a_squeezed_brow_is_as_thick_as_it_was(face):
     flow = torch.zeros(1, 2, SIZE, SIZE)
     rows = (torch.arange(SIZE) + 0.5) / SIZE
     flow[:, 1] = 4 * (rows - 0.3).clamp(0, 0.03)[:, None] - 0.06  # its upper edge comes from 0.27, its lower from 0.36
-    kept = keep_brows(flow, face)
+    kept = keep_brows(flow, face, face)
     ends = 2 * face[:, list(EDGES)][:, None] - 1
     moves = functional.grid_sample(kept, ends, align_corners=False)[0, 1, 0].view(2, 2, 5)
     assert (moves[:, 0] - moves[:, 1]).abs().max() < 0.01  # before: 0.12
@@ -38,9 +39,29 @@ def test_a_squeezed_brow_is_as_thick_as_it_was(face):
 
 
 def test_nothing_changes_away_from_brows_or_where_all_moves_alike(face):
-    noise = torch.rand(1, 2, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
-    kept = keep_brows(noise, face)
+    noise = 0.1 * torch.rand(1, 2, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    kept = keep_brows(noise, face, face)
     assert (kept - noise)[:, :, 45:].abs().max() < 1e-3
     assert (kept - noise)[:, :, :15].abs().max() < 1e-3
     alike = torch.full((1, 2, SIZE, SIZE), 0.1)
-    assert torch.allclose(keep_brows(alike, face), alike)
+    assert torch.allclose(keep_brows(alike, face, face), alike)
+
+
+def test_no_hair_is_drawn_up_above_a_brow(face):
+    flow = torch.zeros(1, 2, SIZE, SIZE)
+    flow[:, 1, 14:27] = 0.2  # would show at 0.15 to 0.28 what is a share of 0.1 below, brows and all
+    rows = (torch.arange(SIZE) + 0.5) / SIZE
+    shown = rows + keep_brows(flow, face, face)[0, 1, :, 30] / 2
+    above = rows < 0.27
+    assert (shown[above] < 0.3).all()
+    assert (rows + flow[0, 1, :, 30] / 2)[above].max() > 0.35
+    assert keep_brows(flow, face, face)[0, 1, :27, 48].max() > 0.19  # between brows it may
+
+
+def test_a_brow_rises_no_further_than_the_skin_below_it_stretches(face):
+    flow = torch.full((1, 2, SIZE, SIZE), 0.2)
+    low = face.clone()
+    low[:, list(LIDS), 1] = 0.35
+    low[:, list(LIDS), 0] = face[:, list(EDGES), 0].repeat(1, 2)[:, : len(LIDS)].sort().values
+    assert keep_brows(flow, face, face)[0, 1, 30, 30] > 0.19
+    assert keep_brows(flow, low, low)[0, 1, 30, 30] < 0.03

@@ -17,6 +17,7 @@ from torch.nn import functional
 from faceedit.config import WarpConfig
 from faceedit.models.brows import keep_brows
 from faceedit.models.expression import Motion
+from faceedit.models.jaw import keep_jaw
 from faceedit.models.layers import FilmBlock, mix_filters
 from faceedit.models.lids import move_lids
 from faceedit.models.lips import between_lips, lip_condition, teeth_visibility
@@ -173,7 +174,7 @@ class Decoder(nn.Module):
         colour = _shading(features, fields[:, 2:], flow, amount)
         _, kept_teeth = lips_now.unbind(1)
         mouth = Mouth(before, after, kept_teeth, self.motion.texture(target), features.images.shape[-1])
-        flow = mouth.move_lips(keep_brows(enlarged(flow), after), amount if finished else None)
+        flow = mouth.move_lips(keep_jaw(keep_brows(enlarged(flow), before, after), after), amount if finished else None)
         if finished:
             flow = move_lids(flow, before, after, amount)
         return Edit(flow, colour, mouth.fields(amount), features.palette, after)

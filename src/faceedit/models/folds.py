@@ -29,6 +29,7 @@ from faceedit.models.face_mesh import (
     point_indices,
 )
 from faceedit.models.layers import ModulatedBlock, conditions
+from faceedit.models.jaw import JAW
 from faceedit.models.mouth.inpainter import EXPRESSIONS
 from faceedit.models.sampling import constant, coordinate_grid, enlarged, pixel_centres
 
@@ -60,8 +61,6 @@ NO_SKIN = tuple(
     for numbers in (UPPER_LIDS + LOWER_LIDS + EYE_CORNERS + IRISES, UPPER_LIP + LOWER_LIP, BROWS, NOSTRILS)
 )
 BESIDE = 0.03  # of the side: so far around these nothing is folded, and so far within a face's outline it comes to be
-# From temple to temple around the chin.
-JAW = tuple(point_indices((127, 234, 93, 58, 172, 150, 148, 152, 377, 379, 397, 288, 323, 454, 356)))
 
 
 def describe(affect: torch.Tensor, expressions: torch.Tensor, blur: torch.Tensor) -> torch.Tensor:
