@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -84,3 +85,24 @@ def test_edits_meet_half_way(wanted):
     np.testing.assert_allclose(between.mask, wanted.mask / 2)
     np.testing.assert_allclose(between.affect, 0)
     assert torch.from_numpy(between.landmarks).dtype == torch.float32
+
+
+def test_colours_are_smoother_than_light(inpainting, wanted, monkeypatch):
+    noise = torch.rand(1, 3, 96, 160, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    monkeypatch.setattr(inpainting._model, "forward", lambda *_: noise)
+    image, matrix = photo(256)
+    inpainted = inpainting.inpaint(image.copy(), matrix, SIDE, wanted, 1.0)
+    inside = inpainted[20 + 180 : 20 + 204, 30 + 112 : 30 + 144].astype(float)
+    tint = inside[..., 0] - inside[..., 1]
+    assert inside.mean(-1).std() > 20
+    assert tint.std() < 0.3 * inside.mean(-1).std()
+
+
+def test_mouths_of_large_faces_are_sharpened_where_the_photo_is_sharp(inpainting, wanted):
+    image, matrix = photo(700)
+    sharp, soft = (inpainting.inpaint(image.copy(), matrix, SIDE, wanted, softness) for softness in (0.0, 1.0))
+
+    def detail(x):
+        return np.abs(cv2.Laplacian(x[20 + 480 : 20 + 560, 30 + 300 : 30 + 400].astype(np.float32), cv2.CV_32F)).mean()
+
+    assert detail(sharp) > 1.3 * detail(soft)
