@@ -1,10 +1,10 @@
 """Brows that keep their thickness, where convolutions press the hair of a frown to a line."""
 
 import torch
+from torch.nn import functional
 
 from faceedit.models.face_mesh import point_indices
-from faceedit.models.lids import LIDS
-from faceedit.models.sampling import bell, heights, indices, pixel_centres
+from faceedit.models.sampling import bell, heights, indices, parabolas, pixel_centres
 
 # The upper and the lower edge of both brows, from left to right: (2 brows, 2 edges, 5 points), flat.
 UPPER, LOWER = (70, 63, 105, 66, 107), (46, 53, 52, 65, 55)
@@ -13,12 +13,14 @@ EDGES = tuple(point_indices((*UPPER, *LOWER, *UPPER_TOO, *LOWER_TOO)))
 # Shares of the crop's side, by eye: the deviation of a Gaussian, how far the skin beside a brow goes with it; how far
 # hair grows over the landmarks of its upper edge.
 REACH, HAIR = 0.025, 0.012
-STRETCH = 1.5  # skin above and below a brow gets no taller than that many times; by eye
+STRETCH = 1.5  # skin above a brow gets no taller than that many times; by eye
+PLACES = 17  # along a brow
 
 
 def keep_brows(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     """The flow (N, 2, S, S), in units of half the side, but at brows, where it moves all of a column alike, by what it
-    moves on average there, and above them, where it draws no hair up for the shadows of a frown.
+    moves on average there, and columns along a parabola; and above them, where it draws no hair up for the shadows of
+    a frown.
 
     before, after: (N, K, 2), the landmarks that it takes from here to there.
     """
@@ -33,14 +35,11 @@ def keep_brows(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor) ->
     near, flows = near[:, :, None], flow[:, None]  # (N, brows, 1, S, S); (N, 1, 2, S, S)
     alike = (near * flows).sum(3, keepdim=True) / near.sum(3, keepdim=True).clamp(min=1e-6)
     beside = bell(centres - columns, REACH)[:, :, None]  # (N, brows, 1, S)
-    # Where brows and lids come from, (N, brows, 1, S) each.
-    across, up = alike.unbind(2)
-    columns = columns + across[:, :, 0] / 2
-    upper, lower = _heights(before[:, brows].unflatten(1, (2, 2, -1)), columns)
-    lids = before[:, indices(LIDS, flow.device)].unflatten(1, (2, 2, -1))
-    lid, _ = _heights(lids, columns)
-    up = torch.minimum(up, 2 * (STRETCH - 1) * (lid - lower).clamp(min=0))
-    flow = flow + (near * beside[:, :, None] * (torch.stack([across, up], dim=2) - flows)).sum(1)
+    alike = _smooth(alike, left, right, columns)
+    across, up = alike.unbind(2)  # (N, brows, 1, S) each
+    columns = columns + across[:, :, 0] / 2  # where they come from
+    upper, _ = _heights(before[:, brows].unflatten(1, (2, 2, -1)), columns)
+    flow = flow + (near * beside[:, :, None] * (alike - flows)).sum(1)
     above = (upper - HAIR - up / 2 - rows).clamp(min=0)
     most = up + 2 * (1 - 1 / STRETCH) * above
     hair = (flow[:, None, 1] - most).clamp(min=0) * (above > 0) * beside
@@ -52,3 +51,15 @@ def _heights(curves: torch.Tensor, columns: torch.Tensor) -> tuple[torch.Tensor,
     """The y of two curves (N, sides, 2, points, 2), the upper and the lower, at columns (N, sides, S): (N, sides, 1, S)
     each."""
     return heights(curves.flatten(0, 1), columns.flatten(0, 1)).unflatten(0, columns.shape[:2]).unbind(2)
+
+
+def _smooth(moves: torch.Tensor, left: torch.Tensor, right: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """The moves (N, brows, 2, 1, S) of columns (N, brows, S), as parabolas from the left to the right of each brow, (N,
+    brows, 1) each; of the same shape."""
+    along = torch.linspace(0, 1, PLACES, device=moves.device)
+    places, share = (
+        2 * x - 1 for x in (left + (right - left) * along, (columns - left) / (right - left).clamp(min=1e-3))
+    )
+    places, share = (torch.stack([x, x * 0], dim=3).flatten(0, 1)[:, None] for x in (places, share))
+    seen = functional.grid_sample(moves.flatten(0, 1), places, padding_mode="border", align_corners=False)
+    return functional.grid_sample(parabolas(seen), share, align_corners=True).unflatten(0, moves.shape[:2])

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional
 
 from faceedit.models.face_mesh import point_indices
-from faceedit.models.sampling import bell, constant, indices, pixel_centres
+from faceedit.models.sampling import bell, indices, parabolas, pixel_centres
 
 # From temple to temple around the chin.
 JAW = tuple(point_indices((127, 234, 93, 58, 172, 150, 148, 152, 377, 379, 397, 288, 323, 454, 356)))
@@ -13,23 +13,13 @@ REACH = 0.05  # of the crop's side, by eye: the deviation of a Gaussian, how far
 NEAREST = 6  # power of the nearness by which points share what is around them: almost that of the nearest alone
 
 
-def _smoothing() -> tuple[tuple[float, ...], ...]:
-    """What takes the moves of these points to those of the nearest parabola along the jaw."""
-    along = torch.linspace(-1, 1, BETWEEN, dtype=torch.float64)
-    powers = torch.stack([along**0, along, along**2], dim=1)
-    return tuple(map(tuple, (powers @ torch.linalg.pinv(powers)).tolist()))
-
-
-SMOOTHING = _smoothing()
-
-
 def keep_jaw(flow: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     """The flow (N, 2, S, S), in units of half the side, but at the jaw, along which its moves follow a parabola;
     after: (N, K, 2), the landmarks that it leads to."""
     jaw = after[:, indices(JAW, flow.device)].transpose(1, 2)
     jaw = functional.interpolate(jaw, size=BETWEEN, mode="linear", align_corners=True).transpose(1, 2)  # (N, J, 2)
     moves = functional.grid_sample(flow, 2 * jaw[:, None] - 1, padding_mode="border", align_corners=False)[:, :, 0]
-    change = moves @ constant(SMOOTHING, flow.device).to(moves).T - moves  # (N, 2, J)
+    change = parabolas(moves) - moves  # (N, 2, J)
     centres = pixel_centres(flow.shape[-1], flow.device)
     # Bells to that power are narrower bells, and separable.
     across, down = (bell(x[..., None] - centres, REACH / NEAREST**0.5).to(flow) for x in jaw.unbind(2))  # (N, J, S)

@@ -71,6 +71,18 @@ def heights(lines: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
     return values.gather(2, right - 1).lerp(values.gather(2, right), share[..., None]).transpose(2, 3)
 
 
+@cache
+def _nearest_parabola(count: int) -> tuple[tuple[float, ...], ...]:
+    along = torch.linspace(-1, 1, count, dtype=torch.float64)
+    powers = torch.stack([along**0, along, along**2], dim=1)
+    return tuple(map(tuple, (powers @ torch.linalg.pinv(powers)).tolist()))
+
+
+def parabolas(values: torch.Tensor) -> torch.Tensor:
+    """The parabolas that come nearest to values (..., J) at J places in a row, there."""
+    return values @ constant(_nearest_parabola(values.shape[-1]), values.device).to(values).T
+
+
 def linear_ramp(x: torch.Tensor, low: float, high: float) -> torch.Tensor:
     """0 up to `low`, 1 from `high` on, linear in between."""
     return ((x - low) / (high - low)).clamp(0, 1)
