@@ -152,7 +152,8 @@ class WarpTraining(TrainConfig):
 class MouthTraining(TrainConfig):
     """How to train the mouth inpainter.
 
-    landmarks, balance: as in WarpTraining; groups are how far lips are apart and how sharp a photo is.
+    landmarks, balance: as in WarpTraining; groups are how far lips are apart, how sharp a photo is
+    and whether arousal is high.
     flatness_weight: of how much the discriminator's logits change with a little noise.
     """
 

@@ -5,13 +5,13 @@ from faceedit.config import MouthConfig
 from faceedit.models.face_mesh import POINTS
 from faceedit.models.lips import GRID, LOWER, UPPER
 from faceedit.models.mouth.inpainter import (
+    TYPICAL_BLUR,
     MouthDiscriminator,
     MouthEncoder,
     MouthInpainter,
     describe,
     edit_mask,
     latent_terms,
-    likely_expressions,
     mouth_mask,
     region,
 )
@@ -72,7 +72,7 @@ def test_the_painter_sees_nothing_of_what_is_hidden():
         torch.nn.init.normal_(parameter, std=0.2)
     images, mask = torch.rand(2, 3, 32, 48) * 2 - 1, torch.zeros(2, 1, 32, 48)
     mask[..., 8:24, 8:40] = 1
-    condition = describe(torch.zeros(2, 2), torch.zeros(2, 8), torch.ones(2), mouth(0.1).expand(2, -1, -1))
+    condition = describe(torch.zeros(2, 2), torch.ones(2), mouth(0.1).expand(2, -1, -1))
     z = torch.zeros(2, TINY.z_dim)
     other = torch.where(mask > 0, -images, images)
     assert torch.equal(inpainter(images, mask, condition, z), inpainter(other, mask, condition, z))
@@ -83,9 +83,7 @@ def test_the_painter_sees_nothing_of_what_is_hidden():
 def test_latents_follow_the_condition_and_the_noise():
     model = MouthInpainter(TINY)
     noise = torch.randn(2, TINY.z_dim, generator=torch.Generator().manual_seed(0))
-    smile, gape = (
-        describe(torch.tensor([[0.5, 0.1]]), torch.zeros(1, 8), torch.ones(1), mouth(x)) for x in (0.04, 0.2)
-    )
+    smile, gape = (describe(torch.tensor([[0.5, 0.1]]), torch.ones(1), mouth(x)) for x in (0.04, 0.2))
     condition = torch.cat([smile, gape])
     assert torch.equal(model.latent(condition, noise), noise)  # before anything is fitted
     model.latent_mean[latent_terms(gape)[0].argmax()] = 1.0
@@ -104,21 +102,9 @@ def test_the_encoder_sees_only_what_is_hidden():
     assert not torch.equal(encoder(images, mask)[0], encoder(-images, mask)[0])
 
 
-def test_the_condition_says_whether_an_expression_is_asked():
-    landmarks = mouth(0.1).expand(2, -1, -1)
-    expressions = torch.eye(8)[:2] * torch.tensor([[1.0], [0.0]])
-    said = describe(torch.zeros(2, 2), expressions, torch.ones(2), landmarks)
-    assert said[:, 10].tolist() == [0, 1]
-    assert said[:, 12].tolist() == pytest.approx([1, 1])  # a tenth of the side
-
-
-def test_an_affect_has_its_likely_expressions():
-    surprised, happy, between = likely_expressions(torch.tensor([[0.18, 0.7], [0.67, 0.08], [0.03, 0.73]]))
-    assert surprised.argmax() == 3
-    assert happy.argmax() == 1
-    assert between[3].item() == pytest.approx(between[4].item(), abs=0.1)
-    assert surprised.sum().item() == pytest.approx(1)
-    assert surprised[7] == happy[7] == 0
+def test_the_condition_tells_affect_softness_and_opening():
+    (said,) = describe(torch.tensor([[0.5, -0.2]]), torch.full((1,), TYPICAL_BLUR + 1), mouth(0.1))
+    assert said.tolist() == pytest.approx([0.5, -0.2, 1, 1])  # opened by a tenth of the side
 
 
 def test_an_edit_paints_what_it_opens_and_nothing_at_the_source():
@@ -152,5 +138,5 @@ def test_the_discriminator_judges_the_condition_too():
     torch.manual_seed(0)
     discriminator = MouthDiscriminator(TINY)
     images, mask = torch.rand(1, 3, 32, 48), torch.ones(1, 1, 32, 48)
-    happy, sad = (describe(torch.tensor([[v, 0.0]]), torch.zeros(1, 8), torch.ones(1), mouth(0.1)) for v in (0.7, -0.7))
+    happy, sad = (describe(torch.tensor([[v, 0.0]]), torch.ones(1), mouth(0.1)) for v in (0.7, -0.7))
     assert discriminator(images, mask, happy)[0] != discriminator(images, mask, sad)[0]

@@ -59,7 +59,7 @@ def test_at_the_end_latents_are_as_the_encoder_finds_them_in_photos(trainer):
     trainer.landmarks = mouth(0.15).expand(len(trainer.crops), -1, -1)
     torch.nn.init.normal_(trainer.encoder.to_z.bias)
     trainer.finish()
-    condition = describe(trainer.crops.affect, trainer.expressions, trainer.softness, trainer.landmarks)
+    condition = describe(trainer.crops.affect, trainer.softness, trainer.landmarks)
     drawn = trainer.ema.latent(condition, torch.zeros(len(condition), TINY.z_dim))
     rows, columns = region(TINY.image_size)
     images = trainer.crops.batch(torch.arange(len(condition)), "cpu")[0][..., rows, columns]

@@ -11,7 +11,7 @@ from faceedit.editing.tone import IN_COLOUR, Tone
 from faceedit.faces.alignment import crop_face, kept_mask, scaled
 from faceedit.faces.blur import blur
 from faceedit.models.face_mesh import POINTS
-from faceedit.models.mouth.inpainter import MouthInpainter, describe, likely_expressions, region
+from faceedit.models.mouth.inpainter import MouthInpainter, describe, region
 from faceedit.weights import load_model
 
 MOUTH_WEIGHTS = "mouth"
@@ -106,7 +106,7 @@ class MouthInpainting:
         """The region (H, W, 3) float32, of 255, with what is hidden inpainted, and as it was elsewhere."""
         images = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 127.5 - 1
         mask, affect, landmarks, z = (torch.from_numpy(x)[None].float() for x in vars(mouth).values())
-        condition = describe(affect, likely_expressions(affect), torch.tensor([softness]), landmarks)
+        condition = describe(affect, torch.tensor([softness]), landmarks)
         images, mask, condition, z = (x.to(self._device) for x in (images, mask[:, None], condition, z))
         inpainted = self._model(images, mask, condition, self._model.latent(condition, TRUNCATION * z))
         pixels = (inpainted[0].clamp(-1, 1).permute(1, 2, 0).cpu().numpy() + 1) * 127.5

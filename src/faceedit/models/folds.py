@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from faceedit.circumplex import CLASS_MEANS
 from faceedit.config import FoldConfig
 from faceedit.models.face_mesh import (
     BROWS,
@@ -28,12 +29,11 @@ from faceedit.models.face_mesh import (
     UPPER_LIP,
     point_indices,
 )
-from faceedit.models.layers import ModulatedBlock, conditions
 from faceedit.models.jaw import JAW
-from faceedit.models.mouth.inpainter import EXPRESSIONS
+from faceedit.models.layers import ModulatedBlock, conditions
 from faceedit.models.sampling import constant, coordinate_grid, enlarged, pixel_centres
 
-CONDITION = 2 + EXPRESSIONS + 2
+CONDITION = 2 + len(CLASS_MEANS) + 2
 TYPICAL_BLUR = 0.8  # pixels at a side of 128: between the sharpest photos and the softest
 COARSE = 5 / 128  # standard deviation of a Gaussian, of the side: what is finer is detail, folds and all
 LUMINANCE = (0.299, 0.587, 0.114)

@@ -37,8 +37,9 @@ from faceedit.weights import load_model
 WARM_UP, FALL = 200, 0.4  # steps; share of the run over which the learning rate falls to 0
 CLOSED = 0.02  # of the crop's side: lips closer than that show nothing
 OPENINGS, BLURS = (CLOSED, 0.04, 0.07, 0.1, 0.13), (0.9, 1.5, 2.1)  # bounds of the groups that are sampled alike
+AROUSED = 0.4  # so are photos of a higher arousal, of which few are: surprise gapes as laughter does not
 ROTATION, LOG_SCALE, SHIFT = 0.1, 0.12, 0.03  # radians, natural logarithm, of the side: each at most
-RELIT, ANY, PARTLY = 0.5, 0.3, 0.2  # shares of a batch: recoloured, without an expression, with teeth kept
+RELIT, PARTLY = 0.5, 0.2  # shares of a batch: recoloured, with teeth kept
 GROW_OPEN, GROW_CLOSED = (-0.6, 2.6), (1.0, 4.5)  # pixels over the lips, to cover what warped lips leave behind
 WIDE, TALLER = 0.06, (-0.3, 0.15)  # of the side; natural logarithms: mouths open wider get taller, or a little flatter
 KEEP = 0.75  # of the opening, the most that is kept
@@ -69,12 +70,12 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         landmarks, softness = measured(landmarker, crops, device)
         groups = torch.bucketize(lip_opening(landmarks), torch.tensor(OPENINGS)) * (len(BLURS) + 1)
         groups += torch.bucketize(softness, torch.tensor(BLURS))
+        groups = 2 * groups + (crops.affect[:, 1] > AROUSED)
         sampler = BalancedSampler(groups, training.batch, training.seed, power=training.balance, max_repeats=8)
         super().__init__(training, network, inpainter, nets, optimizers, crops, sampler, device)
         self.encoder, self.discriminator = nets["autoencoder"].get_submodule("encoder"), nets["discriminator"]
         self.landmarker = landmarker
         self.landmarks, self.softness = landmarks.to(device), softness.to(device)
-        self.expressions = crops.probabilities.to(device)
 
     @staticmethod
     def networks_for(network: MouthConfig) -> tuple[MouthInpainter, dict[str, nn.Module]]:
@@ -173,8 +174,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         rows, columns = region(images.shape[-1])
         images = relit(images[..., rows, columns].contiguous(), RELIT, generator)
         mask = self._mask(landmarks, generator)
-        expressions = self.expressions[chosen] * (generator.rand() >= ANY).to(self.device)[:, None]
-        return images, mask, describe(affect, expressions, self.softness[chosen], landmarks)
+        return images, mask, describe(affect, self.softness[chosen], landmarks)
 
     def _mask(self, landmarks: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
         """A mask of the inside of open mouths, below kept teeth if any; for closed ones, of the line of the lips; in
@@ -201,8 +201,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
             rows, columns = region(images.shape[-1])
             mask = mouth_mask(self.landmarks[chosen], self.network.image_size, 1.0)
             means.append(self.encoder(images[..., rows, columns].contiguous(), mask)[0].double())
-            expressions = self.expressions[chosen]
-            terms.append(latent_terms(describe(affect, expressions, self.softness[chosen], self.landmarks[chosen])))
+            terms.append(latent_terms(describe(affect, self.softness[chosen], self.landmarks[chosen])))
         if not means:
             return
         found, of = torch.cat(means), torch.cat(terms).double()
@@ -229,8 +228,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         images = images[..., rows, columns].contiguous()
         landmarks = landmarks.to(self.device)
         mask = mouth_mask(landmarks, self.network.image_size, 1.0)
-        expressions = validation.probabilities[order].to(self.device)
-        condition = describe(affect, expressions, softness.to(self.device), landmarks)
+        condition = describe(affect, softness.to(self.device), landmarks)
         inpainted = []
         for seed in range(LATENTS):
             generator = torch.Generator().manual_seed(seed)

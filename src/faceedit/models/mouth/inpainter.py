@@ -13,23 +13,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from faceedit.circumplex import CLASS_MEANS
 from faceedit.config import MouthConfig
 from faceedit.models.editor import EDIT
-from faceedit.models.layers import ModulatedBlock, conditions
+from faceedit.models.layers import ModulatedBlock
 from faceedit.models.lips import kept_teeth, lip_curves, lip_opening, mouth_corners
 from faceedit.models.mouth.drawing import Mouth
-from faceedit.models.sampling import constant, heights, pixel_centres
+from faceedit.models.sampling import heights, pixel_centres
 
 # Left, top, right, bottom, in shares of a crop's side. At 256 pixels: 160 × 96, from below the nose to the chin.
 REGION = (48 / 256, 150 / 256, 208 / 256, 246 / 256)
-EXPRESSIONS = 8
-# The mean affect of the eight expressions, in the estimator's order (AffectNet's validation labels), and its deviation.
-CLASS_AFFECT = tuple(CLASS_MEANS.values())
-CLASS_DEVIATION = 0.17
 GROW = 1.5  # pixels at a side of 256, over the edges of lips: by eye
 CORNERS, PARTED = 11.0, 8.0  # pixels at a side of 256: how far inpainting reaches around corners, once lips part so far
-CONDITION = 2 + EXPRESSIONS + 3
+CONDITION = 4
 LATENT_TERMS = 10
 TYPICAL_BLUR = 1.2  # pixels at a side of 256: between the sharpest photos and the softest
 
@@ -40,26 +35,13 @@ def region(size: int) -> tuple[slice, slice]:
     return slice(top, bottom), slice(left, right)
 
 
-def likely_expressions(affect: torch.Tensor) -> torch.Tensor:
-    """The probabilities (N, 8) of what faces of an affect (N, 2) express, for `describe`.
-
-    Told nothing, the network inpaints clenched teeth where a surprised mouth gapes. Contempt is left out: labels take
-    mild smiles for it.
-    """
-    distance = (affect[:, None] - constant(CLASS_AFFECT, affect.device)).square().sum(2)
-    likely = torch.softmax(-distance[:, :-1] / (2 * CLASS_DEVIATION**2), dim=1)
-    return torch.cat([likely, torch.zeros_like(affect[:, :1])], dim=1)
-
-
-def describe(
-    affect: torch.Tensor, expressions: torch.Tensor, blur: torch.Tensor, landmarks: torch.Tensor
-) -> torch.Tensor:
+def describe(affect: torch.Tensor, blur: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
     """The condition (N, CONDITION) under which a mouth is inpainted.
 
-    affect: (N, 2). expressions: (N, 8) probabilities; all zeros where any expression will do. blur: (N,), how soft the
-    photo is, the standard deviation of a Gaussian in pixels of a crop of 256.
+    affect: (N, 2). blur: (N,), how soft the photo is, the standard deviation of a Gaussian in pixels of a crop of 256.
     """
-    return conditions(affect, expressions, blur - TYPICAL_BLUR, 10 * lip_opening(landmarks))
+    scalars = torch.stack([blur - TYPICAL_BLUR, 10 * lip_opening(landmarks)], dim=1)
+    return torch.cat([affect, scalars.to(affect)], dim=1)
 
 
 def mouth_mask(
@@ -128,7 +110,7 @@ def edit_mask(
 
 def latent_terms(condition: torch.Tensor) -> torch.Tensor:
     """What the mean latent of mouths depends on, of conditions (N, CONDITION): (N, LATENT_TERMS)."""
-    valence, arousal, soft, opening = condition[:, :2].unbind(1) + condition[:, -2:].unbind(1)
+    valence, arousal, soft, opening = condition.unbind(1)
     squares = valence**2, valence * arousal, arousal**2, soft * opening, opening**2
     return torch.stack([torch.ones_like(valence), valence, arousal, soft, opening, *squares], dim=1)
 
