@@ -45,7 +45,7 @@ RELIT = 0.3  # of a batch is in other light
 MISALIGNED = 0.03, 0.03, 0.012, 0.03  # radians, natural logarithm, of the side, natural logarithm: each at most
 SHEET_FACES = 6
 VALIDATION_FACES = 64
-SLOPE, MAX_GAIN = 0.85, 1.25  # photos of other people with the asked affect reach 0.84 and 0.87 in the judge's eyes
+SLOPE, MAX_GAIN = 0.85, 1.3  # photos of other people with the asked affect reach 0.84 and 0.87 in the judge's eyes
 
 
 class WarpTrainer(Trainer[WarpTraining, WarpConfig, WarpEditor]):
