@@ -108,7 +108,7 @@ class EditSettings:
     # How much of each named expression of CLASS_MEANS is asked of the networks, where training asks for 1: it gets
     # plainer (as guidance without a classifier, Ho and Salimans 2022), and less like a photograph. Happy and sad faces
     # are told from all others anyway. Lips go no further.
-    emphasis: tuple[float, ...] = (1.8, 1.0, 1.0, 1.8, 1.5, 1.8, 1.3, 1.8)
+    emphasis: tuple[float, ...] = (1.8, 1.0, 1.0, 1.8, 1.8, 1.8, 1.3, 1.8)
 
 
 EDIT = EditSettings()
