@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from faceedit import __version__
+from faceedit.circumplex import EMOTIONS, named_emotion
 from faceedit.cli.app import say_error
 from faceedit.errors import RunExistsError, unexpected
 from faceedit.media.image import Photo, write_photo
@@ -145,7 +146,7 @@ def test_standard_input_and_output(photo, tiny_weights):
     done = subprocess.run(command, input=photo.read_bytes(), capture_output=True, check=True)
     with Image.open(io.BytesIO(done.stdout)) as image:
         assert (image.format, image.size) == ("JPEG", (512, 512))
-    assert b"valence -0.43" in done.stderr
+    assert f"→ {EMOTIONS['angry']}".encode() in done.stderr
     done = subprocess.run(command, input=b"no photo", capture_output=True, check=False)
     assert done.returncode == 4
     assert done.stdout == b""
@@ -240,9 +241,9 @@ def test_targets_by_name(run, photo, tiny_weights, tmp_path):
         assert code == 0
         return err
 
-    assert "→ valence -0.43, arousal +0.55" in edited("--emotion", "angry")
-    assert "→ valence +0.32, arousal +0.03" in edited("--emotion", "happy", "--intensity", 0.5)
-    assert "→ valence -0.43, arousal +0.55" in edited("--face", "1=anger")
+    assert f"→ {EMOTIONS['angry']}" in edited("--emotion", "angry")
+    assert f"→ {named_emotion('happy', 0.5)}" in edited("--emotion", "happy", "--intensity", 0.5)
+    assert f"→ {EMOTIONS['angry']}" in edited("--face", "1=anger")
     assert re.search(r"valence \S+, arousal (\S+) → valence \+0.30, arousal \1", edited("--valence", 0.3))
     assert re.search(r"valence (\S+), arousal \S+ → valence \1, arousal -0.20", edited("--arousal", -0.2))
     assert "→ valence -0.03, arousal -0.02" in edited("--neutralise")

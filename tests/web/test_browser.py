@@ -8,7 +8,7 @@ import urllib.request
 import numpy as np
 import pytest
 
-from faceedit.circumplex import Affect
+from faceedit.circumplex import EMOTIONS
 from faceedit.media.image import Photo, read_photo, write_photo
 from faceedit.media.provenance import from_xmp
 
@@ -97,7 +97,7 @@ def test_a_drag_is_undone_as_one(visit):
     reaches(tab, "Arousal", 0.44)
     tab.wait_for_timeout(500)
     tab.locator("#undo").click()
-    reaches(tab, "Valence", 0.67)
+    reaches(tab, "Valence", round(EMOTIONS["happy"].valence, 2))
     tab.locator("#redo").click()
     reaches(tab, "Arousal", 0.44)
     tab.locator("#reset").click()
@@ -117,7 +117,7 @@ def test_faces_are_chosen_on_the_picture_and_edits_add_up(visit):
     one = source_of_edited(tab)
     choose_emotion(tab, "excited")
     tab.locator("[data-face='1']").click()
-    reaches(tab, "Valence", 0.67)
+    reaches(tab, "Valence", round(EMOTIONS["happy"].valence, 2))
     assert source_of_edited(tab) != one
     assert bar.input_value() == "40"
     assert "60%" in tab.evaluate(clip)
@@ -135,7 +135,7 @@ def test_what_is_downloaded_is_the_whole_photo_and_says_what_it_is(visit, tmp_pa
     download.value.save_as(tmp_path / "edited.jpg")
     edited = read_photo(tmp_path / "edited.jpg")
     assert edited.pixels.shape == (1500, 2000, 3)
-    assert from_xmp(edited.xmp).edits.endswith(str(Affect(0.67, 0.08)))
+    assert from_xmp(edited.xmp).edits.endswith(str(EMOTIONS["happy"]))
     shown = tab.evaluate("[...document.querySelectorAll('img:not([hidden])')].map(img => img.className)")
     assert shown == ["", "after", "before"]  # with the thumbnail; what Gradio would offer for download is not there
     assert not tab.locator("#picture a").count()
