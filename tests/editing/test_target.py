@@ -85,6 +85,11 @@ def test_no_two_names_lie_where_faces_look_alike():
     places = [place.pair for place in EMOTIONS.values()]
     apart = min(math.dist(a, b) for a, b in itertools.combinations(places, 2))
     assert apart > 0.07  # contempt and anger, fear and surprise are the nearest
+    assert [str(EMOTIONS[name]) for name in ("happy", "angry", "surprised")] == [
+        "valence +0.57, arousal +0.07",
+        "valence -0.37, arousal +0.47",
+        "valence +0.15, arousal +0.59",
+    ]
     assert all(emotion_name(other) == name for name, others in SYNONYMS.items() for other in (name, *others))
     assert SYNONYMS.keys() == EMOTIONS.keys()
 

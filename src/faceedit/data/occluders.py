@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 
 from faceedit.models.face_mesh import EYE_CORNERS, point_indices
+from faceedit.models.jaw import JAW
 
 OVERSAMPLED = 2
 DARK = 0.3  # of glasses
 WHITE = np.full(3, 255, np.float32)
 NOSE, CHIN, LEFT, RIGHT, *MOUTH = point_indices((4, 152, 234, 454, 61, 291))
-JAW = point_indices((93, 58, 172, 150, 148, 152, 377, 379, 397, 288, 323))
+BELOW_TEMPLES = list(JAW[2:-2])
 
 
 class Canvas:
@@ -199,7 +200,7 @@ def _cloth(canvas: Canvas) -> None:
     nose, left, right = canvas.points[[NOSE, LEFT, RIGHT]]
     top = nose - canvas.uniform(-0.4, 0.5) * canvas.down
     if canvas.rng.random() < 0.6:
-        jaw = nose + (canvas.points[JAW] - nose) * canvas.uniform(0.9, 1.1)
+        jaw = nose + (canvas.points[BELOW_TEMPLES] - nose) * canvas.uniform(0.9, 1.1)
         outline = cv2.convexHull(np.concatenate([top[None], jaw]).astype(np.float32))[:, 0]
         ends = [np.stack([end, ear]) for end, ear in ((jaw[0], left), (jaw[-1], right))]
         straps = [canvas.line(end, canvas.uniform(0.02, 0.06)) for end in ends]

@@ -38,7 +38,7 @@ def keep_brows(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor) ->
     alike = _smooth(alike, left, right, columns)
     across, up = alike.unbind(2)  # (N, brows, 1, S) each
     columns = columns + across[:, :, 0] / 2  # where they come from
-    upper, _ = _heights(before[:, brows].unflatten(1, (2, 2, -1)), columns)
+    (upper,) = _heights(before[:, brows].unflatten(1, (2, 2, -1))[:, :, :1], columns)
     flow = flow + (near * beside[:, :, None] * (alike - flows)).sum(1)
     above = (upper - HAIR - up / 2 - rows).clamp(min=0)
     most = up + 2 * (1 - 1 / STRETCH) * above
@@ -47,9 +47,8 @@ def keep_brows(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor) ->
     return torch.stack([across, up - hair.amax(1)], dim=1)
 
 
-def _heights(curves: torch.Tensor, columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The y of two curves (N, sides, 2, points, 2), the upper and the lower, at columns (N, sides, S): (N, sides, 1, S)
-    each."""
+def _heights(curves: torch.Tensor, columns: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The y of C curves (N, sides, C, points, 2) at columns (N, sides, S): (N, sides, 1, S) each."""
     return heights(curves.flatten(0, 1), columns.flatten(0, 1)).unflatten(0, columns.shape[:2]).unbind(2)
 
 

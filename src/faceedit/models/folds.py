@@ -30,7 +30,7 @@ from faceedit.models.face_mesh import (
     point_indices,
 )
 from faceedit.models.jaw import JAW
-from faceedit.models.layers import ModulatedBlock, conditions
+from faceedit.models.layers import ModulatedBlock
 from faceedit.models.sampling import constant, coordinate_grid, enlarged, pixel_centres
 
 CONDITION = 2 + len(CLASS_MEANS) + 2
@@ -69,7 +69,8 @@ def describe(affect: torch.Tensor, expressions: torch.Tensor, blur: torch.Tensor
     expressions: (N, 8) probabilities; all zeros where any expression will do. blur: (N,), how soft the photo is, the
     standard deviation of a Gaussian in pixels of a crop of 128.
     """
-    return conditions(affect, expressions, blur - TYPICAL_BLUR)
+    unknown = (expressions.sum(1, keepdim=True) == 0).to(affect)  # said by a number of its own
+    return torch.cat([affect, expressions, unknown, (blur - TYPICAL_BLUR)[:, None].to(affect)], dim=1)
 
 
 def coarse(images: torch.Tensor, sigma: float = COARSE) -> torch.Tensor:

@@ -95,16 +95,6 @@ class ModulatedBlock(nn.Module):
         return x + self.conv2(functional.silu(self.norm2(inner) * (1 + scale) + shift))
 
 
-def conditions(affect: torch.Tensor, expressions: torch.Tensor, *scalars: torch.Tensor) -> torch.Tensor:
-    """The condition of such blocks, (N, 2 + E + 1 + number of scalars).
-
-    affect: (N, 2). expressions: (N, E) probabilities, or zeros for any expression, which a number of its own says.
-    scalars: (N,) each.
-    """
-    unknown = (expressions.sum(1, keepdim=True) == 0).to(affect)
-    return torch.cat([affect, expressions, unknown, torch.stack(scalars, dim=1).to(affect)], dim=1)
-
-
 def mix_filters(layer: nn.Conv2d, x: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
     """What a layer of four times C filters makes of x (N, D, H, W), these mixed by shares (N, 4): (N, C, H, W).
 

@@ -72,15 +72,16 @@ def heights(lines: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
 
 
 @cache
-def _nearest_parabola(count: int) -> tuple[tuple[float, ...], ...]:
+@torch.inference_mode(False)
+def _nearest_parabola(count: int, device: torch.device) -> torch.Tensor:
     along = torch.linspace(-1, 1, count, dtype=torch.float64)
     powers = torch.stack([along**0, along, along**2], dim=1)
-    return tuple(map(tuple, (powers @ torch.linalg.pinv(powers)).tolist()))
+    return (powers @ torch.linalg.pinv(powers)).float().to(device)
 
 
 def parabolas(values: torch.Tensor) -> torch.Tensor:
     """The parabolas that come nearest to values (..., J) at J places in a row, there."""
-    return values @ constant(_nearest_parabola(values.shape[-1]), values.device).to(values).T
+    return values @ _nearest_parabola(values.shape[-1], values.device).to(values).T
 
 
 def linear_ramp(x: torch.Tensor, low: float, high: float) -> torch.Tensor:

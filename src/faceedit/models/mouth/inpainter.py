@@ -40,8 +40,7 @@ def describe(affect: torch.Tensor, blur: torch.Tensor, landmarks: torch.Tensor) 
 
     affect: (N, 2). blur: (N,), how soft the photo is, the standard deviation of a Gaussian in pixels of a crop of 256.
     """
-    scalars = torch.stack([blur - TYPICAL_BLUR, 10 * lip_opening(landmarks)], dim=1)
-    return torch.cat([affect, scalars.to(affect)], dim=1)
+    return torch.stack([*affect.unbind(1), blur - TYPICAL_BLUR, 10 * lip_opening(landmarks)], dim=1)
 
 
 def mouth_mask(
