@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from faceedit import kinds, weights
+from faceedit.circumplex import CLASS_MEANS
 from faceedit.config import EstimatorTraining, WarpTraining
 from faceedit.editing.compositing import edit_masks
 from faceedit.kinds import MODELS, Preset
@@ -13,6 +14,7 @@ from faceedit.models.discriminators import ImageDiscriminator
 from faceedit.models.editor import EDIT, Edit, WarpEditor, rendered, residual
 from faceedit.models.face_mesh import LOWER_LIP, POINTS, UPPER_LIP, point_indices
 from faceedit.models.layers import mix_filters
+from faceedit.models.lips import lip_opening
 from faceedit.models.mouth import Mouth
 from faceedit.models.mouth.settings import MOUTH
 from faceedit.models.palette import palette
@@ -86,6 +88,20 @@ def test_what_is_named_is_asked_for_plainly_once_training_is_over(images):
         )
     assert asked[0].tolist() == [1] * 8
     assert asked[1].tolist() == pytest.approx(EDIT.emphasis)
+
+
+def test_lips_part_for_the_names_that_need_it_once_training_is_over(images):
+    model = WarpEditor(TINY_WARP).eval()
+    motion, lower = model.decoder.motion, point_indices(LOWER_LIP[1:-1])
+    motion.mean.copy_(LANDMARKS[0])
+    motion.lip_coefficients[lower, 1] = 1.0
+    motion.expression_coefficients.data[:, lower, 1] = 0.05
+    named = torch.cat([torch.full((8, 2), 0.5), torch.eye(8)], dim=1)
+    faces, landmarks = images[:1].expand(8, -1, -1, -1), LANDMARKS.expand(8, -1, -1)
+    for finished in (False, True):
+        edit = model(faces, landmarks, torch.zeros(8, 2), named, finished=finished)
+        parted = lip_opening(edit.landmarks) > lip_opening(LANDMARKS) + 0.01
+        assert parted.tolist() == [not finished or name in ("surprised", "afraid") for name in CLASS_MEANS]
 
 
 def test_lips_get_to_their_places_once_they_are_corrected(images):

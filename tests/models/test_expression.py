@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import pytest
 import torch
 from torch.nn import functional
@@ -129,6 +131,23 @@ def test_lips_close_and_do_not_cross(geometry):
     after = moves(before, affect[chosen], affect[chosen] - 2.0)
     assert (lip_opening(before) > 0.05).all()
     torch.testing.assert_close(lip_opening(after), torch.zeros(4))
+
+
+def test_lips_part_as_far_as_they_are_let(geometry):
+    moves, faces, affect, _ = geometry
+    moves = deepcopy(moves)
+    moves.lip_coefficients[LOWER[1:-1]] = torch.tensor([0.0, 1.0])  # which fitting finds where faces differ
+    chosen = affect[:, 1].argsort()[[100, 500]]
+    before, source = faces[chosen], affect[chosen]
+    gaps = []
+    for share in (1.0, 0.5, 0.0):
+        gaps.append(lip_opening(moves(before, source, source + 0.3, parting=torch.full((2,), share))))
+    torch.testing.assert_close(gaps[0], lip_opening(moves(before, source, source + 0.3)))
+    torch.testing.assert_close(gaps[2], lip_opening(before), atol=2e-3, rtol=0)
+    torch.testing.assert_close(gaps[1], (gaps[0] + gaps[2]) / 2, atol=2e-3, rtol=0)
+    assert (gaps[0] - gaps[2] > 0.01).all()
+    closing = [lip_opening(moves(before, source, source - 0.3, parting=share)) for share in (None, torch.zeros(2))]
+    torch.testing.assert_close(*closing)
 
 
 def test_how_deep_a_place_lies_between_the_lips(mean):

@@ -80,22 +80,33 @@ class Motion(nn.Module):
         self.expression_coefficients = nn.Parameter(torch.zeros(expressions, count, 2)) if expressions else None
 
     def forward(
-        self, before: torch.Tensor, source: torch.Tensor, target: torch.Tensor, named: torch.Tensor | None = None
+        self,
+        before: torch.Tensor,
+        source: torch.Tensor,
+        target: torch.Tensor,
+        named: torch.Tensor | None = None,
+        parting: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The landmarks (N, K, 2) at the target of faces whose landmarks at the source are `before`, (N, K, 2)."""
+        """The landmarks (N, K, 2) at the target of faces whose landmarks at the source are `before`, (N, K, 2).
+
+        parting: (N,) in [0, 1], how much of it lips do that would part further; None for all of it.
+        """
         turn = similarity_transform(before, self.mean)[:, None]
         points = as_complex(before) * turn
         pose = standard_pose(head_pose(points), self.pose_statistics)
         here, there = powers(torch.cat([source, target])).chunk(2)
         way = constant(EMPHASIS, before.device) * as_complex(mixed(with_pose(there - here, pose), self.coefficients))
         # Open mouths change the landmarks that pitch is read from, and means at such a pitch would hardly part lips.
-        parting = lip_gap(as_complex(self.coefficients[:POWERS]))
-        beyond = lip_gap(points) - lip_gap(as_complex(self.mean)) - mixed(here, parting)
+        gaps = lip_gap(as_complex(self.coefficients[:POWERS]))
+        beyond = lip_gap(points) - lip_gap(as_complex(self.mean)) - mixed(here, gaps)
         gone = (1 - MOTION.habit) * linear_ramp((target - source).norm(dim=1), 0, MOTION.far)
-        wider = mixed(there - here, parting) - gone * beyond - lip_gap(way)
+        wider = mixed(there - here, gaps) - gone * beyond - lip_gap(way)
         way = way + wider[:, None] * as_complex(self.lip_coefficients)
         if self.expression_coefficients is not None and named is not None:
             way = way + as_complex(mixed(named, self.expression_coefficients.float()))
+        if parting is not None:
+            further = (lip_gap(points + way) - lip_gap(points)).clamp(min=0)
+            way = way - ((1 - parting) * further)[:, None] * as_complex(self.lip_coefficients)
         after = before + torch.view_as_real(way / turn)
         return keep_openings(before, after)
 
