@@ -50,6 +50,19 @@ def test_lids_go_where_they_are_asked_to(face, pull):
     assert (columns[30:44].diff() > 0).all()  # nothing is shown twice
 
 
+def test_skin_below_an_eye_goes_down_no_further_than_its_lid(face):
+    after = face.clone()
+    after[:, LOWER, 1] += 0.01
+    flow = torch.zeros(1, 2, SIZE, SIZE)
+    flow[:, 1, 44:70] = -0.2
+    under, between = (move_lids(flow, face, after, ALL)[0, 1, :, column] for column in (32, 48))
+    assert (under[44:56] > -0.06).all()
+    assert under[69] < under[44:56].min()  # it may further down, where mouths open
+    assert (between[44:70] < -0.19).all()  # and on the nose
+    flow = flow.abs()  # cheeks that a smile lifts
+    torch.testing.assert_close(move_lids(flow, face, face, ALL)[:, :, 68:], flow[:, :, 68:], atol=0.01, rtol=0)
+
+
 def test_closed_eyes_stay_closed(face):
     closed = face.clone()
     closed[:, UPPER + LOWER, 1] = 0.4 + (face[:, UPPER + LOWER, 1] - 0.4) / 8

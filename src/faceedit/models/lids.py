@@ -1,4 +1,5 @@
-"""Lids that move as far as photos show, where convolutions open the eyes of smiling faces twice as wide."""
+"""Lids that move as far as photos show, where convolutions open the eyes of smiling faces twice as wide, and pull
+the skin below them down to bags."""
 
 import torch
 
@@ -17,6 +18,8 @@ LIDS = tuple(
 )
 # Shares of the crop's side, by eye: along a lid; over which the skin above and below goes with it; and beside an eye.
 ALONG, ABOVE, BELOW, BESIDE = 0.02, 0.03, 0.08, 0.03
+# Likewise: up to the first below an eye, skin goes down no further than its lid; beyond the second, as mouths pull it.
+CHEEK = (0.12, 0.27)
 # The gap between lids by the width of an eye. Up to the first an eye is closed, and has nothing to show when it opens:
 # of 328 eyes in portraits, four that are closed lie below it, and none between the two. Edits open no eye further than
 # the third, beyond which lies one of a hundred in validation photos.
@@ -37,12 +40,15 @@ def move_lids(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor, amo
     rows = centres[:, None]
     share = ((rows - upper) / (lower - upper).clamp(min=1e-3)).clamp(0, 1)  # of what the lower lid does
     asked = (near[..., None, :] * 2 * (before - after)[..., None]).sum(3)[..., None, :]  # (N, eyes, lids, 2, 1, S)
+    falls = amount * asked[:, :, 1].clamp(max=0)[:, :, 1]  # (N, eyes, 1, S), how far the lower lid goes down
     asked = torch.lerp(asked[:, :, 0], asked[:, :, 1], share[:, :, None])  # (N, eyes, 2, S, S)
     left, right = (edge[..., None] for edge in x.flatten(2).aminmax(dim=2))
-    beside = (left - centres).clamp(min=0) + (centres - right).clamp(min=0)
-    around = bell((upper - rows).clamp(min=0), ABOVE) * bell((rows - lower).clamp(min=0), BELOW)
-    around = (around * bell(beside, BESIDE)[:, :, None])[:, :, None]  # (N, eyes, 1, S, S)
-    return flow + amount * (around * (asked - flow[:, None])).sum(1)
+    beside = ((left - centres).clamp(min=0) + (centres - right).clamp(min=0))[:, :, None]
+    above, below = (upper - rows).clamp(min=0), (rows - lower).clamp(min=0)
+    around = (bell(above, ABOVE) * bell(below, BELOW) * bell(beside, BESIDE))[:, :, None]  # (N, eyes, 1, S, S)
+    across, down = (flow + amount * (around * (asked - flow[:, None])).sum(1)).unbind(1)
+    beneath = (below > 0) * linear_ramp(below, *CHEEK[::-1]) * bell(beside, BESIDE)
+    return torch.stack([across, down + (beneath * (falls - down[:, None]).clamp(min=0)).amax(1)], dim=1)
 
 
 def _opening(lids: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:
