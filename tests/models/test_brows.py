@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from faceedit.models.brows import EDGES, keep_brows
+from faceedit.models.brows import BEYOND, EDGES, keep_brows
 from faceedit.models.face_mesh import BROWS, POINTS, point_indices
 
 SIZE = 96
@@ -42,8 +42,19 @@ def test_nothing_changes_away_from_brows_or_where_all_moves_alike(face):
     kept = keep_brows(noise, face, face)
     assert (kept - noise)[:, :, 45:].abs().max() < 1e-3
     assert (kept - noise)[:, :, :15].abs().max() < 1e-3
-    alike = torch.full((1, 2, SIZE, SIZE), 0.1)
+    alike = torch.full((1, 2, SIZE, SIZE), 0.02)
     assert torch.allclose(keep_brows(alike, face, face), alike)
+
+
+def test_a_brow_is_led_little_beyond_its_landmarks(face):
+    after = face.clone()
+    after[:, list(EDGES), 1] -= 0.02
+    for pull in (0.3, -0.3):
+        kept = keep_brows(torch.full((1, 2, SIZE, SIZE), pull), face, after)
+        ends = 2 * after[:, list(EDGES)][:, None] - 1
+        moves = functional.grid_sample(kept, ends, align_corners=False)[0, 1, 0]
+        limit = 0.04 + (BEYOND if pull > 0 else -BEYOND)
+        assert (moves - limit).abs().max() < 0.01
 
 
 def test_no_hair_is_drawn_up_above_a_brow(face):
@@ -64,5 +75,5 @@ def test_no_end_of_a_brow_bends_to_a_hook(face):
     bent, straight = (x[0, 1, 30, 20:40].diff().abs().max() for x in (flow, keep_brows(flow, face, face)))
     assert bent > 0.02
     assert straight < 0.015
-    line = 0.1 * columns.expand_as(flow)
+    line = 0.02 * columns.expand_as(flow)
     assert (keep_brows(line, face, face) - line)[0, 1, 29:32, 20:40].abs().max() < 2e-3

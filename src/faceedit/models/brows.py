@@ -13,19 +13,23 @@ EDGES = tuple(point_indices((*UPPER, *LOWER, *UPPER_TOO, *LOWER_TOO)))
 # Shares of the crop's side, by eye: the deviation of a Gaussian, how far the skin beside a brow goes with it; how far
 # hair grows over the landmarks of its upper edge.
 REACH, HAIR = 0.025, 0.012
+# In units of half the side, by eye: 1.5 pixels of 96, how far the flow may lead beyond the landmarks of a brow.
+BEYOND = 0.03
 STRETCH = 1.5  # skin above a brow gets no taller than that many times; by eye
 PLACES = 17  # along a brow
 
 
 def keep_brows(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     """The flow (N, 2, S, S), in units of half the side, but at brows, where it moves all of a column alike, by what it
-    moves on average there, and columns along a parabola; and above them, where it draws no hair up for the shadows of
-    a frown.
+    moves on average there, columns along a parabola, and none much further than landmarks; and above them, where it
+    draws no hair up for the shadows of a frown.
 
     before, after: (N, K, 2), the landmarks that it takes from here to there.
     """
     brows = indices(EDGES, flow.device)
-    edges = after[:, brows].unflatten(1, (2, 2, -1))  # (N, brows, edges, points, 2)
+    were, edges = (
+        points[:, brows].unflatten(1, (2, 2, -1)) for points in (before, after)
+    )  # (N, brows, edges, points, 2)
     centres = pixel_centres(flow.shape[-1], flow.device)
     left, right = (end[..., None] for end in edges[..., 0].flatten(2).aminmax(dim=2))  # (N, brows, 1)
     columns = torch.minimum(torch.maximum(centres, left), right)  # (N, brows, S)
@@ -37,8 +41,11 @@ def keep_brows(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor) ->
     beside = bell(centres - columns, REACH)[:, :, None]  # (N, brows, 1, S)
     alike = _smooth(alike, left, right, columns)
     across, up = alike.unbind(2)  # (N, brows, 1, S) each
+    asked = _moves(were, edges, columns)
+    up = asked + (up - asked).clamp(-BEYOND, BEYOND)
+    alike = torch.stack([across, up], dim=2)
     columns = columns + across[:, :, 0] / 2  # where they come from
-    (upper,) = _heights(before[:, brows].unflatten(1, (2, 2, -1))[:, :, :1], columns)
+    (upper,) = _heights(were[:, :, :1], columns)
     flow = flow + (near * beside[:, :, None] * (alike - flows)).sum(1)
     above = (upper - HAIR - up / 2 - rows).clamp(min=0)
     most = up + 2 * (1 - 1 / STRETCH) * above
@@ -50,6 +57,14 @@ def keep_brows(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor) ->
 def _heights(curves: torch.Tensor, columns: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """The y of C curves (N, sides, C, points, 2) at columns (N, sides, S): (N, sides, 1, S) each."""
     return heights(curves.flatten(0, 1), columns.flatten(0, 1)).unflatten(0, columns.shape[:2]).unbind(2)
+
+
+def _moves(before: torch.Tensor, after: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """The flow up and down, in units of half the side, that takes both edges (N, brows, edges, points, 2) of each brow
+    from before to after, on average, at columns (N, brows, S): (N, brows, 1, S)."""
+    across, up = after[..., 0].mean(2), 2 * (before - after)[..., 1].mean(2)
+    (moves,) = _heights(torch.stack([across, up], dim=3)[:, :, None], columns)
+    return moves
 
 
 def _smooth(moves: torch.Tensor, left: torch.Tensor, right: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
