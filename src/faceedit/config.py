@@ -31,9 +31,11 @@ class EstimatorConfig:
 
 @dataclass(frozen=True)
 class LandmarkConfig:
-    """Sizes of the network that finds landmarks."""
+    """Sizes of the networks that find landmarks."""
 
     image_size: int = 96
+    fine_size: int = 192  # of the crop in which mouth and eyes are looked at again
+    region_channels: tuple[int, ...] = (16, 32, 64, 64)  # of these networks; each halves the size
     channels: tuple[int, ...] = (24, 48, 96, 192)  # of the stem and of each stage; each halves the size
     narrow: int = 48  # channels from which all landmarks are read
 

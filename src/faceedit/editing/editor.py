@@ -190,7 +190,7 @@ class FaceEditor:
         """
         crop = crop_face(image, matrix, self.backend.size)
         fine = crop_face(image, scaled(matrix, FINER), self.backend.size * FINER)
-        landmarks = self.landmark_finder.find(crop)
+        landmarks = self.landmark_finder.find(fine)
         still = before if before and is_still(before, crop, landmarks) else None
         features = self.backend.encode(crop, fine, source, landmarks, still and still.features)
         if before is not None:

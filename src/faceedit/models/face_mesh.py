@@ -42,4 +42,7 @@ _RIGHT: tuple[int, ...] = (
     *(280, 425, 346, 411, 426, 436, 432, 454, 356, 323, 288, 397, 379, 377),
 )
 _TWIN_OF = dict(zip(_LEFT + _RIGHT, _RIGHT + _LEFT, strict=True))
+# What is looked at from nearer: the mouth, and the picture's left eye with its brow.
+MOUTH_REGION = tuple(dict.fromkeys(UPPER_LIP + LOWER_LIP + LIPS))
+LEFT_EYE_REGION = (*UPPER_LIDS[:7], *LOWER_LIDS[:7], *EYE_CORNERS[:2], IRISES[0], *BROWS[:10])
 TWINS = tuple(point_indices(tuple(_TWIN_OF.get(number, number) for number in POINTS)))
