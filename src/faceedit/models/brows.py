@@ -13,8 +13,8 @@ EDGES = tuple(point_indices((*UPPER, *LOWER, *UPPER_TOO, *LOWER_TOO)))
 # Shares of the crop's side, by eye: the deviation of a Gaussian, how far the skin beside a brow goes with it; how far
 # hair grows over the landmarks of its upper edge.
 REACH, HAIR = 0.025, 0.012
-# In units of half the side, by eye: 1.5 pixels of 96, how far the flow may lead beyond the landmarks of a brow.
-BEYOND = 0.03
+# In units of half the side, by eye: 3 pixels of 96, how far the flow may lead beyond the landmarks of a brow.
+BEYOND = 0.06
 STRETCH = 1.5  # skin above a brow gets no taller than that many times; by eye
 PLACES = 17  # along a brow
 
