@@ -95,10 +95,7 @@ class Target(Affect):
 # Calm and tired lie beyond the faces that the editor has seen.
 DIRECTIONS = {"excited": 49, "calm": 316, "tired": 268}
 DIRECTION_LENGTH = 0.65  # about how far from the middle the classes lie
-# Names lie that far from the middle towards the mean of their class. As they ask for the class too, judge and people
-# recognise them there about as well, and fewer edits are found out.
-NAMED_SHARE = 0.85
-EMOTIONS = {name: Affect(*(NAMED_SHARE * value for value in point)) for name, point in CLASS_MEANS.items()} | {
+EMOTIONS = {name: Affect(*point) for name, point in CLASS_MEANS.items()} | {
     name: Affect(DIRECTION_LENGTH * math.cos(math.radians(a)), DIRECTION_LENGTH * math.sin(math.radians(a)))
     for name, a in DIRECTIONS.items()
 }

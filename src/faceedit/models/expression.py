@@ -23,9 +23,9 @@ class MotionSettings:
     # with closed lips gapes in surprise like all others.
     habit: float = 0.3
     far: float = 0.5
-    # Times what averages say of brows and lids, which photos of one affect differ in. In those that classifiers find
-    # plain, with a probability above 0.6, lids have gone 1.9 times as far (surprise, fear, grief) and brows 1.6 times
-    # (surprise, anger).
+    # Times what averages say of brows, which photos of one affect differ in. In those that classifiers find plain, with
+    # a probability above 0.6, they have gone 1.7 to 2.1 times as far (surprise, fear, anger). So have lids, but grief
+    # that goes as far looks sleepy.
     emphasis: float = 1.7
     open_lids: float = 0.3  # of an eye's opening stays: averages know nothing of narrow eyes; by eye
     max_turn: float = 2.0  # standard deviations of the photos: what turned further moves alike; by eye
@@ -38,7 +38,7 @@ MOTION = MotionSettings()
 AT_REST, AT_TIP, AT_TEMPLES = (tuple(point_indices(points)) for points in (STILL, NOSE_TIP, TEMPLES))
 EXPONENTS = tuple((float(i), float(j)) for i in range(4) for j in range(4 - i))  # of valence, arousal
 POWERS = len(EXPONENTS)  # of affect
-EMPHASIS = tuple(MOTION.emphasis if point in BROWS + UPPER_LIDS + LOWER_LIDS else 1.0 for point in POINTS)
+EMPHASIS = tuple(MOTION.emphasis if point in BROWS else 1.0 for point in POINTS)
 # Points above and below what opens and closes, lips and then lids; how much of each opening stays; by how much it
 # closes where it nearly does.
 OPEN_ABOVE, OPEN_BELOW = (*UPPER[1:-1], *point_indices(UPPER_LIDS)), (*LOWER[1:-1], *point_indices(LOWER_LIDS))
@@ -51,8 +51,8 @@ class Motion(nn.Module):
 
     Each face is aligned to the mean face by points that no expression moves. There a cubic polynomial of affect, whose
     coefficients depend on yaw and pitch, gives the mean landmarks. People differ, but the mean of thousands has no
-    identity: its change from one affect to another is the expression's, seen from that pose. It is enlarged at brows
-    and lids. How far lips part depends more on a mood than on a person, and a mean mixes several moods: people who
+    identity: its change from one affect to another is the expression's, seen from that pose. It is enlarged at
+    brows. How far lips part depends more on a mood than on a person, and a mean mixes several moods: people who
     smile with closed lips open them in surprise like all others. What open mouths show is such a polynomial too, of
     affect alone. `training.expression.fit` fits these coefficients; training moves those of named expressions alone.
 
