@@ -13,7 +13,7 @@ from torch.nn import functional
 from faceedit.config import LandmarkConfig
 from faceedit.models.face_mesh import LEFT_EYE_REGION, MOUTH_REGION, POINTS, TWINS, point_indices
 from faceedit.models.layers import PlainBlock, resize
-from faceedit.models.sampling import coordinate_grid, indices
+from faceedit.models.sampling import constant, coordinate_grid, indices
 
 MOUTH_PATCH, EYE_PATCH = (80, 96), (64, 80)  # pixels, high and wide, of the fine crop
 UNIT = 16  # pixels of the fine crop, in which regions say where points lie
@@ -37,7 +37,7 @@ class Region(nn.Module):
         """The landmarks with these points found anew. images: fine crops."""
         points = indices(self.points, landmarks.device)
         centre = landmarks[:, points].mean(1, keepdim=True)  # (N, 1, 2)
-        size = torch.tensor(self.patch[::-1], device=images.device) / self.side
+        size = constant((self.patch[1] / self.side, self.patch[0] / self.side), images.device)
         grid = coordinate_grid(*self.patch, images.device) * size + (2 * centre[:, None] - 1)
         seen = functional.grid_sample(images, grid.to(images.dtype), padding_mode="border", align_corners=False)
         found = self.head(self.features(seen).flatten(1)).float().unflatten(1, (-1, 2))
