@@ -26,7 +26,7 @@ def trainer(prepared):
 def test_it_learns_what_was_drawn(prepared):
     crops = load_crops(prepared / "train", TINY.image_size)
     trainer = OcclusionTrainer(replace(CONFIG, batch=8, learning_rate=5e-3, ema_decay=0.9), TINY, crops, "cpu")
-    losses = [trainer.train_step(0)["occlusion"].item() for _ in range(120)]
+    losses = [trainer.train_step(0)["occlusion"].item() for _ in range(240)]
     assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:5])
     figures, sheets = trainer.validate(crops)
     assert figures["iou"] > 0.2
