@@ -46,7 +46,7 @@ def test_regions_are_looked_at_where_landmarks_lie():
     torch.testing.assert_close(found, landmarks)  # where nothing is found, their middle
 
 
-def test_each_region_has_its_own_points_and_both_eyes_one_network(finder):
+def test_each_region_has_its_own_points_and_both_eyes_one_network():
     assert sorted(EYE + MOUTH + OTHER_EYE) == sorted(set(EYE + MOUTH + OTHER_EYE))
     torch.manual_seed(0)
     model = Landmarker(LandmarkConfig()).eval()

@@ -1,5 +1,6 @@
 """Finding the landmarks of an aligned face, and its eyes: lids by landmarks, irises by their edges."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -71,16 +72,12 @@ class LandmarkFinder:
         side = self._model.config.fine_size
         if len(crop) > side:
             crop = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
-        with torch.inference_mode():
-            (landmarks,) = self._model(as_images(crop[None], self._device)).double().cpu().numpy()
-        return landmarks
+        return self._found(self._model, crop)
 
     def anchors(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """What stands for the detector's five landmarks in a face of an image, (5, 2) pixels of a crop of ANCHOR_CROP
         pixels. matrix: (2, 3), image pixels to the crop's."""
-        crop = as_images(crop_face(image, matrix, ANCHOR_CROP)[None], self._device)
-        with torch.inference_mode():
-            points = self._model.coarse(crop)[0].double().cpu().numpy() * ANCHOR_CROP - 0.5
+        points = self._found(self._model.coarse, crop_face(image, matrix, ANCHOR_CROP)) * ANCHOR_CROP - 0.5
         eyes_and_nose = [points[group].mean(0) for group in (LEFT_EYE, RIGHT_EYE, NOSE)]
         return np.stack([*eyes_and_nose, *points[MOUTH]])
 
@@ -91,6 +88,11 @@ class LandmarkFinder:
         points = self.find(crop_face(image, matrix, side)) * side - 0.5
         inverse = cv2.invertAffineTransform(matrix)
         return points @ inverse[:, :2].T + inverse[:, 2]
+
+    def _found(self, network: Callable[[torch.Tensor], torch.Tensor], crop: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            (landmarks,) = network(as_images(crop[None], self._device)).double().cpu().numpy()
+        return landmarks
 
 
 def find_eyes(landmarks: np.ndarray, fine: np.ndarray) -> tuple[Eye, ...]:

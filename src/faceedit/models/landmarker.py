@@ -26,10 +26,8 @@ class Region(nn.Module):
     def __init__(self, points: tuple[int, ...], patch: tuple[int, int], config: LandmarkConfig):
         super().__init__()
         self.points, self.patch, self.side = tuple(point_indices(points)), patch, config.fine_size
-        stem, *_, last = config.region_channels
-        layers: list[nn.Module] = [nn.Conv2d(3, stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.SiLU()]
-        layers += [PlainBlock(fan_in, fan_out, 2) for fan_in, fan_out in pairwise(config.region_channels)]
-        self.features = nn.Sequential(*layers)
+        last = config.region_channels[-1]
+        self.features = nn.Sequential(*_stages(config.region_channels))
         high, wide = (-(-side // 2 ** len(config.region_channels)) for side in patch)
         self.head = nn.Linear(last * high * wide, 2 * len(points))
 
@@ -50,11 +48,8 @@ class Landmarker(nn.Module):
     def __init__(self, config: LandmarkConfig):
         super().__init__()
         self.config = config
-        stem, *_ = config.channels
-        layers: list[nn.Module] = [nn.Conv2d(3, stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.SiLU()]
-        for fan_in, fan_out in pairwise(config.channels):
-            layers.append(PlainBlock(fan_in, fan_out, 2))
-        self.features = nn.Sequential(*layers, nn.Conv2d(config.channels[-1], config.narrow, 1), nn.SiLU())
+        narrow = nn.Conv2d(config.channels[-1], config.narrow, 1)
+        self.features = nn.Sequential(*_stages(config.channels), narrow, nn.SiLU())
         side = -(-config.image_size // 2 ** len(config.channels))
         self.head = nn.Linear(config.narrow * side * side, 2 * len(POINTS))
         self.mouth = Region(MOUTH_REGION, MOUTH_PATCH, config)
@@ -75,6 +70,13 @@ class Landmarker(nn.Module):
         images = functional.avg_pool2d(images, times) if times and not rest else resize(images, size)
         features = self.features(images)
         return 0.5 + self.head(features.flatten(1)).float().unflatten(1, (-1, 2))
+
+
+def _stages(channels: tuple[int, ...]) -> list[nn.Module]:
+    """The layers of a stem and of stages of these channels, each of which halves the size."""
+    stem, *_ = channels
+    blocks = (PlainBlock(fan_in, fan_out, 2) for fan_in, fan_out in pairwise(channels))
+    return [nn.Conv2d(3, stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.SiLU(), *blocks]
 
 
 def mirrored(landmarks: torch.Tensor) -> torch.Tensor:

@@ -40,7 +40,7 @@ def move_lids(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor, amo
     rows = centres[:, None]
     share = ((rows - upper) / (lower - upper).clamp(min=1e-3)).clamp(0, 1)  # of what the lower lid does
     asked = (near[..., None, :] * 2 * (before - after)[..., None]).sum(3)[..., None, :]  # (N, eyes, lids, 2, 1, S)
-    falls = amount * asked[:, :, 1].clamp(max=0)[:, :, 1]  # (N, eyes, 1, S), how far the lower lid goes down
+    falls = amount * asked[:, :, 1, 1].clamp(max=0)  # (N, eyes, 1, S), how far the lower lid goes down
     asked = torch.lerp(asked[:, :, 0], asked[:, :, 1], share[:, :, None])  # (N, eyes, 2, S, S)
     left, right = (edge[..., None] for edge in x.flatten(2).aminmax(dim=2))
     beside = ((left - centres).clamp(min=0) + (centres - right).clamp(min=0))[:, :, None]
