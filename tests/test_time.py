@@ -43,10 +43,16 @@ PIECES = (
 
 
 def seconds(work, *arguments) -> float:
-    """What the work takes of a processor; under a tracer, as coverage is one, half of that."""
-    start = time.process_time()
-    work(*arguments)
-    return (time.process_time() - start) / (1 if sys.gettrace() is None else 2)
+    """What the work takes of a processor; under a tracer, as coverage is one, half of that.
+
+    The least of up to three times: other programs make a time longer, never shorter.
+    """
+    taken = []
+    while len(taken) < 3 and min(taken, default=1) >= 1:
+        start = time.process_time()
+        work(*arguments)
+        taken.append((time.process_time() - start) / (1 if sys.gettrace() is None else 2))
+    return min(taken)
 
 
 def test_every_pattern_of_the_source_is_tried_here():
