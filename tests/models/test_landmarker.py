@@ -1,16 +1,18 @@
 """Landmarks are found at once, and those of mouth and eyes again from nearer."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
 from faceedit.config import LandmarkConfig
-from faceedit.faces.alignment import alignment, crop_face, scaled
+from faceedit.faces.alignment import AT_REST, alignment, crop_face, scaled
 from faceedit.faces.detector import FaceDetector
 from faceedit.faces.eyes import LandmarkFinder
 from faceedit.media.image import read_photo
-from faceedit.models.face_mesh import LEFT_EYE_REGION, MOUTH_REGION, TWINS, point_indices
+from faceedit.models.face_mesh import LEFT_EYE_REGION, MOUTH_REGION, STILL, TWINS, point_indices
 from faceedit.models.landmarker import Landmarker, mirrored
 from tests.conftest import ASTRONAUT
 
@@ -82,3 +84,20 @@ def test_a_larger_crop_shows_the_same(photo, finder):
     pixels, matrix = photo
     found = finder.find(crop_face(pixels, matrix, 192))
     np.testing.assert_allclose(finder.find(crop_face(pixels, scaled(matrix, 2), 384)), found, atol=0.002)
+
+
+@pytest.mark.parametrize("wrong", [(1.1, 0, 0, 0), (0.92, 0, 0, 4), (1, 0.04, -0.04, -5)])
+def test_a_face_lies_where_faces_lie_on_average_wherever_the_detector_put_it(photo, finder, wrong):
+    pixels, _ = photo
+    scale, right, down, degrees = wrong
+    face = FaceDetector().detect(pixels)[0]
+    turn = scale * np.exp(1j * np.radians(degrees))
+    points = face.landmarks @ (1, 1j)
+    points = (points - points.mean()) * turn + points.mean() + (right + down * 1j) * face.side
+    moved = replace(face, landmarks=np.stack([points.real, points.imag], axis=1))
+    ours, others = (finder.settled(pixels, x) for x in (face, moved))
+    distance = np.linalg.norm(ours.landmarks - others.landmarks, axis=1)
+    apart = np.linalg.norm(face.landmarks[1] - face.landmarks[0])
+    assert distance.max() < 0.03 * apart < np.linalg.norm(moved.landmarks - face.landmarks, axis=1).max()
+    crop = crop_face(pixels, alignment(ours.landmarks, 192), 192)
+    np.testing.assert_allclose(finder.find(crop)[point_indices(STILL)].mean(0), AT_REST.mean(0), atol=0.01)

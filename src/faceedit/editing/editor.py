@@ -179,7 +179,8 @@ class FaceEditor:
     def encode(self, image: np.ndarray, face: Face, source: Affect | None = None) -> EncodedFace:
         """Align a face, see what affect it shows unless it is known, and bring it to where targets can be decoded."""
         source = source or self.judge.estimate(image, [face])[0].affect
-        return self.encode_aligned(image, alignment(face.landmarks, self.backend.size), source)
+        landmarks = self.landmark_finder.settled(image, face).landmarks
+        return self.encode_aligned(image, alignment(landmarks, self.backend.size), source)
 
     def encode_aligned(
         self, image: np.ndarray, matrix: np.ndarray, source: Affect, before: EncodedFace | None = None
@@ -263,8 +264,7 @@ class FaceEditor:
         return paper_sheet(encoded.crop, cells.reshape(len(axis), len(axis), *cells.shape[1:]))
 
     def _edited(self, image: ImageLike, request: Request, face: str | int, source_metadata: bool) -> EditResult:
-        choices = [(str(face), request)]
-        return edit_photo(self, as_photo(image), choices, source_metadata=source_metadata)
+        return edit_photo(self, as_photo(image), [(str(face), request)], source_metadata=source_metadata)
 
     def _edits(
         self, image: np.ndarray, encoded: EncodedFace, matrix: np.ndarray, targets: np.ndarray

@@ -76,7 +76,8 @@ class Follower:
         if self._last is not None and not (self._lost or cut):
             found = self._tracker.follow(frame, self._last)
         if found is None:
-            found = self._chosen(frame, self._editor.detect(frame), cut)
+            finder = self._editor.landmark_finder
+            found = self._chosen(frame, [finder.settled(frame, face) for face in self._editor.detect(frame)], cut)
             if found is not None:
                 self._tracker.start(frame, found)
         self._lost = found is None

@@ -14,6 +14,7 @@ from faceedit.circumplex import CLASS_MEANS, Support, affect_grid, emotion_from,
 from faceedit.data.labels import VALIDATION, Label, photos_folder, read_labels
 from faceedit.editing.compositing import rows_below
 from faceedit.editing.editor import FaceEditor
+from faceedit.editing.photo import EncodedFace
 from faceedit.errors import UnreadableError
 from faceedit.evaluation.controls import CopyEditor
 from faceedit.evaluation.figures import Figures, Subject, summarise
@@ -110,7 +111,7 @@ def _measure(
     places = np.stack([emotion_from(encoded.source, name).row for name in CLASS_MEANS])
     named = np.stack([crop_face(edit, matrix, CROP_SIZE) for edit in editor.edits(image, encoded, places)])
     inside = feather_mask(CROP_SIZE) > 0.5
-    outside = max(_change_outside(image, edit, matrix) for edit in edited)
+    outside = max(_change_outside(image, edit, encoded) for edit in edited)
     (own,) = _cells([crop])
     cells = _cells(crops)
     return Subject(
@@ -134,11 +135,12 @@ def _cells(crops: Iterable[np.ndarray]) -> np.ndarray:
     return np.stack([cv2.resize(crop, (SHEET_CELL, SHEET_CELL), interpolation=cv2.INTER_AREA) for crop in crops])
 
 
-def _change_outside(image: np.ndarray, edit: np.ndarray, matrix: np.ndarray) -> int:
-    """The largest change of a pixel that lies outside the crop and the rows below it, where jaws drop to."""
+def _change_outside(image: np.ndarray, edit: np.ndarray, encoded: EncodedFace) -> int:
+    """The largest change of a pixel outside the crop that was edited and the rows below it, where jaws drop to."""
+    size = len(encoded.crop)
     covered = cv2.warpAffine(
-        np.ones((CROP_SIZE + rows_below(CROP_SIZE), CROP_SIZE), np.uint8),
-        matrix,
+        np.ones((size + rows_below(size), size), np.uint8),
+        encoded.matrix,
         (image.shape[1], image.shape[0]),
         flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
     )

@@ -10,6 +10,15 @@ import numpy as np
 
 # Where eyes, nose and mouth corners lie in a crop, as shares of its side: brows and chin inside, little else.
 TEMPLATE = np.array([(0.305, 0.285), (0.695, 0.285), (0.5, 0.5), (0.325, 0.69), (0.675, 0.69)])
+# Where `face_mesh.STILL` lie there: the means of 598 training photos and their mirror images, aligned by the detector.
+AT_REST = np.array(
+    [
+        *((0.261, 0.339), (0.405, 0.349), (0.595, 0.349), (0.739, 0.339)),
+        *((0.5, 0.322), (0.5, 0.366), (0.5, 0.405)),
+        *((0.126, 0.354), (0.874, 0.354), (0.13, 0.431), (0.87, 0.431)),
+        *((0.5, 0.235), (0.5, 0.147)),
+    ]
+)
 FEATHER = 0.24  # of half the crop's side: how far from the border an edit takes to reach full strength
 ROUNDNESS = 2.5  # exponent of the superellipse that an edit fills: 2 is a circle, more is squarer
 
