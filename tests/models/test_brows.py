@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from faceedit.models.brows import BEYOND, EDGES, keep_brows
+from faceedit.models.brows import BEYOND, EDGES, FALL_ASIDE, FALL_UP, keep_brows, lift_forehead
 from faceedit.models.face_mesh import BROWS, POINTS, point_indices
 
 SIZE = 96
@@ -77,3 +77,23 @@ def test_no_end_of_a_brow_bends_to_a_hook(face):
     assert straight < 0.015
     line = 0.07 * columns.expand_as(flow)
     assert (keep_brows(line, face, face) - line)[0, 1, 29:32, 20:40].abs().max() < 2e-3
+
+
+def test_a_forehead_goes_up_with_its_brows_and_nothing_else_does(face):
+    flow = torch.zeros(1, 2, SIZE, SIZE)
+    rows = (torch.arange(SIZE) + 0.5) / SIZE
+    band = (1 - (rows - 0.29).abs() / 0.06).clamp(0, 1)[:, None]  # the convolutions' own: all heaped over the brow
+    flow[:, 1] = 0.1 * band
+    flow[:, 1, :, 46:50] = 0  # between brows
+    lifted = lift_forehead(flow, face)
+    up = 48 * lifted[0, 1]  # pixels
+    assert torch.equal(lifted[:, 0], flow[:, 0])
+    assert torch.equal(lifted[:, :, 29:], flow[:, :, 29:])  # below the brows' upper edge
+    assert (lifted >= flow).all()
+    fall = (up[1:20] - up[:19]).abs().max()
+    assert fall <= FALL_UP + 1e-4
+    assert (48 * (flow[0, 1, 1:28] - flow[0, 1, :27])).abs().max() > 3 * FALL_UP  # what it was
+    assert (up[:20, 1:] - up[:20, :-1]).abs().max() <= FALL_ASIDE + 1e-4
+    assert torch.allclose(lift_forehead(lifted, face)[:, :, :20], lifted[:, :, :20], atol=1e-6)  # once is enough
+    sinking = -flow.clamp(min=0)
+    assert torch.allclose(lift_forehead(sinking, face), sinking, atol=1e-6)

@@ -10,12 +10,16 @@ from faceedit.models.sampling import bell, heights, indices, parabolas, pixel_ce
 UPPER, LOWER = (70, 63, 105, 66, 107), (46, 53, 52, 65, 55)
 UPPER_TOO, LOWER_TOO = (336, 296, 334, 293, 300), (285, 295, 282, 283, 276)
 EDGES = tuple(point_indices((*UPPER, *LOWER, *UPPER_TOO, *LOWER_TOO)))
+UPPER_EDGES = tuple(point_indices((*UPPER, *UPPER_TOO)))
 # Shares of the crop's side, by eye: the deviation of a Gaussian, how far the skin beside a brow goes with it; how far
 # hair grows over the landmarks of its upper edge.
 REACH, HAIR = 0.025, 0.012
 # In units of half the side, by eye: 3 pixels of 96, how far the flow may lead beyond the landmarks of a brow.
 BEYOND = 0.06
 STRETCH = 1.5  # skin above a brow gets no taller than that many times; by eye
+# By eye: how much less the skin above a brow is lifted, for each pixel further up, and aside; and how far above brows,
+# in shares of the side, this holds in full.
+FALL_UP, FALL_ASIDE, FOREHEAD = 0.22, 0.35, 0.05
 PLACES = 17  # along a brow
 
 
@@ -52,6 +56,26 @@ def keep_brows(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor) ->
     hair = (flow[:, None, 1] - most).clamp(min=0) * (above > 0) * beside
     across, up = flow.unbind(1)
     return torch.stack([across, up - hair.amax(1)], dim=1)
+
+
+def lift_forehead(flow: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """The flow (N, 2, S, S), in units of half the side, but above lifted brows, with which the whole forehead goes.
+
+    Convolutions heap its skin up right over the brow. after: (N, K, 2), the landmarks that the flow leads to.
+    """
+    edges = after[:, indices(UPPER_EDGES, flow.device)]  # (N, points, 2)
+    across, up = flow.unbind(1)
+    centres = pixel_centres(flow.shape[-1], flow.device)
+    columns = torch.minimum(torch.maximum(centres, edges[:, :1, 0]), edges[:, -1:, 0])
+    above = heights(edges[:, None], columns)[:, 0] - centres[:, None]  # (N, S, S)
+    further_up, further_right = 2 * FALL_UP * centres[:, None], 2 * FALL_ASIDE * centres
+    rise = up.clamp(min=0)
+    lifted = (rise.masked_fill(above < 0, -1.0) - further_up).flip(1).cummax(1).values.flip(1) + further_up
+    from_left = (lifted + further_right).cummax(2).values - further_right
+    from_right = (lifted - further_right).flip(2).cummax(2).values.flip(2) + further_right
+    lifted = torch.maximum(from_left, from_right)
+    share = (above / FOREHEAD).clamp(0, 1)
+    return torch.stack([across, up + share * (lifted - rise).clamp(min=0)], dim=1)
 
 
 def _heights(curves: torch.Tensor, columns: torch.Tensor) -> tuple[torch.Tensor, ...]:

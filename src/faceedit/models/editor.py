@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.config import WarpConfig
-from faceedit.models.brows import keep_brows
+from faceedit.models.brows import keep_brows, lift_forehead
 from faceedit.models.expression import Motion
 from faceedit.models.jaw import keep_jaw
 from faceedit.models.layers import FilmBlock, mix_filters
@@ -181,7 +181,7 @@ class Decoder(nn.Module):
         mouth = Mouth(before, after, kept_teeth, self.motion.texture(target), features.images.shape[-1])
         flow = mouth.move_lips(keep_jaw(keep_brows(enlarged(flow), before, after), after), amount if finished else None)
         if finished:
-            flow = move_lids(flow, before, after, amount)
+            flow = move_lids(lift_forehead(flow, after), before, after, amount)
         return Edit(flow, colour, mouth.fields(amount), features.palette, after)
 
 
