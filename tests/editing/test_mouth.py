@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from faceedit.editing.mouth import MouthEdit, MouthInpainting
-from faceedit.faces.alignment import alignment
-from faceedit.models.mouth.inpainter import mouth_mask
+from faceedit.editing.mouth import RIM, MouthEdit, MouthInpainting
+from faceedit.faces.alignment import alignment, scaled
+from faceedit.models.mouth.inpainter import mouth_mask, region
 from tests.conftest import draw_face, face_at
 from tests.models.test_inpainter import mouth
 
@@ -106,3 +106,25 @@ def test_mouths_of_large_faces_are_sharpened_where_the_photo_is_sharp(inpainting
         return np.abs(cv2.Laplacian(x[20 + 480 : 20 + 560, 30 + 300 : 30 + 400].astype(np.float32), cv2.CV_32F)).mean()
 
     assert detail(sharp) > 1.3 * detail(soft)
+
+
+def test_detail_around_the_opening_is_the_photos_and_inside_it_is_not(inpainting, wanted):
+    image, matrix = photo(512)
+    noise = np.random.default_rng(0).integers(-30, 30, image.shape[:2])[..., None]
+    image = (image + noise).clip(0, 255).astype(np.uint8)
+    landmarks = torch.from_numpy(wanted.landmarks[None])
+    with_corners = replace(wanted, mask=mouth_mask(landmarks, 256, 1.0, corners=16.0)[0, 0].numpy())
+    inpainted = inpainting.inpaint(image.copy(), matrix, SIDE, with_corners, 1.0).astype(np.float32)
+    rows, columns = region(256)
+    to_photo = cv2.invertAffineTransform(scaled(matrix, 256 / SIDE) - [[0, 0, columns.start], [0, 0, rows.start]])
+
+    def where(mask: np.ndarray) -> np.ndarray:
+        return cv2.warpAffine(mask.astype(np.float32), to_photo, image.shape[1::-1]) > 0.99
+
+    opening = mouth_mask(landmarks, 256, RIM)[0, 0].numpy()
+    inside = where(mouth_mask(landmarks, 256, -3.0)[0, 0].numpy())
+    around = where((with_corners.mask > 0.95) * (opening == 0))
+    assert around.sum() > 100
+    fine, own = (x - cv2.GaussianBlur(x, (0, 0), 2) for x in (inpainted, image.astype(np.float32)))
+    for place, low, high in ((around, 0.9, 1.0), (inside, -0.2, 0.2)):
+        assert low < np.corrcoef(fine[place].ravel(), own[place].ravel())[0, 1] <= high

@@ -11,13 +11,16 @@ from faceedit.editing.tone import IN_COLOUR, Tone
 from faceedit.faces.alignment import crop_face, kept_mask, scaled
 from faceedit.faces.blur import blur
 from faceedit.models.face_mesh import POINTS
-from faceedit.models.mouth.inpainter import MouthInpainter, describe, region
+from faceedit.models.mouth.inpainter import MouthInpainter, describe, mouth_mask, region
 from faceedit.weights import load_model
 
 MOUTH_WEIGHTS = "mouth"
 COLOUR_SIGMA = 2.5  # pixels, of a blur of colour, not of light: networks give teeth green and purple fringes; by eye
 SHARPENED = 0.8  # the network's pixels, of what is sharpened in photos of more: a blurred mouth in a sharp face; by eye
-TRUNCATION = 0.8  # of the latent's deviation (Brock et al. 2019): mouths far from the mean have odd teeth; by eye
+# The network's pixels, by eye: from so far around the opening on, so fine a detail is the photo's. Nearer, that is the
+# line between closed lips.
+RIM, OWN = 3.0, 1.5
+TRUNCATION = 0.4  # of the latent's deviation (Brock et al. 2019): mouths far from the mean have odd teeth; by eye
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,12 @@ class MouthInpainting:
         finer = min(max(scale - 1, 0), 1) * max(1 - softness, 0)  # than the network draws, where it is sharp
         if finer > 0:
             laid += finer * (laid - cv2.GaussianBlur(laid, (0, 0), SHARPENED * scale))
+        opening = mouth_mask(torch.from_numpy(mouth.landmarks[None]).float(), self.size, RIM)[0, 0].numpy()
+        around = seen * (1 - opening)
+        if around.any():  # there, colours are the network's, hair and pores the photo's
+            own = under - laid
+            own -= cv2.GaussianBlur(own, (0, 0), OWN * scale)
+            laid += warp((around > 0) * (1 - opening), cv2.INTER_LINEAR)[..., None] * own
         under[:] = np.rint(under + (laid - under) * share).clip(0, 255)
         return image
 
