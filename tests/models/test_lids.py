@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from faceedit.models.brows import EDGES
 from faceedit.models.face_mesh import EYE_CORNERS, LOWER_LIDS, POINTS, UPPER_LIDS, point_indices
-from faceedit.models.lids import LIDS, WIDEST, move_lids
+from faceedit.models.lids import LIDS, WIDEST, move_lids, unfold_lids
 
 SIZE = 96
 ALL = torch.ones(1, 1, 1, 1)
@@ -98,3 +99,24 @@ def test_gradients_and_batches(face):
     torch.testing.assert_close(both, torch.cat(alone))
     both.sum().backward()
     assert torch.isfinite(flow.grad).all()
+
+
+def test_skin_unfolds_evenly_between_a_lid_and_a_brow_that_rises(face):
+    for brow, middle in enumerate((0.33, 0.67)):
+        edge = torch.tensor(EDGES).view(2, 2, 5)[brow, 1]
+        x = middle + torch.linspace(-0.08, 0.08, 5)
+        face[0, edge] = torch.stack([x, torch.full_like(x, 0.28)], 1)
+    rows = (torch.arange(SIZE) + 0.5) / SIZE
+    flow = torch.zeros(1, 2, SIZE, SIZE)
+    flow[:, 1] = 0.08 * ((0.36 - rows) / 0.02).clamp(0, 1)[:, None]  # all that unfolds lies right above the lid
+    for lifted in (flow, flow.flip(3)):
+        even = unfold_lids(lifted, face)
+        for column in (32, 63):
+            skin = even[0, 1, 28:34, column]  # rows between brow and lid
+            fall = -skin.diff()
+            assert (fall > 0).all()
+            assert fall.max() < 2 * fall.min()
+            assert (-lifted[0, 1, 28:36, column].diff()).max() > 2 * fall.max()  # what it was
+        assert torch.equal(even[:, :, :27], lifted[:, :, :27])  # the brow and what lies above it
+        assert torch.equal(even[:, :, 39:], lifted[:, :, 39:])
+    assert torch.equal(unfold_lids(-flow, face), -flow)  # brows that sink

@@ -19,7 +19,7 @@ from faceedit.models.brows import keep_brows, lift_forehead
 from faceedit.models.expression import Motion
 from faceedit.models.jaw import keep_jaw
 from faceedit.models.layers import FilmBlock, mix_filters
-from faceedit.models.lids import move_lids
+from faceedit.models.lids import move_lids, unfold_lids
 from faceedit.models.lips import between_lips, lip_condition, teeth_visibility
 from faceedit.models.mouth import Mouth
 from faceedit.models.palette import COLOURS, palette
@@ -181,7 +181,7 @@ class Decoder(nn.Module):
         mouth = Mouth(before, after, kept_teeth, self.motion.texture(target), features.images.shape[-1])
         flow = mouth.move_lips(keep_jaw(keep_brows(enlarged(flow), before, after), after), amount if finished else None)
         if finished:
-            flow = move_lids(lift_forehead(flow, after), before, after, amount)
+            flow = unfold_lids(move_lids(lift_forehead(flow, after), before, after, amount), after)
         return Edit(flow, colour, mouth.fields(amount), features.palette, after)
 
 

@@ -2,9 +2,11 @@
 the skin below them down to bags."""
 
 import torch
+from torch.nn import functional
 
+from faceedit.models.brows import EDGES, HAIR
 from faceedit.models.face_mesh import EYE_CORNERS, LOWER_LIDS, UPPER_LIDS, point_indices
-from faceedit.models.sampling import bell, indices, linear_ramp, pixel_centres
+from faceedit.models.sampling import bell, heights, indices, linear_ramp, pixel_centres
 
 _OUTER, _INNER, _INNER_TOO, _OUTER_TOO = EYE_CORNERS
 # Both lids of both eyes, from corner to corner: (2 eyes, 2 lids, 9 points), flat.
@@ -18,6 +20,7 @@ LIDS = tuple(
 )
 # Shares of the crop's side, by eye: along a lid; over which the skin above and below goes with it; and beside an eye.
 ALONG, ABOVE, BELOW, BESIDE = 0.02, 0.03, 0.08, 0.03
+LASHES = 0.008  # of the side: so far above a lid's edge skin and lashes go with it; by eye
 # Likewise: up to the first below an eye, skin goes down no further than its lid; beyond the second, as mouths pull it.
 CHEEK = (0.12, 0.27)
 # The gap between lids by the width of an eye. Up to the first an eye is closed, and has nothing to show when it opens:
@@ -49,6 +52,31 @@ def move_lids(flow: torch.Tensor, before: torch.Tensor, after: torch.Tensor, amo
     across, down = (flow + amount * (around * (asked - flow[:, None])).sum(1)).unbind(1)
     beneath = (below > 0) * linear_ramp(below, *CHEEK[::-1]) * bell(beside, BESIDE)
     return torch.stack([across, down + (beneath * (falls - down[:, None]).clamp(min=0)).amax(1)], dim=1)
+
+
+def unfold_lids(flow: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """The flow (N, 2, S, S), in units of half the side, but between lids and brows that rise from them: that skin
+    unfolds evenly, where a crease or lashes alone would be drawn out to a dark patch.
+
+    after: (N, K, 2), the landmarks that the flow leads to.
+    """
+    centres = pixel_centres(flow.shape[-1], flow.device)
+    brows, lids = (after[:, indices(points, flow.device)].unflatten(1, (2, 2, -1)) for points in (EDGES, LIDS))
+    across, up = flow.unbind(1)
+    ends, moves = [], []  # (N, eyes, S) each: where that skin begins and ends, and what the flow is there
+    for curve, margin in ((brows[:, :, 1], HAIR), (lids[:, :, 0], -LASHES)):
+        curve = curve.take_along_dim(curve[..., :1].argsort(dim=2), dim=2)  # from left to right
+        columns = torch.minimum(torch.maximum(centres, curve[..., :1, 0]), curve[..., -1:, 0])
+        rows = heights(curve.flatten(0, 1)[:, None], columns.flatten(0, 1)).view_as(columns) + margin
+        ends.append(rows)
+        place = torch.stack([centres.expand_as(rows), rows], dim=-1) * 2 - 1
+        moves.append(functional.grid_sample(up[:, None], place, padding_mode="border", align_corners=False)[:, 0])
+    share = (centres[:, None] - ends[0][:, :, None]) / (ends[1] - ends[0]).clamp(min=1e-3)[:, :, None]
+    even = torch.lerp(moves[0][:, :, None], moves[1][:, :, None], share.clamp(0, 1))  # (N, eyes, S, S)
+    left, right = (edge[..., None] for edge in lids[..., 0].flatten(2).aminmax(dim=2))
+    beside = bell((left - centres).clamp(min=0) + (centres - right).clamp(min=0), BESIDE)[:, :, None]
+    between = ((share > 0) & (share < 1)) * (moves[0] > moves[1])[:, :, None] * beside
+    return torch.stack([across, up - (between * (up[:, None] - even).clamp(min=0)).amax(1)], dim=1)
 
 
 def _opening(lids: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:
