@@ -78,7 +78,7 @@ class LandmarkFinder:
     def anchors(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """What stands for the detector's five landmarks in a face of an image, (5, 2) pixels of a crop of ANCHOR_CROP
         pixels. matrix: (2, 3), image pixels to the crop's."""
-        points = self._found(self._model.coarse, crop_face(image, matrix, ANCHOR_CROP)) * ANCHOR_CROP - 0.5
+        points = self._coarse(image, matrix)
         eyes_and_nose = [points[group].mean(0) for group in (LEFT_EYE, RIGHT_EYE, NOSE)]
         return np.stack([*eyes_and_nose, *points[MOUTH]])
 
@@ -89,9 +89,9 @@ class LandmarkFinder:
         no expression moves. What they ask for beyond reason is left alone.
         """
         matrix = alignment(face.landmarks, ANCHOR_CROP)
-        points = self._found(self._model.coarse, crop_face(image, matrix, ANCHOR_CROP))[point_indices(STILL)]
+        points = self._coarse(image, matrix)[point_indices(STILL)]
         rest, five = (places * ANCHOR_CROP - 0.5 for places in (AT_REST, TEMPLATE))
-        from_rest = similarity(rest, points * ANCHOR_CROP - 0.5)
+        from_rest = similarity(rest, points)
         landmarks = cv2.transform(cv2.transform(five[None], from_rest), cv2.invertAffineTransform(matrix))[0]
         moved = np.hypot(*(landmarks - face.landmarks).T).max() / np.hypot(*(face.landmarks[1] - face.landmarks[0]))
         return replace(face, landmarks=landmarks) if moved < MAX_MOVE else face
@@ -103,6 +103,10 @@ class LandmarkFinder:
         points = self.find(crop_face(image, matrix, side)) * side - 0.5
         inverse = cv2.invertAffineTransform(matrix)
         return points @ inverse[:, :2].T + inverse[:, 2]
+
+    def _coarse(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """The landmarks (K, 2) that are found at once, in pixels of a crop of ANCHOR_CROP pixels."""
+        return self._found(self._model.coarse, crop_face(image, matrix, ANCHOR_CROP)) * ANCHOR_CROP - 0.5
 
     def _found(self, network: Callable[[torch.Tensor], torch.Tensor], crop: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
