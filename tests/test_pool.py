@@ -1,8 +1,11 @@
 import threading
 
 import pytest
+import torch
 
+from faceedit.editing.editor import FaceEditor
 from faceedit.pool import ahead, in_turn
+from tests.conftest import ASTRONAUT
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +55,19 @@ def test_the_next_item_is_fetched_while_one_is_worked_on():
     with pytest.raises(ValueError, match="no more"):
         next(turns)
     assert list(ahead([])) == []
+
+
+def test_all_networks_of_an_edit_keep_one_core_busy():
+    """Several are no faster, and where one of them has other work, edits wait for it."""
+    editor, threads, count = FaceEditor.from_pretrained(device="cpu"), [], torch.get_num_threads()
+    torch.set_num_threads(3)
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(lambda *_: threads.append(torch.get_num_threads()))
+    try:
+        editor.edit(ASTRONAUT, emotion="surprised")
+        after = torch.get_num_threads()
+    finally:
+        hook.remove()
+        torch.set_num_threads(count)
+    assert len(threads) > 100
+    assert set(threads) == {1}
+    assert after == 3

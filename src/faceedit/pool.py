@@ -55,7 +55,11 @@ def ahead(items: Iterable[Item]) -> Iterator[Item]:
 
 @contextlib.contextmanager
 def one_core() -> Iterator[None]:
-    """Let the networks of this thread keep one core busy, while others have work for the rest."""
+    """Let the networks of this thread, or of a function, keep one core busy.
+
+    They are too small for several to be faster, and where another core has other work, they would wait for it, up to
+    twenty times as long as they work.
+    """
     import torch
 
     count = torch.get_num_threads()

@@ -24,6 +24,7 @@ from faceedit.editing.mouth import MouthEdit
 from faceedit.models.caae import Caae
 from faceedit.models.editor import Edit, FaceFeatures, WarpEditor
 from faceedit.models.mouth.inpainter import edit_mask
+from faceedit.pool import one_core
 
 BATCH = 16  # targets decoded at a time, where memory suffices
 SMOOTHING = 0.01  # standard deviation of a blur, of the crop's side
@@ -154,6 +155,7 @@ class WarpBackend:
         self.size = model.config.image_size
         self.folding = Folding(device)
 
+    @one_core()
     def encode(
         self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray, still: Any = None
     ) -> WarpFeatures:
@@ -187,6 +189,7 @@ class WarpBackend:
             for field in (*edit, folds):
                 field.cpu()
 
+    @one_core()
     def _decoded(self, features: WarpFeatures, targets: torch.Tensor) -> tuple[Edit, torch.Tensor, Iterator[MouthEdit]]:
         """What the decoder draws at each target (N, 2 + E), what folds the skin, see `Folding.shading`, and what is to
         be inpainted in the mouth."""

@@ -12,6 +12,7 @@ from faceedit.faces.alignment import crop_face, kept_mask, scaled
 from faceedit.faces.blur import blur
 from faceedit.models.face_mesh import POINTS
 from faceedit.models.mouth.inpainter import MouthInpainter, describe, mouth_mask, region
+from faceedit.pool import one_core
 from faceedit.weights import load_model
 
 MOUTH_WEIGHTS = "mouth"
@@ -110,6 +111,7 @@ class MouthInpainting:
         others = (np.zeros(some, np.float32) for some in (2, (len(POINTS), 2), self._model.config.z_dim))
         self._inpainted(np.zeros((*shape, 3), np.uint8), MouthEdit(np.ones(shape, np.float32), *others), 1.0)
 
+    @one_core()
     @torch.inference_mode()
     def _inpainted(self, crop: np.ndarray, mouth: MouthEdit, softness: float) -> np.ndarray:
         """The region (H, W, 3) float32, of 255, with what is hidden inpainted, and as it was elsewhere."""

@@ -14,6 +14,7 @@ from faceedit.faces.eyelids import Eye
 from faceedit.models.face_mesh import LIPS, point_indices
 from faceedit.models.mouth.inpainter import region
 from faceedit.models.occlusion import OcclusionNetwork
+from faceedit.pool import one_core
 from faceedit.weights import load_model
 
 OCCLUSION_WEIGHTS = "occlusion"
@@ -74,6 +75,7 @@ class OcclusionFinder:
         self._model = load_model(OCCLUSION_WEIGHTS, OcclusionNetwork, device).to(memory_format=torch.channels_last)
         self._device = device
 
+    @one_core()
     @torch.inference_mode()
     def find(self, crop: np.ndarray, landmarks: np.ndarray) -> Occluders | None:
         """What lies before the face of an aligned crop (C, C, 3) uint8 with landmarks (K, 2); None for nothing."""

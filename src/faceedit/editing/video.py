@@ -21,7 +21,7 @@ from faceedit.errors import ExistsError, UsageError
 from faceedit.faces.alignment import alignment
 from faceedit.media.provenance import COMPOSITE, declaration
 from faceedit.media.video import check_output, open_video, rewrite_video
-from faceedit.pool import in_turn, one_core
+from faceedit.pool import in_turn
 
 if TYPE_CHECKING:  # which itself edits by what is here
     from faceedit.editing.editor import FaceEditor
@@ -87,8 +87,7 @@ def edit_video(
     result = EditedVideo(output, count, int((track.strength > 0).sum()), mean, request.target(mean))
 
     def edit(frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        with one_core():  # its networks would wait for those of the frames that are begun meanwhile
-            yield from edited_frames(editor, progress(frames, count, "editing"), track, request)
+        return edited_frames(editor, progress(frames, count, "editing"), track, request)
 
     xmp = declaration(COMPOSITE, editor.weights, f"one face: {result}")
     rewrite_video(source, output, edit, xmp, source_metadata, overwrite)

@@ -9,6 +9,7 @@ import numpy as np
 from faceedit.errors import UsageError
 from faceedit.faces.mtcnn import Cascade, Detections, suppress_nested
 from faceedit.faces.turns import QuarterTurns
+from faceedit.pool import one_core
 
 DETECTION_SIDE = 1024
 TILE = 1024  # pixels of a large copy that are looked at together, what bounds memory
@@ -44,6 +45,7 @@ class FaceDetector:
         self._cascade = Cascade(device)
         self._turns = QuarterTurns(self._cascade, device)
 
+    @one_core()
     def detect(self, image: np.ndarray, largest: bool = False) -> list[Face]:
         """All faces of an image (H, W, 3) uint8 RGB, the largest first; an empty list where there is none.
 

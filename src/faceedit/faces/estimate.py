@@ -11,6 +11,7 @@ from faceedit.device import as_images, in_batches, resolve_device
 from faceedit.faces.alignment import alignment, crop_face
 from faceedit.faces.detector import Face, checked
 from faceedit.models.estimator import CROP_SIZE, EXPRESSIONS
+from faceedit.pool import one_core
 from faceedit.weights import Weights, load_weights
 
 BATCH = 32
@@ -39,6 +40,7 @@ class AffectEstimator:
         device = resolve_device(device)
         return cls(load_weights(weights, device, ("estimator",)), device)
 
+    @one_core()
     def estimate(self, image: np.ndarray, faces: list[Face]) -> list[FaceEstimate]:
         """An estimate for each face of an image, in their order. Raises UsageError for other arrays."""
         if not faces:

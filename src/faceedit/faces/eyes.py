@@ -13,6 +13,7 @@ from faceedit.faces.alignment import AT_REST, TEMPLATE, alignment, crop_face, si
 from faceedit.faces.eyelids import Eye, sampled
 from faceedit.models.face_mesh import EYE_CORNERS, STILL, point_indices
 from faceedit.models.landmarker import Landmarker
+from faceedit.pool import one_core
 from faceedit.weights import load_model
 
 if TYPE_CHECKING:  # which itself checks faces by landmarks
@@ -108,6 +109,7 @@ class LandmarkFinder:
         """The landmarks (K, 2) that are found at once, in pixels of a crop of ANCHOR_CROP pixels."""
         return self._found(self._model.coarse, crop_face(image, matrix, ANCHOR_CROP)) * ANCHOR_CROP - 0.5
 
+    @one_core()
     def _found(self, network: Callable[[torch.Tensor], torch.Tensor], crop: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             (landmarks,) = network(as_images(crop[None], self._device)).double().cpu().numpy()
