@@ -12,7 +12,14 @@ from faceedit.editing.compositing import edit_masks
 from faceedit.kinds import MODELS, Preset
 from faceedit.models.discriminators import ImageDiscriminator
 from faceedit.models.editor import EDIT, Edit, WarpEditor, rendered, residual
-from faceedit.models.face_mesh import LOWER_LIP, POINTS, UPPER_LIP, point_indices
+from faceedit.models.face_mesh import (
+    LOWER_LIP,
+    LOWER_LIP_OUTSIDE,
+    POINTS,
+    UPPER_LIP,
+    UPPER_LIP_OUTSIDE,
+    point_indices,
+)
 from faceedit.models.layers import mix_filters
 from faceedit.models.lips import lip_opening
 from faceedit.models.mouth import Mouth
@@ -26,7 +33,8 @@ from faceedit.weights import load_weights
 from tests.conftest import TINY_ESTIMATOR, TINY_WARP
 
 LANDMARKS = torch.rand(1, len(POINTS), 2, generator=torch.Generator().manual_seed(2))
-for lip, y in ((UPPER_LIP, 0.6), (LOWER_LIP, 0.8)):  # wide open
+LIP_EDGES = ((UPPER_LIP, 0.6), (LOWER_LIP, 0.8), (UPPER_LIP_OUTSIDE, 0.53), (LOWER_LIP_OUTSIDE, 0.87))
+for lip, y in LIP_EDGES:  # wide open
     LANDMARKS[0, point_indices(lip)] = torch.stack([torch.linspace(0.3, 0.7, 11), torch.full((11,), y)], dim=1)
 
 
@@ -104,12 +112,12 @@ def test_lips_part_for_the_names_that_need_it_once_training_is_over(images):
         assert parted.tolist() == [not finished or name in ("surprised", "afraid") for name in CLASS_MEANS]
 
 
-def test_lips_get_to_their_places_once_they_are_corrected(images):
+@pytest.mark.parametrize("edges", [(UPPER_LIP, LOWER_LIP), (UPPER_LIP_OUTSIDE, LOWER_LIP_OUTSIDE)])
+def test_lips_get_to_their_places_once_they_are_corrected(images, edges):
     torch.manual_seed(0)
     model = WarpEditor(TINY_WARP).eval()
     torch.nn.init.normal_(model.decoder.to_edit.weight, std=0.1)
-    inner = point_indices(UPPER_LIP[3:-3]) + point_indices(LOWER_LIP[3:-3])
-    seen = LANDMARKS[:, None, inner] * 2 - 1
+    seen = LANDMARKS[:, None, [point for lip in edges for point in point_indices(lip[3:-3])]] * 2 - 1
     misses = []
     for corrected in (False, True):
         affects = torch.zeros(2, 2), torch.full((2, 2), 0.5)

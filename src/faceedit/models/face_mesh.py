@@ -4,6 +4,7 @@
 UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)  # its inner edge, from corner to corner
 LOWER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)  # the outer edge
+UPPER_LIP_OUTSIDE, LOWER_LIP_OUTSIDE = (61, *LIPS[:10:-1], 291), LIPS[:11]  # its parts, from corner to corner
 UPPER_LIDS = (246, 161, 160, 159, 158, 157, 173, 466, 388, 387, 386, 385, 384, 398)
 LOWER_LIDS = (7, 163, 144, 145, 153, 154, 155, 249, 390, 373, 374, 380, 381, 382)
 EYE_CORNERS = (33, 133, 362, 263)

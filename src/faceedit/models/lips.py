@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from faceedit.models.face_mesh import LOWER_LIP, UPPER_LIP, point_indices
+from faceedit.models.face_mesh import LOWER_LIP, LOWER_LIP_OUTSIDE, UPPER_LIP, UPPER_LIP_OUTSIDE, point_indices
 from faceedit.models.sampling import heights, indices, linear_ramp, pixel_centres
 
 UPPER, LOWER = point_indices(UPPER_LIP), point_indices(LOWER_LIP)
 EDGES = (tuple(UPPER), tuple(LOWER))
+OUTER_EDGES = (tuple(point_indices(UPPER_LIP_OUTSIDE)), tuple(point_indices(LOWER_LIP_OUTSIDE)))
 MIDDLE = len(UPPER) // 2
 GRID = (12, 32)  # points between the lips, down and across
 
@@ -53,6 +54,11 @@ def lip_opening(landmarks: torch.Tensor) -> torch.Tensor:
 def lip_curves(landmarks: torch.Tensor) -> torch.Tensor:
     """The inner edges of the upper and the lower lip, from corner to corner: (N, 2, P, 2)."""
     return landmarks[:, indices(EDGES, landmarks.device)]
+
+
+def outer_lip_curves(landmarks: torch.Tensor) -> torch.Tensor:
+    """The outer edges of the upper and the lower lip, from corner to corner: (N, 2, P, 2)."""
+    return landmarks[:, indices(OUTER_EDGES, landmarks.device)]
 
 
 def mouth_corners(landmarks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

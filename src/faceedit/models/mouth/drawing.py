@@ -9,6 +9,7 @@ from faceedit.models.lips import (
     lip_opening,
     mouth_corners,
     opening_below_teeth,
+    outer_lip_curves,
     teeth_edge,
 )
 from faceedit.models.mouth.inside import inside_colour, window
@@ -41,10 +42,22 @@ class Mouth:
         across = across.expand(len(after), -1)
         left, right = mouth_corners(after)
         within = torch.minimum(torch.maximum(across, left), right)
-        lines = [torch.cat([lip_curves(points), lip_curves(before - after)], dim=3) for points in (after, before)]
-        seen = heights(torch.cat(lines, dim=1), within)  # (N, 4, 3, W): y, and the way to where it was
-        upper, lower, _, self.reach = seen[:, :, :1].unbind(1)
-        self.lips = LipFlow(upper, lower, (left, right), across, down, size, 2 * seen[:, :2, 1:])
+        # (N, 6, 3, W): y, and the way to where it was
+        seen = heights(
+            torch.cat(
+                [
+                    torch.cat([lines(points), lines(before - after)], dim=3)
+                    for lines, points in ((lip_curves, after), (lip_curves, before), (outer_lip_curves, after))
+                ],
+                dim=1,
+            ),
+            within,
+        )
+        upper, lower, _, self.reach, _, _ = seen[:, :, :1].unbind(1)
+        y, moves = seen[:, :, 0], 2 * seen[:, :, 1:]
+        self.lips = LipFlow(
+            upper, lower, (left, right), across, down, size, moves[:, :2], outside=y[:, 4:], outside_moves=moves[:, 4:]
+        )
 
     @staticmethod
     def region(size: int) -> tuple[slice, slice]:

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from faceedit.models.mouth.settings import MOUTH
+from faceedit.models.sampling import constant
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,8 @@ class LipFlow:
 
     upper, lower: (N, 1, W), the y of their inner edges. ends: the x of the corners, (N, 1) each. across: (N, W) and
     down: (H,), x of columns and y of rows; all in shares of the crop's side. size: that side in pixels. moves:
-    (N, 2, 2, W), the flow that the edges of the upper and the lower lip need.
+    (N, 2, 2, W), the flow that the edges of the upper and the lower lip need. outside: (N, 2, W), the y of their outer
+    edges; outside_moves: (N, 2, 2, W), the flow that those need.
     """
 
     upper: torch.Tensor
@@ -25,6 +27,8 @@ class LipFlow:
     down: torch.Tensor
     size: int
     moves: torch.Tensor
+    outside: torch.Tensor
+    outside_moves: torch.Tensor
 
     def discontinuous(self, flow: torch.Tensor) -> torch.Tensor:
         """A flow (N, 2, S, S) made to jump at the lips' edges, in these rows and columns, (N, 2, H, W)."""
@@ -35,18 +39,37 @@ class LipFlow:
 
         The networks' flow is up to a pixel short, and a pixel of the crop is many of a photo.
         """
-        left, right = self.ends
-        edges = torch.cat([self.upper - self._slope, self.lower + self._slope], dim=1)
-        within = torch.minimum(torch.maximum(self.across, left), right)[:, None]
-        grid = torch.stack([within.expand_as(edges), edges], dim=3) * 2 - 1
-        drawn = functional.grid_sample(flow, grid, align_corners=False).float()
-        upper, lower = (self.moves - drawn.transpose(1, 2)).unsqueeze(3).unbind(1)  # (N, 2, 1, W) each
+        lips = (self.moves - self._drawn(flow, self._sloped)).unsqueeze(3)  # (N, 2, 2, 1, W)
+        upper, lower = lips.unbind(1)
         down = self.down[:, None]
         of_upper = (self.size * ((self.upper + self.lower) / 2 - down) + 0.5).clamp(0, 1)
         outside = torch.maximum(self.upper - down, down - self.lower).clamp(min=0)
+        return self._near(outside)[:, None] * torch.lerp(lower, upper, of_upper[:, None]) + self._outside(flow, lips)
+
+    def _outside(self, flow: torch.Tensor, lips: torch.Tensor) -> torch.Tensor:
+        """What a flow to which that of the inner edges, lips (N, 2, 2, 1, W), was added lacks at the outer ones."""
+        inner = torch.cat([self.upper, self.lower], dim=1)
+        outwards = constant((-1.0, 1.0), inner.device)[:, None]  # of the upper and the lower lip
+        thick = (outwards * (self.outside - inner)).clamp(min=1 / self.size)  # (N, 2, W)
+        drawn = self._drawn(flow, outwards * torch.maximum(outwards * self._sloped, outwards * self.outside))
+        lacks = self.outside_moves - drawn - self._near(thick)[:, :, None] * lips[:, :, :, 0]
+        lacks = lacks * (self._slope / MOUTH.slope)[:, :, None]
+        beyond = outwards[..., None] * (self.down[:, None] - inner[:, :, None])  # (N, 2, H, W)
+        far = (beyond - thick[:, :, None]).clamp(min=0)
+        share = (beyond / thick[:, :, None]).clamp(0, 1) * self._near(far.flatten(1, 2)).view_as(beyond)
+        return (share[:, :, None] * lacks[:, :, :, None]).sum(1)
+
+    def _drawn(self, flow: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
+        """The flow at edges (N, 2, W), (N, 2, 2, W)."""
+        left, right = self.ends
+        within = torch.minimum(torch.maximum(self.across, left), right)[:, None]
+        grid = torch.stack([within.expand_as(edges), edges], dim=3) * 2 - 1
+        return functional.grid_sample(flow, grid, align_corners=False).float().transpose(1, 2)
+
+    def _near(self, outside: torch.Tensor) -> torch.Tensor:
+        """How much of a correction is left at distances (N, H, W) from the edge that it is for."""
         far = (outside.square() + self._inwards.clamp(max=0).square()[:, None]) / MOUTH.reach**2
-        near = (1 - far).clamp(min=0).square()[:, None]
-        return near * torch.lerp(lower, upper, of_upper[:, None])
+        return (1 - far).clamp(min=0).square()
 
     @cached_property
     def _inwards(self) -> torch.Tensor:
@@ -58,6 +81,11 @@ class LipFlow:
     def _slope(self) -> torch.Tensor:
         """The distance from a lip's edge at which its flow is right, (N, 1, W): 0 at corners, where nothing parts."""
         return self._inwards.clamp(0, MOUTH.slope)[:, None]
+
+    @cached_property
+    def _sloped(self) -> torch.Tensor:
+        """The y of where flows are right, above the upper and below the lower lip's inner edge, (N, 2, W)."""
+        return torch.cat([self.upper - self._slope, self.lower + self._slope], dim=1)
 
     def _beside(self) -> torch.Tensor:
         """For each point, the x and y in [-1, 1] of the point whose flow it gets, (N, H, W, 2).
