@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from faceedit.circumplex import CLASS_MEANS
 from faceedit.config import WarpConfig
 from faceedit.models.brows import keep_brows, lift_forehead
 from faceedit.models.expression import Motion
@@ -106,15 +107,19 @@ class EditSettings:
     max_colour: float = 0.15  # that shades a face: more would give it white irises, which please the teacher
     mask_bias: float = 3.0  # of the mask's logits, so that training starts with little colour
     # How much of each named expression of CLASS_MEANS is asked of the networks, where training asks for 1: it gets
-    # plainer (as guidance without a classifier, Ho and Salimans 2022), and less like a photograph. Happy and sad faces
-    # are told from all others anyway. Lips go no further.
-    emphasis: tuple[float, ...] = (1.8, 1.0, 1.0, 1.8, 1.8, 1.8, 1.3, 1.8)
+    # plainer (as guidance without a classifier, Ho and Salimans 2022), and less like a photograph. Happy faces are told
+    # from all others anyway. Lips go no further.
+    emphasis: tuple[float, ...] = (1.8, 1.0, 1.5, 1.8, 2.4, 1.8, 2.0, 1.8)
+    # Fear looks much like surprise on average, and people take it for that: its landmarks go as far again from there.
+    fear_apart: float = 1.0
     # How much lips part for each of them that do not. Judge and people know all but surprise and fear by closed lips
     # as well, and no inpainted mouth is as real as one that a photo shows.
     parting: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0)
 
 
 EDIT = EditSettings()
+FEAR = tuple(CLASS_MEANS).index("afraid")
+FROM_SURPRISE = tuple(float(name == "afraid") - float(name == "surprised") for name in CLASS_MEANS)
 
 
 class Decoder(nn.Module):
@@ -173,6 +178,8 @@ class Decoder(nn.Module):
         fields = mix_filters(self.to_edit, x, shares).float()
         named = named * amount
         parting = 1 - named @ (1 - constant(EDIT.parting, named.device)[: named.shape[1]]) if finished else None
+        if finished and named.shape[1]:
+            named = named + EDIT.fear_apart * named[:, FEAR, None] * constant(FROM_SURPRISE, named.device)
         before, after = features.landmarks, self.motion(features.landmarks, source, target, named, parting)
         amount = amount[:, :, None, None]
         flow = fields[:, :2] * EDIT.flow_scale * amount
