@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from faceedit.circumplex import Affect
+from faceedit.device import as_images
 from faceedit.editing.folds import Folding
 from faceedit.models.editor import Edit
-from faceedit.models.folds import skin
+from faceedit.models.folds import detail, shown_to_network, skin
 from faceedit.weights import load_weights
 from tests.conftest import draw_face
 
@@ -55,6 +56,19 @@ def test_a_face_loses_the_folds_that_it_has(folding, landmarks):
     faces = folded.astype(np.uint8), np.full((384, 384, 3), 150, np.uint8)
     lost = [folding.encode(face, landmarks, SOURCE).folds.abs().mean() for face in faces]
     assert lost[0] > 1.3 * lost[1]
+
+
+def test_a_fold_is_not_drawn_again_for_its_shadow(folding, landmarks):
+    """A network that sees light as smooth as the finest detail is not finds the fold of a smile in its shadow."""
+    plain = np.full((SIZE, SIZE, 3), (200, 160, 140), np.float32)
+    down, across = np.mgrid[:SIZE, :SIZE]
+    fold = np.exp(-(((across - 36) / 2.5) ** 2) / 2) * ((down > 66) & (down < 92))
+    images = as_images(np.stack([plain, plain * np.exp(-0.4 * fold)[..., None]]).astype(np.uint8), "cpu")
+    calm = torch.from_numpy(Affect(-0.1, 0).row[None]).expand(2, -1)
+    shown, _ = folding._shown(shown_to_network(images), torch.from_numpy(landmarks)[None].expand(2, -1, -1), calm, 1.0)
+    before, again = (x.diff(dim=0)[0, 0, fold > 0.5].mean() for x in (detail(images), shown))
+    assert before < -0.1
+    assert again > 0.3 * before
 
 
 def test_what_is_a_faces_own_fades_where_faces_differ_less_at_the_target(folding, landmarks, monkeypatch):

@@ -11,7 +11,7 @@ from faceedit.circumplex import Affect
 from faceedit.device import as_images
 from faceedit.faces.blur import blur
 from faceedit.models.editor import EDIT, Edit
-from faceedit.models.folds import MIN_LIGHT, FoldNetwork, coarse, describe, detail, skin, tint
+from faceedit.models.folds import MIN_LIGHT, FoldNetwork, coarse, describe, detail, shown_to_network, skin, tint
 from faceedit.models.sampling import warped
 from faceedit.weights import load_model
 
@@ -61,7 +61,7 @@ class Folding:
         points = torch.from_numpy(landmarks[None]).float().to(self._device)
         affect = torch.tensor([source.pair], dtype=torch.float32, device=self._device)
         average, spread = self._shown(
-            coarse(images), points, torch.from_numpy(source.row[None]).to(self._device), softness
+            shown_to_network(images), points, torch.from_numpy(source.row[None]).to(self._device), softness
         )
         # How far this face shows, around each place, what others do there: folds that go were its own.
         own = coarse(detail(images) * average, FOLDS.near) + FOLDS.sure
@@ -81,7 +81,7 @@ class Folding:
         seen = detail(moved)
         own = seen - folds  # what is this face's alone: creases, moles, a beard
         smooth = coarse(moved + colour)
-        average, departure = self._shown(smooth, edit.landmarks, target, skin_.softness)
+        average, departure = self._shown(shown_to_network(moved + colour), edit.landmarks, target, skin_.softness)
         # Where faces differ less at the target, as beside a mouth that smiles no more, what is its own fades.
         kept = (departure - spread).exp().clamp(max=1)
         length = (target[:, :2] - skin_.source).norm(dim=1)[:, None, None, None]
@@ -93,11 +93,11 @@ class Folding:
         return (smooth + 1 + 2 * MIN_LIGHT) * change.expm1()
 
     def _shown(
-        self, smooth: torch.Tensor, landmarks: torch.Tensor, target: torch.Tensor, softness: float
+        self, seen: torch.Tensor, landmarks: torch.Tensor, target: torch.Tensor, softness: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The detail that smooth skin would show on average, and the logarithm of how far faces depart from it."""
+        """The detail that such skin shows on average, and the logarithm of how far faces depart from it."""
         soft = torch.full((len(target),), softness, device=self._device)
         shown: tuple[torch.Tensor, torch.Tensor] = self._model(
-            smooth, landmarks, describe(target[:, :2], target[:, 2:], soft)
+            seen, landmarks, describe(target[:, :2], target[:, 2:], soft)
         )
         return shown

@@ -36,6 +36,9 @@ from faceedit.models.sampling import constant, coordinate_grid, enlarged, pixel_
 CONDITION = 2 + len(CLASS_MEANS) + 2
 TYPICAL_BLUR = 0.8  # pixels at a side of 128: between the sharpest photos and the softest
 COARSE = 5 / 128  # standard deviation of a Gaussian, of the side: what is finer is detail, folds and all
+# Likewise: what is finer the network does not see. Folds throw broad shadows, and who sees the shadow of a fold that
+# is to go would draw it again.
+UNSEEN = 12 / 128
 LUMINANCE = (0.299, 0.587, 0.114)
 LOG_SPREAD, SPREAD_LIMITS = -3.5, (-7.0, 0.0)  # natural logarithms: where training starts, and what is believed
 MIN_LIGHT = 0.05  # keeps the logarithm of black within bounds
@@ -79,6 +82,11 @@ def coarse(images: torch.Tensor, sigma: float = COARSE) -> torch.Tensor:
     return rows @ images @ columns.T  # on a CPU, a quarter of the time that convolutions take
 
 
+def shown_to_network(images: torch.Tensor) -> torch.Tensor:
+    """What the network sees of images, of the same shape."""
+    return coarse(images, UNSEEN)
+
+
 def detail(images: torch.Tensor) -> torch.Tensor:
     """The light of images less the same without detail, (N, 1, S, S)."""
     weights = constant(LUMINANCE, images.device).view(1, 3, 1, 1)
@@ -103,7 +111,7 @@ def _detail(luminance: torch.Tensor) -> torch.Tensor:
 
 
 class FoldNetwork(nn.Module):
-    """images without detail, landmarks, condition → the detail that such skin shows on average, and the natural
+    """images as `shown_to_network`, landmarks, condition → the detail that such skin shows on average, and the natural
     logarithm of how far a face's own departs from it (the scale of a Laplace distribution), (N, 1, S, S) each.
 
     A U-Net at a half, a quarter and an eighth of the side S.

@@ -13,7 +13,7 @@ from faceedit.config import FoldConfig, FoldTraining
 from faceedit.data.crops import BalancedSampler, Crops, expression_groups, to_pixels
 from faceedit.errors import UsageError
 from faceedit.media.sheet import tile
-from faceedit.models.folds import TYPICAL_BLUR, FoldNetwork, coarse, describe, detail, skin
+from faceedit.models.folds import TYPICAL_BLUR, FoldNetwork, describe, detail, shown_to_network, skin
 from faceedit.models.landmarker import Landmarker
 from faceedit.training.augment import affinities, moved, relit
 from faceedit.training.measured import measured
@@ -67,7 +67,7 @@ class FoldTrainer(Trainer[FoldTraining, FoldConfig, FoldNetwork]):
         expressions = self.expressions[chosen] * (generator.rand() >= ANY).to(self.device)[:, None]
         with self.autocast():
             condition = describe(affect, expressions, self.softness[chosen])
-            shown, spread = self.published(coarse(images), landmarks, condition)
+            shown, spread = self.published(shown_to_network(images), landmarks, condition)
         weight = ELSEWHERE + (1 - ELSEWHERE) * skin(landmarks, images.shape[-1])
         wanted = detail(images)
         losses = {"detail": _distance(shown, wanted, weight)}
@@ -88,7 +88,7 @@ class FoldTrainer(Trainer[FoldTraining, FoldConfig, FoldNetwork]):
             x.to(self.device) for x in measured(self.landmarker, validation.subset(order), self.device)
         )
         expressions = validation.probabilities[order].to(self.device)
-        shown, spread = self.ema(coarse(images), landmarks, describe(affect, expressions, softness))
+        shown, spread = self.ema(shown_to_network(images), landmarks, describe(affect, expressions, softness))
         wanted, seen = detail(images), skin(landmarks, images.shape[-1])
         explained = 1 - ((shown - wanted).square() * seen).sum() / (wanted.square() * seen).sum()
         columns = [images, *((2 * x).expand(-1, 3, -1, -1) for x in (wanted, shown, 4 * spread.exp() - 0.5))]
