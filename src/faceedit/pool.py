@@ -58,7 +58,8 @@ def one_core() -> Iterator[None]:
     """Let the networks of this thread, or of a function, keep one core busy.
 
     They are too small for several to be faster, and where another core has other work, they would wait for it, up to
-    twenty times as long as they work.
+    twenty times as long as they work. A thread that begins meanwhile keeps to one core too: torch gives it the number
+    that was last set.
     """
     import torch
 

@@ -19,6 +19,7 @@ from faceedit.errors import WeightsError
 from faceedit.files import write_atomically
 from faceedit.hub import digest_of, find_weights
 from faceedit.kinds import KINDS, class_at, kind_of, network_config
+from faceedit.pool import one_core
 
 SUPPORT_TENSOR = "support"
 HEADER_KEY = "faceedit"
@@ -72,6 +73,7 @@ def build(config: NetworkConfig) -> nn.Module:
     return model
 
 
+@one_core()  # checks and conversions of small tensors would wait for other cores too
 def load_weights(name: str, device: str = "cpu", kinds: tuple[str, ...] = tuple(KINDS)) -> Weights:
     """Load published weights of one of these kinds by name or path, strictly: every tensor of its shape, and no other.
 

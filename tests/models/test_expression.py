@@ -13,16 +13,19 @@ from faceedit.models.face_mesh import (
     IRISES,
     LIPS,
     LOWER_LIP,
+    LOWER_LIP_OUTSIDE,
     NOSE_TIP,
     POINTS,
     STILL,
     UPPER_LIP,
+    UPPER_LIP_OUTSIDE,
     point_indices,
 )
 from faceedit.models.landmarker import mirrored
 from faceedit.models.lips import (
     GRID,
     LOWER,
+    OUTER_EDGES,
     UPPER,
     between_lips,
     brightness,
@@ -43,10 +46,12 @@ from tests.conftest import ASTRONAUT
 
 @pytest.fixture(scope="module")
 def mean():
-    """Landmarks of no face, but symmetrical; the lips lie at y 0.7 and 0.74, corners at x 0.35 and 0.65."""
+    """Landmarks of no face, but symmetrical; the lips lie at y 0.7 and 0.74, their outer edges at 0.66 and 0.8, corners
+    at x 0.35 and 0.65."""
     landmarks = torch.rand(1, len(POINTS), 2, generator=torch.Generator().manual_seed(0))
     landmarks = (landmarks + mirrored(landmarks)) / 2
-    for lip, y in ((UPPER_LIP, 0.70), (LOWER_LIP, 0.74)):
+    edges = ((UPPER_LIP, 0.70), (LOWER_LIP, 0.74), (UPPER_LIP_OUTSIDE, 0.66), (LOWER_LIP_OUTSIDE, 0.80))
+    for lip, y in edges:
         landmarks[0, point_indices(lip)] = torch.stack([torch.linspace(0.35, 0.65, 11), torch.full((11,), y)], dim=1)
     return landmarks[0]
 
@@ -336,15 +341,16 @@ def test_lips_lie_where_they_shall_whatever_the_networks_draw(geometry):
     drawn = torch.randn(8, 2, 3, 3, generator=torch.Generator().manual_seed(0)) * 0.04
     drawn = functional.interpolate(drawn, (96, 96), mode="bilinear")
     flow = lips.discontinuous(drawn) + lips.missing(drawn)
-    edges = torch.tensor(UPPER[1:-1] + LOWER[1:-1])
-    grid = (after + outside() / 96)[:, None, edges] * 2 - 1
+    inner, outer = torch.tensor(UPPER[1:-1] + LOWER[1:-1]), torch.tensor([x for lip in OUTER_EDGES for x in lip[3:-3]])
 
-    def missed(flow):
+    def missed(flow, edges, beside):
+        grid = (after + beside / 96)[:, None, edges] * 2 - 1
         seen = functional.grid_sample(flow, grid, align_corners=False)[:, :, 0].transpose(1, 2)
         return (48 * seen - 96 * (before - after)[:, edges]).norm(dim=2)
 
-    assert missed(drawn).median() > 1
-    assert missed(flow).median() < 0.1
+    for edges, beside in ((inner, outside()), (outer, 0)):
+        assert missed(drawn, edges, beside).median() > 1
+        assert missed(flow, edges, beside).median() < 0.1
     far = torch.zeros(96, 96, dtype=torch.bool)
     far[:40] = True
     torch.testing.assert_close(flow[..., far], drawn[..., far])

@@ -168,6 +168,7 @@ class WarpBackend:
         return WarpFeatures(face, affect, self.folding.encode(fine, landmarks, source))
 
     def edits(self, features: WarpFeatures, targets: np.ndarray) -> Iterator[FaceEdit]:
+        @one_core()
         def draw(affect: torch.Tensor) -> Iterator[FaceEdit]:
             edit, folds, mouths = self._decoded(features, affect)
             residual = functional.interpolate(edit.colour.float(), folds.shape[2:], mode="bicubic") + folds

@@ -37,7 +37,7 @@ from faceedit.faces.eyes import LandmarkFinder, find_eyes
 from faceedit.kinds import KINDS, class_at
 from faceedit.media.conversion import ImageLike, as_photo
 from faceedit.media.sheet import circumplex_grid, paper_sheet
-from faceedit.pool import in_turn, one_core
+from faceedit.pool import in_turn
 from faceedit.weights import Weights, load_weights
 
 BACKENDS = {name: kind.backend for name, kind in KINDS.items() if kind.backend is not None}
@@ -65,11 +65,11 @@ class FaceEditor:
         self.mouths = MouthInpainting(device) if self.backend.inpaints else None
 
     @classmethod
-    @one_core()
     def from_pretrained(cls, weights: str = DEFAULT_WEIGHTS, device: str = "auto") -> "FaceEditor":
         """An editor with published weights by name or path, on auto, cpu, cuda or mps. Raises WeightsError."""
-        device, kinds = resolve_device(device), tuple(BACKENDS)
-        return cls(load_weights(weights, device, kinds), AffectEstimator.from_pretrained(device=device), device)
+        device = resolve_device(device)
+        judge = AffectEstimator.from_pretrained(device=device)
+        return cls(load_weights(weights, device, tuple(BACKENDS)), judge, device)
 
     def detect(self, image: np.ndarray, largest: bool = False) -> list[Face]:
         """The faces of an image, the largest first; or the largest alone, which is found sooner."""

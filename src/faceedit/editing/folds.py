@@ -78,10 +78,9 @@ class Folding:
         )
         known = torch.cat([skin_.images, skin_.folds, skin_.spread], dim=1)
         moved, folds, spread = warped(known.expand(count, -1, -1, -1), flow).split([3, 1, 1], dim=1)
-        seen = detail(moved)
+        seen, shown = detail(moved), moved + colour
         own = seen - folds  # what is this face's alone: creases, moles, a beard
-        smooth = coarse(moved + colour)
-        average, departure = self._shown(shown_to_network(moved + colour), edit.landmarks, target, skin_.softness)
+        average, departure = self._shown(shown_to_network(shown), edit.landmarks, target, skin_.softness)
         # Where faces differ less at the target, as beside a mouth that smiles no more, what is its own fades.
         kept = (departure - spread).exp().clamp(max=1)
         length = (target[:, :2] - skin_.source).norm(dim=1)[:, None, None, None]
@@ -90,7 +89,7 @@ class Folding:
         # A fold that goes takes its colour along: the share of what is seen around each place that goes.
         gone = coarse(-change * seen, FOLDS.near) / (coarse(seen.square(), FOLDS.near) + FOLDS.sure)
         change = change - amount * gone.clamp(0, 1) * tint(moved)
-        return (smooth + 1 + 2 * MIN_LIGHT) * change.expm1()
+        return (coarse(shown) + 1 + 2 * MIN_LIGHT) * change.expm1()
 
     def _shown(
         self, seen: torch.Tensor, landmarks: torch.Tensor, target: torch.Tensor, softness: float

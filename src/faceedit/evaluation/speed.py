@@ -15,13 +15,15 @@ from faceedit.faces.alignment import alignment, crop_face
 from faceedit.faces.detector import FaceDetector
 from faceedit.media.image import read_photo
 from faceedit.models.caae import Caae
+from faceedit.pool import one_core
 
 EDITS = 10
 
 
+@one_core()  # as the networks of an edit, and beside other work, figures stay comparable
 def speed(editor: FaceEditor | CopyEditor, path: Path, detector: FaceDetector, targets: np.ndarray) -> dict[str, float]:
-    """Median milliseconds: of the networks alone, beside the paper's in turns; of one edit once a face is encoded; and
-    from the photo's pixels to the edited pixels.
+    """Median milliseconds on one core: of the networks alone, beside the paper's in turns; of one edit once a face is
+    encoded; and from the photo's pixels to the edited pixels.
     """
     image = read_photo(path).pixels
     face = detector.detect(image)[0]

@@ -65,6 +65,7 @@ class FaceDetector:
         faces.sort(key=lambda face: face.side, reverse=True)
         return faces[:1] if largest else faces
 
+    @one_core()
     def probability(self, image: np.ndarray, box: np.ndarray) -> float:
         """How surely a box (4,) of an image holds a face, in [0, 1]: a hundredth of the work of finding one."""
         return self._cascade.probability(image, box)

@@ -108,7 +108,7 @@ class EditSettings:
     mask_bias: float = 3.0  # of the mask's logits, so that training starts with little colour
     # How much of each named expression of CLASS_MEANS is asked of the networks, where training asks for 1: it gets
     # plainer (as guidance without a classifier, Ho and Salimans 2022), and less like a photograph. Happy faces are told
-    # from all others anyway. Lips go no further.
+    # from all others anyway. Landmarks go no further for it.
     emphasis: tuple[float, ...] = (1.8, 1.0, 1.5, 1.8, 2.4, 1.8, 2.0, 1.8)
     # Fear looks much like surprise on average, and people take it for that: its landmarks go as far again from there.
     fear_apart: float = 1.0
@@ -155,8 +155,8 @@ class Decoder(nn.Module):
         self.register_buffer("gain", torch.ones(2) if config.target_dim > 2 else None)
 
     def forward(self, features: FaceFeatures, source: torch.Tensor, target: torch.Tensor, *, finished: bool) -> Edit:
-        """finished: whether lips and lids are moved to their landmarks, and names count by `EDIT.emphasis`. Not in
-        training: networks would learn nothing from inner lips then."""
+        """finished: whether lips and lids are moved to their landmarks, names count by `EDIT.emphasis`, and fear keeps
+        away from surprise. Not in training: networks would learn nothing from inner lips then."""
         target = functional.pad(target, (0, self.target_dim - target.shape[1]))  # affect alone: any expression
         target, named = target[:, :2], target[:, 2:]
         if self.gain is not None:

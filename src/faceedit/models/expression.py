@@ -1,7 +1,8 @@
 """How landmarks move with affect, and what open mouths show: averages of the training photos.
 
 `landmarks` (N, K, 2) as `landmarker.Landmarker` finds them; `source` and `target` affect (N, 2) = valence, arousal;
-`named` (N, E) the weight in [0, 1] of each expression that the target is called by, all zeros where any will do.
+`named` (N, E) the weight of each expression that the target is called by, all zeros where any will do: in [0, 1], but
+beyond where one is asked for away from another, see `editor.EditSettings.fear_apart`.
 """
 
 from dataclasses import dataclass

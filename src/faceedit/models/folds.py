@@ -36,8 +36,8 @@ from faceedit.models.sampling import constant, coordinate_grid, enlarged, pixel_
 CONDITION = 2 + len(CLASS_MEANS) + 2
 TYPICAL_BLUR = 0.8  # pixels at a side of 128: between the sharpest photos and the softest
 COARSE = 5 / 128  # standard deviation of a Gaussian, of the side: what is finer is detail, folds and all
-# Likewise: what is finer the network does not see. Folds throw broad shadows, and who sees the shadow of a fold that
-# is to go would draw it again.
+# Likewise: the network sees nothing finer. Folds throw broad shadows, and from that of a fold that is to go it would
+# draw the fold again.
 UNSEEN = 12 / 128
 LUMINANCE = (0.299, 0.587, 0.114)
 LOG_SPREAD, SPREAD_LIMITS = -3.5, (-7.0, 0.0)  # natural logarithms: where training starts, and what is believed

@@ -42,17 +42,9 @@ class Mouth:
         across = across.expand(len(after), -1)
         left, right = mouth_corners(after)
         within = torch.minimum(torch.maximum(across, left), right)
-        # (N, 6, 3, W): y, and the way to where it was
-        seen = heights(
-            torch.cat(
-                [
-                    torch.cat([lines(points), lines(before - after)], dim=3)
-                    for lines, points in ((lip_curves, after), (lip_curves, before), (outer_lip_curves, after))
-                ],
-                dim=1,
-            ),
-            within,
-        )
+        curves = ((lip_curves, after), (lip_curves, before), (outer_lip_curves, after))
+        lines = [torch.cat([of(points), of(before - after)], dim=3) for of, points in curves]
+        seen = heights(torch.cat(lines, dim=1), within)  # (N, 6, 3, W): y, and the way to where it was
         upper, lower, _, self.reach, _, _ = seen[:, :, :1].unbind(1)
         y, moves = seen[:, :, 0], 2 * seen[:, :, 1:]
         self.lips = LipFlow(

@@ -50,10 +50,12 @@ class LipFlow:
         """What a flow to which that of the inner edges, lips (N, 2, 2, 1, W), was added lacks at the outer ones."""
         inner = torch.cat([self.upper, self.lower], dim=1)
         outwards = constant((-1.0, 1.0), inner.device)[:, None]  # of the upper and the lower lip
-        thick = (outwards * (self.outside - inner)).clamp(min=1 / self.size)  # (N, 2, W)
+        thick = outwards * (self.outside - inner)  # (N, 2, W)
+        counts = (self.size * thick).clamp(0, 1) * self._slope / MOUTH.slope  # not at corners, nor without thickness
+        thick = thick.clamp(min=1 / self.size)
         drawn = self._drawn(flow, outwards * torch.maximum(outwards * self._sloped, outwards * self.outside))
         lacks = self.outside_moves - drawn - self._near(thick)[:, :, None] * lips[:, :, :, 0]
-        lacks = lacks * (self._slope / MOUTH.slope)[:, :, None]
+        lacks = counts[:, :, None] * lacks
         beyond = outwards[..., None] * (self.down[:, None] - inner[:, :, None])  # (N, 2, H, W)
         far = (beyond - thick[:, :, None]).clamp(min=0)
         share = (beyond / thick[:, :, None]).clamp(0, 1) * self._near(far.flatten(1, 2)).view_as(beyond)
@@ -66,9 +68,9 @@ class LipFlow:
         grid = torch.stack([within.expand_as(edges), edges], dim=3) * 2 - 1
         return functional.grid_sample(flow, grid, align_corners=False).float().transpose(1, 2)
 
-    def _near(self, outside: torch.Tensor) -> torch.Tensor:
-        """How much of a correction is left at distances (N, H, W) from the edge that it is for."""
-        far = (outside.square() + self._inwards.clamp(max=0).square()[:, None]) / MOUTH.reach**2
+    def _near(self, distance: torch.Tensor) -> torch.Tensor:
+        """How much of a correction is left at distances (N, any, W) from the edge that it is for."""
+        far = (distance.square() + self._inwards.clamp(max=0).square()[:, None]) / MOUTH.reach**2
         return (1 - far).clamp(min=0).square()
 
     @cached_property
