@@ -1,5 +1,6 @@
 """Work that is killed, interrupted, damaged, or runs out of disk."""
 
+import gc
 import importlib
 import multiprocessing
 import os
@@ -34,11 +35,15 @@ fork = multiprocessing.get_context("fork")
 
 
 def in_child(work, *arguments):
-    """A process of its own that does the work; torch's threads do not survive a fork, so it uses one."""
+    """A process of its own that does the work; torch's threads do not survive a fork, so it uses one.
+
+    Nor do those of a film's frame, for which its destruction would wait for ever: what the parent left is kept.
+    """
 
     def run():
         import torch
 
+        gc.freeze()
         torch.set_num_threads(1)
         work(*arguments)
 
