@@ -59,7 +59,7 @@ def test_a_face_loses_the_folds_that_it_has(folding, landmarks):
 
 
 def test_a_fold_is_not_drawn_again_for_its_shadow(folding, landmarks):
-    """A network that sees light as smooth as the finest detail is not finds the fold of a smile in its shadow."""
+    """The network would know a fold by its broad shadow, if it saw all that is coarser than `detail`."""
     plain = np.full((SIZE, SIZE, 3), (200, 160, 140), np.float32)
     down, across = np.mgrid[:SIZE, :SIZE]
     fold = np.exp(-(((across - 36) / 2.5) ** 2) / 2) * ((down > 66) & (down < 92))

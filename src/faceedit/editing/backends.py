@@ -182,6 +182,7 @@ class WarpBackend:
     def drawings(self, features: WarpFeatures, targets: np.ndarray) -> None:
         return None
 
+    @one_core()
     def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
         landmarks = self.model.decoder.motion.mean.cpu().numpy()  # any take as long
         features = self.encode(crop, crop, source, landmarks)
@@ -190,7 +191,6 @@ class WarpBackend:
             for field in (*edit, folds):
                 field.cpu()
 
-    @one_core()
     def _decoded(self, features: WarpFeatures, targets: torch.Tensor) -> tuple[Edit, torch.Tensor, Iterator[MouthEdit]]:
         """What the decoder draws at each target (N, 2 + E), what folds the skin, see `Folding.shading`, and what is to
         be inpainted in the mouth."""
