@@ -100,6 +100,7 @@ class TrainConfig:
 class CaaeTraining(TrainConfig):
     """How to train the paper's CAAE. Weights, rates and the batch are the paper's."""
 
+    ema_decay: float = 0.9995
     beta1: float = 0.5
     perceptual: str = "facenet"
     perceptual_weight: float = 1 / 3

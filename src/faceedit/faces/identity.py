@@ -12,6 +12,7 @@ from faceedit.errors import UnreadableError, UsageError, WeightsError
 from faceedit.faces.alignment import TEMPLATE, crop_face, similarity
 from faceedit.faces.detector import Face
 from faceedit.models.embedder import LANDMARKS, SIZE, MobileFaceNet
+from faceedit.models.sampling import constant
 
 STATE_SUFFIXES = (".safetensors", ".pt", ".pth")
 FACENET_SIZE = 160
@@ -95,6 +96,6 @@ def realigned(crops: torch.Tensor) -> torch.Tensor:
 
     What the tighter crops do not show, mostly forehead, repeats their border: good enough to compare activations.
     """
-    theta = crops.new_tensor(TO_CROP).expand(len(crops), -1, -1)
+    theta = constant(tuple(map(tuple, TO_CROP.tolist())), crops.device).to(crops.dtype).expand(len(crops), -1, -1)
     grid = functional.affine_grid(theta, [len(crops), 3, SIZE, SIZE], align_corners=False)
     return functional.grid_sample(crops, grid, padding_mode="border", align_corners=False)

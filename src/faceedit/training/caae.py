@@ -12,6 +12,8 @@ from faceedit.config import CaaeConfig, CaaeTraining
 from faceedit.data.crops import BalancedSampler, Crops, to_pixels
 from faceedit.media.sheet import circumplex_grid, tile
 from faceedit.models.caae import Caae, ImageDiscriminator, LatentDiscriminator, he_init
+from faceedit.training.checkpoint import State
+from faceedit.training.graph import Graphed
 from faceedit.training.losses import bce
 from faceedit.training.perceptual import perceptual_loss
 from faceedit.training.trainer import Trainer
@@ -30,7 +32,11 @@ class CaaeTrainer(Trainer[CaaeTraining, CaaeConfig, Caae]):
             he_init(net)
             net.to(device).to(memory_format=torch.channels_last)
         adam = partial(
-            torch.optim.Adam, lr=training.learning_rate, betas=(training.beta1, 0.999), fused=device != "mps"
+            torch.optim.Adam,
+            lr=training.learning_rate,
+            betas=(training.beta1, 0.999),
+            fused=device != "mps",
+            capturable=device == "cuda",
         )
         optimizers: dict[str, torch.optim.Optimizer] = {name: adam(net.parameters()) for name, net in nets.items()}
         sampler = BalancedSampler(crops.expression, training.batch, training.seed)
@@ -39,6 +45,7 @@ class CaaeTrainer(Trainer[CaaeTraining, CaaeConfig, Caae]):
         self.perceptual = perceptual_loss(training.perceptual)
         if self.perceptual is not None:
             self.perceptual.to(device).to(memory_format=torch.channels_last)
+        self._graphed = Graphed(self._learn)
 
     @staticmethod
     def networks_for(network: CaaeConfig) -> tuple[Caae, dict[str, nn.Module]]:
@@ -49,14 +56,27 @@ class CaaeTrainer(Trainer[CaaeTraining, CaaeConfig, Caae]):
             "latent_discriminator": LatentDiscriminator(network),
         }
 
-    def train_step(self, progress: float) -> dict[str, torch.Tensor]:
-        config, caae = self.training, self.published
-        here = self.shard.here
-        images, affect = self.crops.batch(self.sampler.indices(self.step)[here], self.device)
-        images = images.contiguous(memory_format=torch.channels_last)
-        prior = self.generator(0).rand(self.network.z_dim) * 2 - 1
-        prior = prior.to(self.device)
+    def load_state(self, state: State) -> None:
+        super().load_state(state)
+        for optimizer in self.optimizers.values():  # the state may come from a run on another device
+            for group in optimizer.param_groups:
+                group["capturable"] = self.device == "cuda"
 
+    def train_step(self, progress: float) -> dict[str, torch.Tensor]:
+        images, affect = self.crops.batch(self.sampler.indices(self.step)[self.shard.here], self.device)
+        # Twice as many photos: the paper's data set had twenty times as many.
+        mirrored = self.generator(1).coins().to(self.device).view(-1, 1, 1, 1)
+        images = torch.where(mirrored > 0, images.flip(3), images).contiguous(memory_format=torch.channels_last)
+        prior = self.generator(0).rand(self.network.z_dim) * 2 - 1
+        learn = self._graphed if self.shard.alone else self._learn
+        losses = learn(images, affect, prior.to(self.device))
+        self.update_ema()
+        self.step += 1
+        return losses
+
+    def _learn(self, images: torch.Tensor, affect: torch.Tensor, prior: torch.Tensor) -> dict[str, torch.Tensor]:
+        """One update of all networks; prior: (N, z_dim), latents as they should be distributed."""
+        config, caae, here = self.training, self.published, self.shard.here
         losses = {}
         with self.autocast():
             z = caae.encoder(images)
@@ -80,8 +100,6 @@ class CaaeTrainer(Trainer[CaaeTraining, CaaeConfig, Caae]):
             )
         self.update("image_discriminator", losses["image_discriminator"])
         self.update("latent_discriminator", losses["latent_discriminator"])
-        self.update_ema()
-        self.step += 1
         return {name: loss.detach() for name, loss in losses.items()}
 
     @torch.no_grad()
