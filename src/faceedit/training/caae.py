@@ -12,7 +12,6 @@ from faceedit.config import CaaeConfig, CaaeTraining
 from faceedit.data.crops import BalancedSampler, Crops, to_pixels
 from faceedit.media.sheet import circumplex_grid, tile
 from faceedit.models.caae import Caae, ImageDiscriminator, LatentDiscriminator, he_init
-from faceedit.training.checkpoint import State
 from faceedit.training.graph import Graphed
 from faceedit.training.losses import bce
 from faceedit.training.perceptual import perceptual_loss
@@ -56,17 +55,11 @@ class CaaeTrainer(Trainer[CaaeTraining, CaaeConfig, Caae]):
             "latent_discriminator": LatentDiscriminator(network),
         }
 
-    def load_state(self, state: State) -> None:
-        super().load_state(state)
-        for optimizer in self.optimizers.values():  # the state may come from a run on another device
-            for group in optimizer.param_groups:
-                group["capturable"] = self.device == "cuda"
-
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
         images, affect = self.crops.batch(self.sampler.indices(self.step)[self.shard.here], self.device)
         # Twice as many photos: the paper's data set had twenty times as many.
-        mirrored = self.generator(1).coins().to(self.device).view(-1, 1, 1, 1)
-        images = torch.where(mirrored > 0, images.flip(3), images).contiguous(memory_format=torch.channels_last)
+        mirror = self.generator(1).coins().bool().to(self.device)[:, None, None, None]
+        images = torch.where(mirror, images.flip(3), images).contiguous(memory_format=torch.channels_last)
         prior = self.generator(0).rand(self.network.z_dim) * 2 - 1
         learn = self._graphed if self.shard.alone else self._learn
         losses = learn(images, affect, prior.to(self.device))

@@ -16,6 +16,8 @@ from faceedit.kinds import configs_to_json
 from faceedit.training.checkpoint import State
 from faceedit.training.distributed import ALONE, BatchGenerator, Shard, World
 
+OF_DEVICE = ("fused", "capturable")  # options of optimisers
+
 Training_co = TypeVar("Training_co", bound=TrainConfig, covariant=True)
 Network_co = TypeVar("Network_co", bound=NetworkConfig, covariant=True)
 Published_co = TypeVar("Published_co", bound=nn.Module, covariant=True)
@@ -101,7 +103,11 @@ class Trainer(Generic[Training_co, Network_co, Published_co]):
         self.ema.load_state_dict(state["ema"])
         for name, net in self.networks.items():
             net.load_state_dict(state["networks"][name])
+            groups = self.optimizers[name].param_groups
+            of_device = [{option: group[option] for option in OF_DEVICE} for group in groups]
             self.optimizers[name].load_state_dict(state["optimizers"][name])
+            for group, kept in zip(self.optimizers[name].param_groups, of_device, strict=True):
+                group.update(kept)  # the state may come from a run on another one
 
     def is_finite(self) -> bool:
         return all(parameter.isfinite().all() for net in self.networks.values() for parameter in net.parameters())
