@@ -49,6 +49,11 @@ def test_a_packet_nested_to_break_its_readers_is_left_out(tiny_weights):
     assert from_xmp(photo.xmp).source_type == DRAWN
 
 
+def test_a_packet_nested_as_programs_nest_is_kept():
+    nested = CAMERA.replace(b'"Ann"/>', b'"Ann">' + b"<a>" * 90 + b"</a>" * 90 + b"</rdf:Description>")
+    assert to_xmp(EDIT, nested).count(b"<a") == 90
+
+
 @pytest.mark.parametrize(("packet", "count"), [(CAMERA, 0), (b" " * 99, 0), (CAMERA[:200], 1), (b"<x/>", 1)])
 def test_a_packet_that_cannot_be_kept_is_named(tiny_weights, packet, count):
     told = []

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # reading a file's own words back takes no networks
 
 MAX_BOXES = 10_000  # of an MP4 are looked at: a fragmented film of an hour has two for each of its 2000 fragments
 MAX_XMP = 65_000  # bytes: what fits into one segment of a JPEG
+MAX_DEPTH = 100  # elements of a packet in one another: some ten are what programs write
 
 # IPTC's vocabulary: a photo with parts from a trained model, and a picture drawn by one.
 COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -189,9 +190,13 @@ def parsed_packet(packet: bytes | None) -> ET.Element | None:
         return None
     try:
         root = ET.fromstring(packet.strip(BLANK).decode("utf-8", "strict"))
-        ET.tostring(root)  # nested deeper than any program does, it could be read and not be written
-    except (ET.ParseError, UnicodeDecodeError, ValueError, RecursionError):
+    except (ET.ParseError, UnicodeDecodeError, ValueError):
         return None
+    level, depth = [root], 0
+    while level:  # nested deeper than any program does, it could be read and not be written
+        level, depth = [child for element in level for child in element], depth + 1
+        if depth > MAX_DEPTH:
+            return None
     if root.tag == f"{{{RDF}}}RDF":
         outer = ET.Element(f"{{{NAMESPACES['x']}}}xmpmeta")
         outer.append(root)
