@@ -64,8 +64,8 @@ def fitted(landmarks, affect, shown=None):
 
 def drawn(motion, before, after, target, teeth):
     """What a mouth draws in whole crops of 96 pixels."""
-    teeth = kept_teeth(before, teeth)
-    return Mouth(before, after, teeth, motion.texture(target), 96, (slice(0, 96), slice(0, 96))).inside()
+    mouth = Mouth(before, after, kept_teeth(before, teeth), 96, (slice(0, 96), slice(0, 96)))
+    return mouth.distance(), mouth.teeth_logits(motion.texture(target))
 
 
 @pytest.fixture(scope="module")
@@ -321,7 +321,7 @@ def test_at_its_edge_a_lip_moves_as_it_does_further_away(mean):
     after[:, LOWER[1:-1], 1] = after[:, UPPER[1:-1], 1]  # closed, at 0.7
     across, down = ((torch.arange(100) + 0.5) / 50 - 1).expand(100, -1), (torch.arange(60, 80) + 0.5)[:, None]
     heights = torch.stack([across, across.T])[None]  # a flow that tells where it is seen
-    lips = Mouth(mean[None], after, torch.zeros(1), torch.zeros(1, *GRID), 100, (slice(60, 80), slice(0, 100))).lips
+    lips = Mouth(mean[None], after, torch.zeros(1), 100, (slice(60, 80), slice(0, 100))).lips
     columns, rows = lips.discontinuous(heights)[0]
     rows = (rows + 1) * 50
     middle = rows[:, 50]
@@ -337,7 +337,7 @@ def test_lips_lie_where_they_shall_whatever_the_networks_draw(geometry):
     moves, faces, affect, _ = geometry
     before, source, target = faces[:8], affect[:8], affect[:8].flip(0)
     after = moves(before, source, target)
-    lips = Mouth(before, after, torch.zeros(8), moves.texture(target), 96, (slice(0, 96), slice(0, 96))).lips
+    lips = Mouth(before, after, torch.zeros(8), 96, (slice(0, 96), slice(0, 96))).lips
     drawn = torch.randn(8, 2, 3, 3, generator=torch.Generator().manual_seed(0)) * 0.04
     drawn = functional.interpolate(drawn, (96, 96), mode="bilinear")
     flow = lips.discontinuous(drawn) + lips.missing(drawn)

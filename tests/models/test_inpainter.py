@@ -3,7 +3,7 @@ import torch
 
 from faceedit.config import MouthConfig
 from faceedit.models.face_mesh import POINTS
-from faceedit.models.lips import GRID, LOWER, UPPER
+from faceedit.models.lips import LOWER, UPPER
 from faceedit.models.mouth.inpainter import (
     TYPICAL_BLUR,
     MouthDiscriminator,
@@ -110,10 +110,9 @@ def test_the_condition_tells_affect_softness_and_opening():
 def test_an_edit_paints_what_it_opens_and_nothing_at_the_source():
     closed, opened = mouth(0.0), mouth(0.1)
     near, far = torch.zeros(1, 2), torch.tensor([[0.0, 0.8]])
-    dark = torch.zeros(1, *GRID)
 
     def hidden(before, after, teeth, target):
-        return edit_mask(before, after, torch.tensor([teeth]), dark, near, target)[:, None]
+        return edit_mask(before, after, torch.tensor([teeth]), near, target)[:, None]
 
     assert at(hidden(closed, opened, 0.0, far), 0.5, 0.78) == 1
     assert not hidden(closed, opened, 0.0, near).any()
@@ -124,10 +123,10 @@ def test_an_edit_paints_what_it_opens_and_nothing_at_the_source():
 
 
 def test_corners_are_inpainted_where_lips_part_or_meet_alone():
-    dark, near, far = torch.zeros(1, *GRID), torch.zeros(1, 2), torch.tensor([[0.0, 0.8]])
+    near, far = torch.zeros(1, 2), torch.tensor([[0.0, 0.8]])
 
     def at_corner(before, after):
-        return at(edit_mask(mouth(before), mouth(after), torch.zeros(1), dark, near, far)[:, None], 0.33, 0.75)
+        return at(edit_mask(mouth(before), mouth(after), torch.zeros(1), near, far)[:, None], 0.33, 0.75)
 
     assert at_corner(0.0, 0.1) > 0.5
     assert at_corner(0.1, 0.0) > 0.5

@@ -201,8 +201,7 @@ class WarpBackend:
         if not (features.is_still and features.shading):
             features.shading[:] = [self.folding.shading(features.skin, edit, targets)]
         (folds,) = features.shading
-        texture = self.model.decoder.motion.texture(affect)
-        mask = edit_mask(face.landmarks, edit.landmarks, face.teeth_visibility, texture, source, affect)
+        mask = edit_mask(face.landmarks, edit.landmarks, face.teeth_visibility, source, affect)
         z = face.z.float() @ _projection(face.z.shape[1], self.device)
         return edit, folds, map(MouthEdit, *(x.float().cpu().numpy() for x in (mask, affect, edit.landmarks, z)))
 

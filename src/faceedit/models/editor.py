@@ -185,11 +185,25 @@ class Decoder(nn.Module):
         flow = fields[:, :2] * EDIT.flow_scale * amount
         colour = _shading(features, fields[:, 2:], flow, amount)
         _, kept_teeth = lips_now.unbind(1)
-        mouth = Mouth(before, after, kept_teeth, self.motion.texture(target), features.images.shape[-1])
-        flow = mouth.move_lips(keep_jaw(keep_brows(enlarged(flow), before, after), after), amount if finished else None)
-        if finished:
-            flow = unfold_lids(move_lids(lift_forehead(flow, after), before, after, amount), after)
-        return Edit(flow, colour, mouth.fields(amount), features.palette, after)
+        mouth = Mouth(before, after, kept_teeth, features.images.shape[-1])
+        flow = enlarged(flow)
+        flow = finished_flow(flow, mouth, amount) if finished else mouth.move_lips(kept_parts(flow, mouth))
+        return Edit(flow, colour, mouth.fields(self.motion.texture(target), amount), features.palette, after)
+
+
+def kept_parts(flow: torch.Tensor, mouth: Mouth) -> torch.Tensor:
+    """The flow (N, 2, S, S) of the faces with these mouths, but for brows and jaws, which keep their shape."""
+    return keep_jaw(keep_brows(flow, mouth.before, mouth.after), mouth.after)
+
+
+def finished_flow(flow: torch.Tensor, mouth: Mouth, amount: torch.Tensor) -> torch.Tensor:
+    """The flow likewise, with lips and lids taken to where landmarks lie, and the skin around lids and brows with them.
+
+    amount: (N, 1, 1, 1) in [0, 1], how much of that.
+    """
+    before, after = mouth.before, mouth.after
+    flow = lift_forehead(mouth.move_lips(kept_parts(flow, mouth), amount), after)
+    return unfold_lids(move_lids(flow, before, after, amount), after)
 
 
 def _shading(features: FaceFeatures, fields: torch.Tensor, flow: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """The mouths of an edit: how lips move, and what is drawn between them."""
 
+from functools import cached_property
+
 import torch
 from torch.nn import functional
 
@@ -23,8 +25,8 @@ class Mouth:
     """The mouths of faces that an edit opens, closes or moves, drawn in one region of their crops.
 
     before, after: landmarks (N, K, 2) in shares of the crop's side, now and at the target. teeth: (N,), see
-    `lips.kept_teeth`. texture: (N, *GRID), what open mouths show at the target, from 0, dark, to 1, teeth. size: the
-    crops' side in pixels. area: the rows and columns to draw in, `Mouth.region(size)` unless given.
+    `lips.kept_teeth`. size: the crops' side in pixels. area: the rows and columns to draw in, `Mouth.region(size)`
+    unless given.
     """
 
     def __init__(
@@ -32,11 +34,10 @@ class Mouth:
         before: torch.Tensor,
         after: torch.Tensor,
         teeth: torch.Tensor,
-        texture: torch.Tensor,
         size: int,
         area: tuple[slice, slice] | None = None,
     ):
-        self.before, self.after, self.teeth, self.texture, self.size = before, after, teeth, texture, size
+        self.before, self.after, self.teeth, self.size = before, after, teeth, size
         self.rows, self.columns = self.region(size) if area is None else area
         down, across = (pixel_centres(size, after.device)[part] for part in (self.rows, self.columns))
         across = across.expand(len(after), -1)
@@ -71,40 +72,44 @@ class Mouth:
         """What brings lips from where a flow (N, 2, S, S) takes them to where landmarks lie, (N, 2, H, W)."""
         return self.lips.missing(flow)
 
-    def fields(self, amount: torch.Tensor) -> torch.Tensor:
+    def fields(self, texture: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
         """What `residual` draws, (N, 2, H, W): the signed distance from the mouth's edge in pixels, above 0 inside, and
         the logit of teeth.
 
-        amount: (N, 1, 1, 1) in [0, 1]; at 0 no mouth is drawn.
+        texture: (N, *GRID), what open mouths show at the target, from 0, dark, to 1, teeth. amount: (N, 1, 1, 1) in
+        [0, 1]; at 0 no mouth is drawn.
         """
-        distance, teeth = self.inside()
         distance = torch.minimum(
-            distance.clamp(-MOUTH.max_distance, MOUTH.max_distance), (MOUTH.max_distance + 1) * amount - 1
+            self.distance().clamp(-MOUTH.max_distance, MOUTH.max_distance), (MOUTH.max_distance + 1) * amount - 1
         )
-        return torch.cat([distance, teeth], dim=1)
+        return torch.cat([distance, self.teeth_logits(texture)], dim=1)
 
-    def inside(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The signed distance from the edge of what is drawn, in pixels, and the logits of teeth, (N, 1, H, W) each.
-
-        Below kept teeth a mouth is drawn without further teeth.
-        """
+    def distance(self) -> torch.Tensor:
+        """The signed distance from the edge of what is drawn, below kept teeth, in pixels, (N, 1, H, W)."""
         lips, teeth = self.lips, self.teeth[:, None, None]
-        # A distance of half a pixel is the edge, and closed lips have none. But lips that have just closed meet within
-        # a pixel that still shows what was between them. A dark line hides it, such as closed lips have.
-        was, gap = (self.size * lip_opening(points) for points in (self.before, self.after))
-        shut = (was - 1).clamp(0, 1) * (1 - gap).clamp(min=0)
+        # A distance of half a pixel is the edge, and closed lips have none.
         edge = (self.size * opening_below_teeth(self.before, self.after, self.teeth) - 0.5).clamp(0, 1) / 2
-        edge = torch.maximum(edge, MOUTH.line * shut)[:, None, None]
+        edge = torch.maximum(edge, MOUTH.line * self._shut)[:, None, None]
         top = torch.minimum(teeth_edge(lips.upper, self.reach, teeth), lips.lower)
-        distance = self.size * distance_inside_lips(top, lips.lower, lips.ends, lips.across, lips.down) + edge
-        (left, right), down = lips.ends, lips.down
-        down = (down[:, None] - lips.upper) / (lips.lower - lips.upper).clamp(min=0.5 / self.size)
-        across = ((lips.across - left) / (right - left))[:, None].expand_as(down)
+        return (self.size * distance_inside_lips(top, lips.lower, lips.ends, lips.across, lips.down) + edge)[:, None]
+
+    def teeth_logits(self, texture: torch.Tensor) -> torch.Tensor:
+        """The logits of teeth, (N, 1, H, W), for a texture as in `fields`. Below kept teeth there are no others."""
+        (left, right), down = self.lips.ends, self.lips.down
+        down = (down[:, None] - self.lips.upper) / (self.lips.lower - self.lips.upper).clamp(min=0.5 / self.size)
+        across = ((self.lips.across - left) / (right - left))[:, None].expand_as(down)
         grid = torch.stack([across, down], dim=3).clamp(0, 1) * 2 - 1
-        shown = functional.grid_sample(self.texture[:, None], grid, padding_mode="border", align_corners=False)
+        shown = functional.grid_sample(texture[:, None], grid, padding_mode="border", align_corners=False)
         needed = MOUTH.teeth + MOUTH.teeth_below * down.clamp(0, 1).square()
-        needed = needed + torch.maximum(self.teeth, shut)[:, None, None]
-        return distance[:, None], (shown - needed[:, None]) * MOUTH.teeth_steepness
+        needed = needed + torch.maximum(self.teeth, self._shut)[:, None, None]
+        return (shown - needed[:, None]) * MOUTH.teeth_steepness
+
+    @cached_property
+    def _shut(self) -> torch.Tensor:
+        """How much lips have closed, (N,) in [0, 1]: they meet within a pixel that still shows what was between them.
+        A dark line hides it, such as closed lips have."""
+        was, gap = (self.size * lip_opening(points) for points in (self.before, self.after))
+        return (was - 1).clamp(0, 1) * (1 - gap).clamp(min=0)
 
     @classmethod
     def residual(cls, colour: torch.Tensor, fields: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:

@@ -87,17 +87,16 @@ def edit_mask(
     before: torch.Tensor,
     after: torch.Tensor,
     teeth: torch.Tensor,
-    texture: torch.Tensor,
     source: torch.Tensor,
     target: torch.Tensor,
     size: int = 256,
 ) -> torch.Tensor:
     """What of a face's mouth is to be inpainted once an edit has moved its landmarks, (N, H, W) in [0, 1].
 
-    before, after: landmarks. teeth: (N,), see `lips.teeth_visibility`: those that show stay. texture: see `Mouth`.
+    before, after: landmarks. teeth: (N,), see `lips.teeth_visibility`: those that show stay.
     source, target: (N, 2), affect.
     """
-    distance, _ = Mouth(before, after, kept_teeth(before, teeth), texture, size, region(size)).inside()
+    distance = Mouth(before, after, kept_teeth(before, teeth), size, region(size)).distance()
     # Nothing is inpainted at the source itself, nor where lips that were closed stay so.
     amount = ((target - source).norm(dim=1) / EDIT.free_length).clamp(max=1) * 8 - 1
     opened = size * torch.maximum(lip_opening(before), lip_opening(after)) - 1
