@@ -51,7 +51,7 @@ KINDS = {
         CaaeTraining,
         "faceedit.models.caae:Caae",
         "faceedit.training.caae:CaaeTrainer",
-        "faceedit.editing.backends:CaaeBackend",
+        "faceedit.editing.caae:CaaeBackend",
     ),
     "warp": Kind(
         WarpConfig,

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from faceedit.circumplex import Affect
-from faceedit.editing.backends import WarpBackend, difference
+from faceedit.editing.backends import WarpBackend
 from faceedit.editing.compositing import FINER
 from faceedit.kinds import KINDS, class_at
 from faceedit.models.caae import Caae
@@ -29,16 +29,15 @@ def test_decoding_in_batches_is_decoding_one_by_one(backend):
     for target, (flow, residual, mouth) in zip(TARGETS, together, strict=True):
         ((same_flow, same_residual, same_mouth),) = backend.edits(features, target[None])
         assert flow.shape == (32, 32, 2)
-        side = 128 if isinstance(backend, WarpBackend) else 32
+        side = 128 if isinstance(backend, WarpBackend) else 8
         assert residual.shape == (side, side, 3)
-        assert (mouth is None) == (same_mouth is None) == isinstance(backend.model, Caae)
-        if mouth is not None:
-            assert mouth.mask.shape == (96, 160)
-            for field, same_field in zip(vars(mouth).values(), vars(same_mouth).values(), strict=True):
-                np.testing.assert_allclose(field, same_field, atol=2e-2)
+        assert mouth.mask.shape == (96, 160)
+        for field, same_field in zip(vars(mouth).values(), vars(same_mouth).values(), strict=True):
+            np.testing.assert_allclose(field, same_field, atol=2e-2)
         np.testing.assert_allclose(same_flow, flow, atol=2e-2)
         np.testing.assert_allclose(same_residual, residual, atol=2e-3)
-    assert np.abs([edit.residual for edit in together]).max() > 1e-4
+    assert np.abs([edit.flow for edit in together]).max() > 1e-2
+    assert np.ptp([edit.residual for edit in together]) > 1e-5
 
 
 def test_where_memory_is_full_batches_are_halved_down_to_one(backend):
@@ -69,7 +68,7 @@ def test_an_edit_to_the_source_is_nothing(backend):
     ((flow, residual, mouth),) = backend.edits(features, np.array([(source.valence, source.arousal)]))
     assert not flow.any()
     assert not residual.any()
-    assert mouth is None or not mouth.mask.any()
+    assert not mouth.mask.any()
 
 
 def test_drawings_are_crops_where_networks_draw_faces(backend):
@@ -80,17 +79,6 @@ def test_drawings_are_crops_where_networks_draw_faces(backend):
         return
     assert drawings.shape == (20, 32, 32, 3)
     assert drawings.dtype == np.uint8
-
-
-def test_the_difference_of_two_drawings_turns_one_into_the_other():
-    neutral, happy = (draw_face(96, valence).astype(np.float32) / 255 for valence in (0.0, 1.0))
-    flow, colour = difference(neutral, happy)
-    assert not difference(neutral, neutral)[0].any()
-    assert not difference(neutral, neutral)[1].any()
-    assert np.abs(colour).mean() < np.abs(happy - neutral).mean()  # the warp explains a part
-    shifted = np.roll(neutral, 2, axis=1)
-    flow, _ = difference(neutral, shifted)
-    assert np.median(flow[40:60, 25:35, 0]) == pytest.approx(-2, abs=0.5)
 
 
 def test_a_face_that_is_nearly_the_same_has_nearly_the_same_teeth():

@@ -21,16 +21,12 @@ from faceedit.config import MouthConfig
 from faceedit.device import as_images, in_batches
 from faceedit.editing.folds import Folding, Skin
 from faceedit.editing.mouth import MouthEdit
-from faceedit.models.caae import Caae
 from faceedit.models.editor import Edit, FaceFeatures, WarpEditor
 from faceedit.models.mouth.inpainter import edit_mask
 from faceedit.pool import one_core
 
 BATCH = 16  # targets decoded at a time, where memory suffices
-SMOOTHING = 0.01  # standard deviation of a blur, of the crop's side
-FLOW_SMOOTHING = 0.03  # of the flow, by the same measure
 FASTEST = torch.channels_last  # order in memory: the warping editor takes four fifths of the time, the paper's no more
-FLOW_SCALE = 2  # the decodes are enlarged before their flow is sought: the method's finest patches are 8 pixels
 
 
 class FaceEdit(NamedTuple):
@@ -64,11 +60,10 @@ class FaceEdit(NamedTuple):
 class Backend(Protocol):
     """What FaceEditor needs of a kind of networks.
 
-    size: the side of its crops in pixels. inpaints: whether the mouths of its edits are to be inpainted.
+    size: the side of its crops in pixels.
     """
 
     size: int
-    inpaints: bool
 
     def encode(
         self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray, still: Any = None
@@ -90,50 +85,6 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True)
-class CaaeFeatures:
-    """z: (1, z_dim). at_source: (S, S, 3) float32 in [0, 1], what the networks make of the face at its own affect."""
-
-    z: torch.Tensor
-    at_source: np.ndarray
-
-
-class CaaeBackend:
-    """The paper's CAAE. It draws faces, so an edit is the difference of two drawings: at the target, at the source."""
-
-    inpaints = False
-
-    def __init__(self, model: Caae, device: str):
-        self.model, self.device = model.to(memory_format=FASTEST), device
-        self.size = model.config.image_size
-
-    def encode(
-        self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray, still: Any = None
-    ) -> CaaeFeatures:
-        with torch.inference_mode():
-            z = self.model.encoder(_tensor(crop, self.device))
-        return CaaeFeatures(z, next(self._decoded(z, source.row[None])))
-
-    def edits(self, features: CaaeFeatures, targets: np.ndarray) -> Iterator[FaceEdit]:
-        for decoded in self._decoded(features.z, targets):
-            yield FaceEdit(*difference(features.at_source, decoded))
-
-    def drawings(self, features: CaaeFeatures, targets: np.ndarray) -> np.ndarray:
-        return np.stack([_to_uint8(decoded) for decoded in self._decoded(features.z, targets)])
-
-    def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
-        with torch.inference_mode():
-            self.model(_tensor(crop, self.device), _floats([target.pair]).to(self.device)).cpu()
-
-    def _decoded(self, z: torch.Tensor, targets: np.ndarray) -> Iterator[np.ndarray]:
-        def decode(affect: torch.Tensor) -> np.ndarray:
-            images = self.model.generator(z.expand(len(affect), -1), affect.to(self.device))
-            return ((images + 1) / 2).permute(0, 2, 3, 1).float().cpu().numpy()
-
-        for images in in_batches(decode, _floats(targets[:, :2]), BATCH):
-            yield from images
-
-
-@dataclass(frozen=True)
 class WarpFeatures:
     """face: the encoder's features. source: (1, 2), its affect. skin: its folds. shading: what is added to it to fold
     it, kept from the last edit in a film; is_still: the face hardly moved since, and that will do again."""
@@ -148,8 +99,6 @@ class WarpFeatures:
 class WarpBackend:
     """The editor's own networks, which draw the edit."""
 
-    inpaints = True
-
     def __init__(self, model: WarpEditor, device: str):
         self.model, self.device = model.to(memory_format=FASTEST), device
         self.size = model.config.image_size
@@ -159,10 +108,10 @@ class WarpBackend:
     def encode(
         self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray, still: Any = None
     ) -> WarpFeatures:
-        images = _tensor(crop, self.device)
+        images = as_image(crop, self.device)
         with torch.inference_mode():
-            face = self.model.encoder(images, _floats(landmarks[None]).to(self.device))
-        affect = _floats([source.pair]).to(self.device)
+            face = self.model.encoder(images, as_floats(landmarks[None]).to(self.device))
+        affect = as_floats([source.pair]).to(self.device)
         if still is not None:
             return WarpFeatures(face, affect, still.skin, still.shading, is_still=True)
         return WarpFeatures(face, affect, self.folding.encode(fine, landmarks, source))
@@ -176,7 +125,7 @@ class WarpBackend:
             flows, residuals = (field.permute(0, 2, 3, 1).float().cpu().numpy() for field in fields)
             return map(FaceEdit, flows, residuals, mouths)
 
-        for edits in in_batches(draw, _rows(targets), BATCH):
+        for edits in in_batches(draw, as_rows(targets), BATCH):
             yield from edits
 
     def drawings(self, features: WarpFeatures, targets: np.ndarray) -> None:
@@ -187,7 +136,7 @@ class WarpBackend:
         landmarks = self.model.decoder.motion.mean.cpu().numpy()  # any take as long
         features = self.encode(crop, crop, source, landmarks)
         with torch.inference_mode():
-            edit, folds, _ = self._decoded(features, _floats(target.row[None]))
+            edit, folds, _ = self._decoded(features, as_floats(target.row[None]))
             for field in (*edit, folds):
                 field.cpu()
 
@@ -202,12 +151,12 @@ class WarpBackend:
             features.shading[:] = [self.folding.shading(features.skin, edit, targets)]
         (folds,) = features.shading
         mask = edit_mask(face.landmarks, edit.landmarks, face.teeth_visibility, source, affect)
-        z = face.z.float() @ _projection(face.z.shape[1], self.device)
+        z = face.z.float() @ mouth_projection(face.z.shape[1], self.device)
         return edit, folds, map(MouthEdit, *(x.float().cpu().numpy() for x in (mask, affect, edit.landmarks, z)))
 
 
 @cache
-def _projection(z_dim: int, device: str) -> torch.Tensor:
+def mouth_projection(z_dim: int, device: str) -> torch.Tensor:
     """The matrix (z_dim, Z) from a face's latent, about uniform in (-1, 1), to a standard normal latent of its mouth.
 
     Faces that are nearly the same get nearly the same teeth."""
@@ -215,56 +164,16 @@ def _projection(z_dim: int, device: str) -> torch.Tensor:
     return (directions * (3 / z_dim) ** 0.5).to(device)
 
 
-def difference(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The edit from one decode to another, both (S, S, 3) float32 in [0, 1]: a warp, and the colour that is left.
-
-    flow: (S, S, 2) float32, the xy deformation in pixels from each pixel of the target to its content in the source.
-    colour: (S, S, 3) float32, the target less the warped source. Both decodes have the same errors, which cancel in
-    their difference (as in the ratio image of Liu, Shan and Zhang, SIGGRAPH 2001).
-    """
-    size = source.shape[0]
-    # The generator's transposed convolutions leave a fine raster that is no part of the expression.
-    source, target = (cv2.GaussianBlur(decoded, (0, 0), size * SMOOTHING) for decoded in (source, target))
-    fine = (size * FLOW_SCALE, size * FLOW_SCALE)
-    grey = [
-        cv2.resize(cv2.cvtColor(_to_uint8(decoded), cv2.COLOR_RGB2GRAY), fine, interpolation=cv2.INTER_CUBIC)
-        for decoded in (target, source)
-    ]
-    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = method.calc(*grey, None)  # type: ignore[call-overload] # its types leave out that None is no first guess
-    flow = cv2.resize(flow, (size, size), interpolation=cv2.INTER_AREA) / FLOW_SCALE
-    # Flow is used as far as it explains the change: where only light and shade change, it finds motion that is none.
-    before, after = (_local_error(target, decoded) for decoded in (source, _warped(source, flow)))
-    trust = np.clip(1 - after / np.maximum(before, 1e-6), 0, 1)
-    flow = cv2.GaussianBlur(flow * trust[..., None], (0, 0), size * FLOW_SMOOTHING)
-    return flow, target - _warped(source, flow)
-
-
-def _warped(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
-    columns, rows = columns + flow[..., 0], rows + flow[..., 1]
-    return cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _local_error(wanted: np.ndarray, got: np.ndarray) -> np.ndarray:
-    """The mean absolute difference around each pixel, (S, S)."""
-    return cv2.GaussianBlur(np.abs(wanted - got).mean(-1), (0, 0), len(wanted) * FLOW_SMOOTHING)
-
-
-def _tensor(crop: np.ndarray, device: str) -> torch.Tensor:
+def as_image(crop: np.ndarray, device: str) -> torch.Tensor:
     """(1, 3, S, S) in [-1, 1]."""
     return as_images(crop[None], device).contiguous(memory_format=FASTEST)
 
 
-def _rows(targets: np.ndarray) -> torch.Tensor:
+def as_rows(targets: np.ndarray) -> torch.Tensor:
     """Targets (N, 2), which mean any expression, or (N, 2 + E), as the latter."""
-    return functional.pad(_floats(targets), (0, 2 + len(CLASS_MEANS) - targets.shape[1]))
+    return functional.pad(as_floats(targets), (0, 2 + len(CLASS_MEANS) - targets.shape[1]))
 
 
-def _floats(values: np.ndarray | list[Point]) -> torch.Tensor:
+def as_floats(values: np.ndarray | list[Point]) -> torch.Tensor:
     """The values as float32, on the CPU."""
     return torch.from_numpy(np.asarray(values, np.float32))
-
-
-def _to_uint8(images: np.ndarray) -> np.ndarray:
-    return np.rint(images * 255).clip(0, 255).astype(np.uint8)

@@ -62,7 +62,7 @@ class FaceEditor:
         self.landmark_finder = LandmarkFinder(device)
         self.occlusion = OcclusionFinder(device)
         self.backend: Backend = class_at(BACKENDS[weights.kind])(weights.model, device)
-        self.mouths = MouthInpainting(device) if self.backend.inpaints else None
+        self.mouths = MouthInpainting(device)
 
     @classmethod
     def from_pretrained(cls, weights: str = DEFAULT_WEIGHTS, device: str = "auto") -> "FaceEditor":
@@ -194,10 +194,7 @@ class FaceEditor:
         landmarks = self.landmark_finder.find(fine)
         still = before if before and is_still(before, crop, landmarks) else None
         features = self.backend.encode(crop, fine, source, landmarks, still and still.features)
-        if before is not None:
-            softness = before.softness
-        else:
-            softness = self.mouths.softness(image, matrix, self.backend.size) if self.mouths else 0.0
+        softness = before.softness if before else self.mouths.softness(image, matrix, self.backend.size)
         occluders = still.occluders if still else self.occlusion.find(fine, landmarks)
         eyes = find_eyes(landmarks, fine)
         eyes = occluders.uncovered(eyes) if occluders else eyes
@@ -217,7 +214,7 @@ class FaceEditor:
     def apply(self, image: np.ndarray, matrix: np.ndarray, edit: FaceEdit, encoded: EncodedFace) -> np.ndarray:
         """The image with an edit of one encoded face; matrix: (2, 3), image pixels to crop pixels."""
         image = apply_edit(image, matrix, edit.flow, encoded.tone.added(edit.residual), encoded.eyes)
-        if edit.mouth is None or self.mouths is None:
+        if edit.mouth is None:
             return image
         return self.mouths.inpaint(image, matrix, self.backend.size, edit.mouth, encoded.softness, encoded.tone)
 

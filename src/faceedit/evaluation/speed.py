@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
+import torch
 
 from faceedit.circumplex import Affect
 from faceedit.config import CaaeConfig
-from faceedit.editing.backends import Backend, CaaeBackend
+from faceedit.device import as_images
 from faceedit.editing.editor import FaceEditor
 from faceedit.evaluation.controls import CopyEditor
 from faceedit.faces.alignment import alignment, crop_face
@@ -35,20 +37,22 @@ def speed(editor: FaceEditor | CopyEditor, path: Path, detector: FaceDetector, t
     def whole(target: np.ndarray) -> None:
         next(editor.edits(image, editor.encode(image, detector.detect(image)[0]), target[None]))
 
-    def networks(backend: Backend, more: Callable[[], None] = lambda: None) -> Callable[[np.ndarray], None]:
-        crop = crop_face(image, alignment(face.landmarks, backend.size), backend.size)
-
-        def run(target: np.ndarray) -> None:
-            backend.network(crop, encoded.source, Affect(*target.tolist()))
-            more()
-
-        return run
-
     ways: dict[str, Callable[[np.ndarray], None]] = {"edit_ms": edit, "photo_to_photo_ms": whole}
     if isinstance(editor, FaceEditor):
-        paper = CaaeBackend(Caae(CaaeConfig()).eval().to(editor.device), editor.device)
-        own = networks(editor.backend, editor.mouths.network) if editor.mouths else networks(editor.backend)
-        ways |= {"network_ms": own, "paper_network_ms": networks(paper)}
+        size, mouths = editor.backend.size, editor.mouths
+        crop = crop_face(image, alignment(face.landmarks, size), size)
+        paper = Caae(CaaeConfig()).eval().to(editor.device).to(memory_format=torch.channels_last)
+        small = as_images(cv2.resize(crop, (paper.config.image_size,) * 2)[None], editor.device)
+
+        def own(target: np.ndarray) -> None:
+            editor.backend.network(crop, encoded.source, Affect(*target.tolist()))
+            mouths.network()
+
+        @torch.inference_mode()
+        def papers(target: np.ndarray) -> None:
+            paper(small, torch.from_numpy(target[None]).float().to(editor.device)).cpu()
+
+        ways |= {"network_ms": own, "paper_network_ms": papers}
     times: dict[str, list[float]] = {name: [] for name in ways}
     for target in targets[:EDITS]:
         for name, way in ways.items():
