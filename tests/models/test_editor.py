@@ -13,7 +13,6 @@ from faceedit.kinds import MODELS, Preset
 from faceedit.models.discriminators import ImageDiscriminator
 from faceedit.models.editor import EDIT, Edit, WarpEditor, rendered, residual
 from faceedit.models.face_mesh import (
-    BROWS,
     LOWER_LIP,
     LOWER_LIP_OUTSIDE,
     POINTS,
@@ -111,26 +110,6 @@ def test_lips_part_for_the_names_that_need_it_once_training_is_over(images):
         edit = model(faces, landmarks, torch.zeros(8, 2), named, finished=finished)
         parted = lip_opening(edit.landmarks) > lip_opening(LANDMARKS) + 0.01
         assert parted.tolist() == [not finished or name in ("surprised", "afraid") for name in CLASS_MEANS]
-
-
-def test_fear_goes_as_far_again_from_surprise_once_training_is_over(images):
-    torch.manual_seed(0)
-    model = WarpEditor(TINY_WARP).eval()
-    motion, brows = model.decoder.motion, point_indices(BROWS)
-    motion.mean.copy_(LANDMARKS[0])
-    motion.expression_coefficients.data[:, brows] = torch.rand(8, len(brows), 2) / 10
-    named = torch.cat([torch.full((8, 2), 0.5), torch.eye(8)], dim=1)
-    trained, finished = (
-        model(
-            images[:1].expand(8, -1, -1, -1), LANDMARKS.expand(8, -1, -1), torch.zeros(8, 2), named, finished=finished
-        ).landmarks[:, brows]
-        for finished in (False, True)
-    )
-    fear, surprise = (tuple(CLASS_MEANS).index(name) for name in ("afraid", "surprised"))
-    further = finished - trained
-    assert torch.allclose(further[fear], EDIT.fear_apart * (trained[fear] - trained[surprise]), atol=1e-5)
-    assert further[fear].abs().max() > 0.01
-    assert further[[i for i in range(8) if i != fear]].abs().max() < 1e-6
 
 
 def test_lips_get_to_their_places_once_they_are_corrected(images):

@@ -14,7 +14,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from faceedit.circumplex import CLASS_MEANS
 from faceedit.config import WarpConfig
 from faceedit.models.brows import keep_brows, lift_forehead
 from faceedit.models.expression import Motion
@@ -110,16 +109,14 @@ class EditSettings:
     # plainer (as guidance without a classifier, Ho and Salimans 2022), and less like a photograph. Happy faces are told
     # from all others anyway. Landmarks go no further for it.
     emphasis: tuple[float, ...] = (1.8, 1.0, 1.5, 1.8, 2.4, 1.8, 2.0, 1.8)
-    # Fear looks much like surprise on average, and people take it for that: its landmarks go as far again from there.
-    fear_apart: float = 1.0
-    # How much lips part for each of them that do not. Judge and people know all but surprise and fear by closed lips
-    # as well, and no inpainted mouth is as real as one that a photo shows.
-    parting: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0)
+    # How much of what averages say lips part for each of them, and where none is named. Judge and people know all but
+    # surprise and fear by closed lips as well, and those by smaller openings: no inpainted mouth is as real as one that
+    # a photo shows.
+    parting: tuple[float, ...] = (0.0, 0.0, 0.0, 0.7, 0.6, 0.0, 0.0, 0.0)
+    unnamed_parting: float = 0.65
 
 
 EDIT = EditSettings()
-FEAR = tuple(CLASS_MEANS).index("afraid")
-FROM_SURPRISE = tuple(float(name == "afraid") - float(name == "surprised") for name in CLASS_MEANS)
 
 
 class Decoder(nn.Module):
@@ -155,8 +152,8 @@ class Decoder(nn.Module):
         self.register_buffer("gain", torch.ones(2) if config.target_dim > 2 else None)
 
     def forward(self, features: FaceFeatures, source: torch.Tensor, target: torch.Tensor, *, finished: bool) -> Edit:
-        """finished: whether lips and lids are moved to their landmarks, names count by `EDIT.emphasis`, and fear keeps
-        away from surprise. Not in training: networks would learn nothing from inner lips then."""
+        """finished: whether lips and lids are moved to their landmarks, names count by `EDIT.emphasis`, and lips part
+        by `EDIT.parting`. Not in training: networks would learn nothing from inner lips then."""
         target = functional.pad(target, (0, self.target_dim - target.shape[1]))  # affect alone: any expression
         target, named = target[:, :2], target[:, 2:]
         if self.gain is not None:
@@ -177,9 +174,10 @@ class Decoder(nn.Module):
         shares = torch.cat([torch.ones_like(length), length * 2, way * 2], dim=1)  # (N, 4)
         fields = mix_filters(self.to_edit, x, shares).float()
         named = named * amount
-        parting = 1 - named @ (1 - constant(EDIT.parting, named.device)[: named.shape[1]]) if finished else None
-        if finished and named.shape[1]:
-            named = named + EDIT.fear_apart * named[:, FEAR, None] * constant(FROM_SURPRISE, named.device)
+        parting = None
+        if finished:
+            names = constant(EDIT.parting, named.device)[: named.shape[1]]
+            parting = EDIT.unnamed_parting + named @ (names - EDIT.unnamed_parting)
         before, after = features.landmarks, self.motion(features.landmarks, source, target, named, parting)
         amount = amount[:, :, None, None]
         flow = fields[:, :2] * EDIT.flow_scale * amount

@@ -1,8 +1,7 @@
 """How landmarks move with affect, and what open mouths show: averages of the training photos.
 
 `landmarks` (N, K, 2) as `landmarker.Landmarker` finds them; `source` and `target` affect (N, 2) = valence, arousal;
-`named` (N, E) the weight of each expression that the target is called by, all zeros where any will do: in [0, 1], but
-beyond where one is asked for away from another, see `editor.EditSettings.fear_apart`.
+`named` (N, E) the weight of each expression that the target is called by, in [0, 1], all zeros where any will do.
 """
 
 from dataclasses import dataclass
