@@ -3,8 +3,9 @@ import torch
 
 from faceedit.config import MouthConfig
 from faceedit.models.face_mesh import POINTS
-from faceedit.models.lips import LOWER, UPPER
+from faceedit.models.lips import GRID, LOWER, UPPER, upper_teeth_end
 from faceedit.models.mouth.inpainter import (
+    AFFECT,
     TYPICAL_BLUR,
     MouthDiscriminator,
     MouthEncoder,
@@ -14,6 +15,7 @@ from faceedit.models.mouth.inpainter import (
     latent_terms,
     mouth_mask,
     region,
+    shown_to_network,
 )
 
 TINY = MouthConfig(128, 4, (8, 8, 8), 8, 8, (8, 8, 8, 8))
@@ -60,6 +62,17 @@ def test_a_mask_reaches_around_the_corners_as_far_as_asked():
     assert torch.equal(around[..., 70:90], bare[..., 70:90])  # away from both
 
 
+def test_upper_teeth_end_where_the_dark_begins():
+    seen = torch.full((4, 3, *GRID), -0.8)
+    seen[0, :, :4] = seen[3, :, 8:] = 0.7  # above the dark, and below it alone
+    seen[1] = 0.7
+    seen[2, :, 1:6] = 0.2
+    seen[2, :, 9:] = 0.9  # lower teeth are brighter
+    ends = upper_teeth_end(seen)
+    assert ends[[0, 2]].tolist() == pytest.approx([4 / 12, 6 / 12])
+    assert ends[[1, 3]].isnan().all()
+
+
 def test_closed_lips_leave_a_line():
     assert mouth_mask(mouth(0.0), SIZE, 0.0)[0, 0, :, 80].sum() <= 1
     assert mouth_mask(mouth(0.0), SIZE, 3.0)[0, 0, :, 80].sum().item() == pytest.approx(7, abs=1)
@@ -78,6 +91,27 @@ def test_the_painter_sees_nothing_of_what_is_hidden():
     assert torch.equal(inpainter(images, mask, condition, z), inpainter(other, mask, condition, z))
     assert not torch.equal(inpainter(images, mask, condition, z), inpainter(-images, mask, condition, z))
     assert not torch.equal(inpainter(images, mask, condition, z), inpainter(images, mask, condition, z + 1))
+    pleased, softer = condition.clone(), condition.clone()
+    pleased[:, 0], softer[:, AFFECT] = 0.8, 1.0
+    assert torch.equal(inpainter(images, mask, condition, z), inpainter(images, mask, pleased, z))
+    assert not torch.equal(inpainter(images, mask, condition, z), inpainter(images, mask, softer, z))
+
+
+def test_a_network_sees_parted_lips_smoothed_and_teeth_that_stay_as_they_are():
+    landmarks = mouth(0.2)
+    mask = mouth_mask(landmarks, SIZE, 1.0, keep=0.5)
+    images = torch.rand(1, 3, *mask.shape[2:], generator=torch.Generator().manual_seed(0))
+    hidden = torch.where(mask == 1, -5.0, images)  # no colour of what is hidden leaks
+    shown = shown_to_network(hidden, mask, landmarks)
+    assert torch.allclose(shown * (1 - mask), shown_to_network(images, mask, landmarks) * (1 - mask), atol=1e-4)
+    rows, columns = region(SIZE)
+    teeth = round(0.70 * SIZE) - rows.start, round(0.5 * SIZE) - columns.start
+    assert torch.equal(shown[..., teeth[0], teeth[1]], images[..., teeth[0], teeth[1]])
+    beside = shown[..., :30, :20]
+    assert beside.std() < 0.3 * images[..., :30, :20].std()
+    assert beside.mean().item() == pytest.approx(0.5, abs=0.03)
+    closed = shown_to_network(images, mask, mouth(0.01))
+    assert torch.equal((closed * (1 - mask))[..., :30, :20], images[..., :30, :20])
 
 
 def test_latents_follow_the_condition_and_the_noise():

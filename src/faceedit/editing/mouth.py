@@ -11,13 +11,15 @@ from faceedit.editing.tone import IN_COLOUR, Tone
 from faceedit.faces.alignment import crop_face, kept_mask, scaled
 from faceedit.faces.blur import blur
 from faceedit.models.face_mesh import POINTS
-from faceedit.models.mouth.inpainter import MouthInpainter, describe, mouth_mask, region
+from faceedit.models.mouth.inpainter import MouthInpainter, describe, mouth_mask, region, shown_to_network
 from faceedit.pool import one_core
 from faceedit.weights import load_model
 
 MOUTH_WEIGHTS = "mouth"
 COLOUR_SIGMA = 2.5  # pixels, of a blur of colour, not of light: networks give teeth green and purple fringes; by eye
-SHARPENED = 0.8  # the network's pixels, of what is sharpened in photos of more: a blurred mouth in a sharp face; by eye
+# The network's pixels, a Gaussian's deviation: what is finer is sharpened, where the photo is less soft than this, as
+# networks that learn from others draw softer than these; by eye.
+SHARPENED, SOFT = 1.3, 1.8
 # The network's pixels, by eye: from so far around the opening on, so fine a detail is the photo's. Nearer, that is the
 # line between closed lips.
 RIM, OWN = 3.0, 1.5
@@ -92,9 +94,7 @@ class MouthInpainting:
         share = warp(seen, cv2.INTER_LINEAR)[..., None]
         laid, under = warp(tone.take(inpainted), cv2.INTER_CUBIC), image[y0:y1, x0:x1]
         scale = 1 / float(np.linalg.norm(matrix[:, 0]))  # pixels of the photo in one of the network's
-        finer = min(max(scale - 1, 0), 1) * max(1 - softness, 0)  # than the network draws, where it is sharp
-        if finer > 0:
-            laid += finer * (laid - cv2.GaussianBlur(laid, (0, 0), SHARPENED * scale))
+        laid += min(max(SOFT - softness, 0), 1) * (laid - cv2.GaussianBlur(laid, (0, 0), SHARPENED * scale))
         opening = mouth_mask(torch.from_numpy(mouth.landmarks[None]).float(), self.size, RIM)[0, 0].numpy()
         around = seen * (1 - opening)
         if around.any():  # there, colours are the network's, hair and pores the photo's
@@ -118,6 +118,7 @@ class MouthInpainting:
         images = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 127.5 - 1
         mask, affect, landmarks, z = (torch.from_numpy(x)[None].float() for x in vars(mouth).values())
         condition = describe(affect, torch.tensor([softness]), landmarks)
+        images = shown_to_network(images, mask[:, None], landmarks)
         images, mask, condition, z = (x.to(self._device) for x in (images, mask[:, None], condition, z))
         inpainted = self._model(images, mask, condition, self._model.latent(condition, TRUNCATION * z))
         pixels = (inpainted[0].clamp(-1, 1).permute(1, 2, 0).cpu().numpy() + 1) * 127.5

@@ -28,6 +28,8 @@ class LipSettings:
     pale: float = 0.55  # from the redness of lips, 0, to that of teeth, 1
     colourful: float = 0.2  # where lips are that much redder than teeth, colour counts in full
     wide: float = 0.1  # a mouth as open as any
+    teeth_contrast: float = 0.3  # in units of images, between upper teeth and the dark below them
+    teeth_end: tuple[float, float] = (0.1, 0.7)  # shares of the way down between which upper teeth end
 
 
 LIPS = LipSettings()
@@ -75,6 +77,19 @@ def between_lips(images: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
     rows = upper + down[:, None] * (lower - upper)
     grid = torch.stack([columns[:, None].expand_as(rows), rows], dim=3) * 2 - 1
     return functional.grid_sample(images, grid, align_corners=False)
+
+
+def upper_teeth_end(seen: torch.Tensor) -> torch.Tensor:
+    """Where upper teeth end in what is seen (N, 3, *GRID) between lips, in shares of the way down, (N,); nan where
+    nothing bright lies above something dark."""
+    down = GRID[0]
+    light = seen.mean(1)[..., LIPS.front_teeth[1]].median(-1).values  # (N, down)
+    bright, first = light[:, : down // 2 + 1].max(1)
+    light = light.masked_fill(torch.arange(down, device=seen.device) < first[:, None], torch.inf)
+    dark = light.amin(1)
+    end = (light < ((bright + dark) / 2)[:, None]).float().argmax(1) / down
+    known = (bright - dark > LIPS.teeth_contrast) & (end > LIPS.teeth_end[0]) & (end < LIPS.teeth_end[1])
+    return torch.where(known, end, torch.nan)
 
 
 def teeth_visibility(seen: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:

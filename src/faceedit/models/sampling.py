@@ -92,3 +92,22 @@ def linear_ramp(x: torch.Tensor, low: float, high: float) -> torch.Tensor:
 def bell(distance: torch.Tensor, deviation: float) -> torch.Tensor:
     """1 at a distance of 0, and less further away, as a Gaussian of this standard deviation."""
     return torch.exp(-((distance / deviation) ** 2) / 2)
+
+
+def smoothed(images: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Images (N, C, H, W) smoothed by a Gaussian of a deviation in pixels, mirroring what lies outside."""
+    rows, columns = (_smoothing(side, sigma, images.device) for side in images.shape[2:])
+    return rows @ images @ columns.T  # on a CPU, a quarter of the time that convolutions take
+
+
+@cache
+@torch.inference_mode(False)  # what is kept serves training too
+def _smoothing(size: int, sigma: float, device: torch.device) -> torch.Tensor:
+    """The matrix (size, size) that smooths a column of pixels."""
+    reach = int(3 * sigma + 1)
+    steps = torch.arange(-reach, reach + 1)
+    kernel = torch.exp(-((steps / sigma) ** 2) / 2)
+    places = (torch.arange(size)[:, None] + steps).abs()
+    places = size - 1 - (size - 1 - places).abs()
+    matrix = torch.zeros(size, size).scatter_add_(1, places, (kernel / kernel.sum()).expand(size, -1))
+    return matrix.to(device)

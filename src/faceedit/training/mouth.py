@@ -17,7 +17,7 @@ from faceedit.data.crops import BalancedSampler, Crops, to_pixels
 from faceedit.errors import UsageError
 from faceedit.media.sheet import tile
 from faceedit.models.landmarker import Landmarker
-from faceedit.models.lips import lip_opening
+from faceedit.models.lips import between_lips, lip_opening, upper_teeth_end
 from faceedit.models.mouth.inpainter import (
     MouthDiscriminator,
     MouthEncoder,
@@ -26,6 +26,7 @@ from faceedit.models.mouth.inpainter import (
     latent_terms,
     mouth_mask,
     region,
+    shown_to_network,
 )
 from faceedit.training.augment import affinities, moved, relit
 from faceedit.training.distributed import BatchGenerator
@@ -39,10 +40,11 @@ CLOSED = 0.02  # of the crop's side: lips closer than that show nothing
 OPENINGS, BLURS = (CLOSED, 0.04, 0.07, 0.1, 0.13), (0.9, 1.5, 2.1)  # bounds of the groups that are sampled alike
 AROUSED = 0.4  # so are photos of a higher arousal, of which few are: surprise gapes as laughter does not
 ROTATION, LOG_SCALE, SHIFT = 0.1, 0.12, 0.03  # radians, natural logarithm, of the side: each at most
-RELIT, PARTLY = 0.5, 0.2  # shares of a batch: recoloured, with teeth kept
+RELIT, PARTLY = 0.5, 0.35  # shares of a batch: recoloured, with teeth kept
+BEYOND_TEETH = -0.03, 0.11  # of the opening, from where teeth end to where what is hidden begins
 GROW_OPEN, GROW_CLOSED = (-0.6, 2.6), (1.0, 4.5)  # pixels over the lips, to cover what warped lips leave behind
 WIDE, TALLER = 0.06, (-0.3, 0.15)  # of the side; natural logarithms: mouths open wider get taller, or a little flatter
-KEEP = 0.75  # of the opening, the most that is kept
+KEEP = 0.75  # of the opening, the most that is kept where it is not known where teeth end
 CORNERS = -8.0, 20.0  # pixels at a side of 256, the radius that is hidden around corners: less than 0, nothing
 PERTURBATION = 0.05  # in the units of images
 SHEET_FACES, VALIDATION_FACES = 24, 128
@@ -89,7 +91,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
             rate = config.learning_rate * min((self.step + 1) / WARM_UP, 1) * _fallen(progress)
             for group in optimizer.param_groups:
                 group["lr"] = rate * (1.2 if name == "discriminator" else 1.0)
-        images, mask, condition = self._hidden(self.sampler.indices(self.step)[self.shard.here])
+        images, mask, condition, seen = self._hidden(self.sampler.indices(self.step)[self.shard.here])
         generator = self.generator(1)
         z, noise = (generator.randn(self.network.z_dim).to(self.device) for _ in range(2))
         half = len(images) // 2  # with the photo's latent; the rest with one that photos show
@@ -101,7 +103,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         with self.autocast():
             mean, log_variance = encoder(images[:half], mask[:half])
             own = mean + noise[:half] * (log_variance / 2).exp()
-            inpainted = torch.lerp(images, inpainter(images, mask, condition, torch.cat([own, z[half:]])), mask)
+            inpainted = torch.lerp(images, inpainter(seen, mask, condition, torch.cat([own, z[half:]])), mask)
             found, _ = encoder(inpainted[half:], mask[half:])
             drawn, drawn_maps = self.discriminator(inpainted, mask, condition)
             with torch.no_grad():
@@ -159,8 +161,9 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
             losses["flatness"] = (real[:some] - near_real).square().mean() + (drawn[:some] - near_drawn).square().mean()
         return losses["discriminator"] + self.training.flatness_weight * losses["flatness"]
 
-    def _hidden(self, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The mouth regions of these crops, mirrored, moved and recoloured at random; their masks; their conditions."""
+    def _hidden(self, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The mouth regions of these crops, mirrored, moved and recoloured at random; their masks; their conditions;
+        and what the network sees of them."""
         images, affect = self.crops.batch(chosen, self.device)
         chosen = chosen.to(self.device)
         generator = self.generator(0)
@@ -171,19 +174,26 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         stretch = (TALLER[0] + (TALLER[1] - TALLER[0]) * generator.rand()).exp()
         theta[:, :, 1] *= torch.where(lip_opening(landmarks).to(stretch.device) > WIDE, stretch, 1.0)[:, None]
         images, landmarks = moved(images, landmarks, mirror, theta)
+        teeth = upper_teeth_end(between_lips(images, landmarks))
         rows, columns = region(images.shape[-1])
         images = relit(images[..., rows, columns].contiguous(), RELIT, generator)
-        mask = self._mask(landmarks, generator)
-        return images, mask, describe(affect, self.softness[chosen], landmarks)
+        mask = self._mask(landmarks, teeth, generator)
+        condition = describe(affect, self.softness[chosen], landmarks)
+        return images, mask, condition, shown_to_network(images, mask, landmarks)
 
-    def _mask(self, landmarks: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
+    def _mask(self, landmarks: torch.Tensor, teeth: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
         """A mask of the inside of open mouths, below kept teeth if any; for closed ones, of the line of the lips; in
-        most, of the corners too."""
+        most, of the corners too. teeth: (N,), see `upper_teeth_end`.
+
+        Teeth that an edit keeps are whole. Cut anywhere, they would go on below, and a mouth that opens would show a
+        second row.
+        """
         closed = lip_opening(landmarks) <= CLOSED
         grow, keep, partly, corners = (generator.rand().to(self.device) for _ in range(4))
         (low, high), (low_closed, high_closed) = GROW_OPEN, GROW_CLOSED
         grow = torch.where(closed, low_closed + (high_closed - low_closed) * grow, low + (high - low) * grow)
-        keep = torch.where(closed | (partly >= PARTLY), 0.0, KEEP * keep)
+        beyond = teeth + BEYOND_TEETH[0] + (BEYOND_TEETH[1] - BEYOND_TEETH[0]) * keep
+        keep = torch.where(closed | (partly >= PARTLY), 0.0, torch.where(teeth.isnan(), KEEP * keep, beyond))
         corners = (CORNERS[0] + (CORNERS[1] - CORNERS[0]) * corners).clamp(min=0)
         return mouth_mask(landmarks, self.network.image_size, grow, keep, corners)
 
@@ -229,12 +239,13 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         landmarks = landmarks.to(self.device)
         mask = mouth_mask(landmarks, self.network.image_size, 1.0)
         condition = describe(affect, softness.to(self.device), landmarks)
+        seen = shown_to_network(images, mask, landmarks)
         inpainted = []
         for seed in range(LATENTS):
             generator = torch.Generator().manual_seed(seed)
             z = torch.randn(1, self.network.z_dim, generator=generator).expand(len(images), -1).to(self.device)
             z = self.ema.latent(condition, z)
-            inpainted.append(torch.lerp(images, self.ema(images, mask, condition, z).clamp(-1, 1), mask))
+            inpainted.append(torch.lerp(images, self.ema(seen, mask, condition, z).clamp(-1, 1), mask))
         off = [((x - images).abs() * mask).sum() / mask.sum() / 3 for x in inpainted]
         detail = [_detail(x, mask) / _detail(images, mask) for x in inpainted]
         spread = (torch.stack(inpainted).std(0) * mask).sum() / mask.sum() / 3

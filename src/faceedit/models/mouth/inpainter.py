@@ -18,14 +18,18 @@ from faceedit.models.editor import EDIT
 from faceedit.models.layers import ModulatedBlock
 from faceedit.models.lips import kept_teeth, lip_curves, lip_opening, mouth_corners
 from faceedit.models.mouth.drawing import Mouth
-from faceedit.models.sampling import heights, pixel_centres
+from faceedit.models.sampling import heights, linear_ramp, pixel_centres, smoothed
 
 # Left, top, right, bottom, in shares of a crop's side. At 256 pixels: 160 × 96, from below the nose to the chin.
 REGION = (48 / 256, 150 / 256, 208 / 256, 246 / 256)
 GROW = 1.5  # pixels at a side of 256, over the edges of lips: by eye
 CORNERS, PARTED = 11.0, 8.0  # pixels at a side of 256: how far inpainting reaches around corners, once lips part so far
-CONDITION = 4
+CONDITION, AFFECT = 4, 2  # numbers, and how many of them, the first, are affect
 LATENT_TERMS = 10
+# Pixels at a side of 256, of a Gaussian: of lips and skin, networks see no finer detail. Warps stretch it as no photo
+# does, and a network that saw it drew lumps for teeth.
+SMOOTHED = 3.0
+PARTING = 0.02, 0.05  # of the side: lips that are closer are shown as they are, so that their line goes on
 TYPICAL_BLUR = 1.2  # pixels at a side of 256: between the sharpest photos and the softest
 
 
@@ -41,6 +45,17 @@ def describe(affect: torch.Tensor, blur: torch.Tensor, landmarks: torch.Tensor) 
     affect: (N, 2). blur: (N,), how soft the photo is, the standard deviation of a Gaussian in pixels of a crop of 256.
     """
     return torch.stack([*affect.unbind(1), blur - TYPICAL_BLUR, 10 * lip_opening(landmarks)], dim=1)
+
+
+def shown_to_network(images: torch.Tensor, mask: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
+    """What a network sees of regions, (N, 3, H, W): around parted lips, lips and skin smoothed; teeth that stay as they
+    are."""
+    visible = 1 - mask
+    size = images.shape[-1] / (REGION[2] - REGION[0])  # of the crop
+    around, share = (smoothed(x, SMOOTHED * size / 256) for x in (images * visible, visible))
+    closed = 1 - linear_ramp(lip_opening(landmarks), *PARTING)[:, None, None, None]
+    as_it_is = torch.maximum(mouth_mask(landmarks, round(size), 0.0), closed)
+    return torch.lerp(around / (share + 1e-3), images, as_it_is * visible)
 
 
 def mouth_mask(
@@ -114,7 +129,8 @@ def latent_terms(condition: torch.Tensor) -> torch.Tensor:
 
 
 class MouthInpainter(nn.Module):
-    """images, mask, condition, z → images whose hidden part is inpainted, (N, 3, H, W); the rest of them means nothing.
+    """images as `shown_to_network`, mask, condition, z → images whose hidden part is inpainted, (N, 3, H, W); the rest
+    of them means nothing.
 
     A U-Net that works at a half, a quarter, an eighth and a sixteenth of the region's size, whose sides are multiples
     of 16.
@@ -128,7 +144,7 @@ class MouthInpainter(nn.Module):
         self.config = config
         fine, (first, second, third), hidden = config.fine_channels, config.channels, config.condition_dim
         self.condition = nn.Sequential(
-            nn.Linear(CONDITION + config.z_dim, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
+            nn.Linear(CONDITION - AFFECT + config.z_dim, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
         )
         self.stem = nn.Conv2d(4 * 4, fine, 3, padding=1)
         self.to_quarter = nn.Conv2d(4 * fine, first, 1)
@@ -156,7 +172,8 @@ class MouthInpainter(nn.Module):
     def forward(
         self, images: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor, z: torch.Tensor
     ) -> torch.Tensor:
-        condition = self.condition(torch.cat([condition, z], dim=1))
+        # Affect chooses latents alone: few photos of the affect that edits ask for show mouths as wide.
+        condition = self.condition(torch.cat([condition[:, AFFECT:], z], dim=1))
         half = self.stem(functional.pixel_unshuffle(torch.cat([images * (1 - mask), mask], dim=1), 2))
         quarter = self.quarter(self.to_quarter(functional.pixel_unshuffle(half, 2)), condition)
         eighth = self.eighth(self.to_eighth(quarter), condition)
