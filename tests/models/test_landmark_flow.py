@@ -15,6 +15,13 @@ def test_a_flow_takes_landmarks_where_they_go_and_leaves_the_rest():
     assert not landmark_flow(before, before, 96).any()
 
 
+def test_each_landmark_goes_its_own_way():
+    before = torch.tensor([[[0.3, 0.5], [0.7, 0.5]]])
+    after = before + torch.tensor([[[0.02, 0.0], [0.0, -0.03]]])
+    at = functional.grid_sample(landmark_flow(before, after, 96), 2 * after[:, None] - 1, align_corners=False)[0, :, 0]
+    torch.testing.assert_close(at.T, torch.tensor([[-0.04, 0.0], [0.0, 0.06]]), atol=6e-3, rtol=0)
+
+
 def test_landmarks_at_one_place_that_ask_for_different_moves_get_the_mean():
     before = torch.full((1, 2, 2), 0.5)
     after = torch.tensor([[[0.5, 0.5], [0.5, 0.5]]])

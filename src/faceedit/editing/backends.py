@@ -1,4 +1,4 @@
-"""From an aligned crop and a target affect to an edit, by each kind of networks.
+"""From an aligned crop and a target affect to an edit, by the editor's own networks, and what all kinds share.
 
 An edit has three parts. `flow` (S, S, 2) float32 is the xy deformation in pixels from each pixel of the crop to where
 its content comes from. `residual` (P, P, 3) float32 is the colour that is then added, in units of 255.
@@ -81,7 +81,7 @@ class Backend(Protocol):
         """The networks' own crops of the face at each target, (N, S, S, 3) uint8; None where they draw edits alone."""
 
     def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
-        """One pass of the networks alone, from a crop to the edit for one target, to be timed."""
+        """What the networks do from a crop to the edit for one target, once, to be timed."""
 
 
 @dataclass(frozen=True)

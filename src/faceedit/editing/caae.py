@@ -53,6 +53,7 @@ class CaaeBackend:
         self.size = model.config.image_size
         self.landmarker = load_model("landmarks", Landmarker, device).to(memory_format=FASTEST)
 
+    @one_core()
     def encode(
         self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray, still: Any = None
     ) -> CaaeFeatures:
@@ -90,12 +91,14 @@ class CaaeBackend:
             yield from edits
 
     def drawings(self, features: CaaeFeatures, targets: np.ndarray) -> np.ndarray:
+        @one_core()
         def draw(affect: torch.Tensor) -> np.ndarray:
             images = self.model.generator(features.z.expand(len(affect), -1), affect.to(self.device))
             return ((images + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
 
         return np.concatenate(list(in_batches(draw, as_floats(targets[:, :2]), BATCH)))
 
+    @one_core()
     def network(self, crop: np.ndarray, source: Affect, target: Affect) -> None:
         anywhere = np.linspace(0.2, 0.8, len(POINTS))[:, None].repeat(2, axis=1)  # any landmarks take as long
         next(self.edits(self.encode(crop, crop, source, anywhere), target.row[None]))

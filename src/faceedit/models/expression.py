@@ -120,6 +120,7 @@ def keep_openings(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
 
     A mean motion added to one face may make them cross.
     """
+    after = after.clone()
     above, below = (indices(points, before.device) for points in (OPEN_ABOVE, OPEN_BELOW))
     was, gap = (y[:, below] - y[:, above] for y in (before[..., 1], after[..., 1]))
     was = was.clamp(min=0)
