@@ -43,13 +43,14 @@ def test_the_mouth_opens_as_far_as_the_other_does(editor):
     assert all(np.hypot(*np.subtract(target.pair, affect.pair)) < 0.31 for target in targets)
 
 
-def test_networks_that_move_no_landmarks_go_to_the_affect(tiny_editor):
+def test_parts_without_the_mouth_go_to_the_affect(tiny_editor):
     tiny_editor.detector = FakeDetector([face_at(0, 0, 48)])
     look = Look(Affect(0.3, 0.2), (0.2, 0.1))
     photo = Photo(draw_face(48))
-    (face,) = edit_photo(tiny_editor, photo, [("largest", Request(like=look))]).faces
+    only = ("brows",)
+    (face,) = edit_photo(tiny_editor, photo, [("largest", Request(like=look, only=only))]).faces
     assert face.target == look.affect
-    (half,) = edit_photo(tiny_editor, photo, [("largest", Request(like=look, strength=0.5))]).faces
+    (half,) = edit_photo(tiny_editor, photo, [("largest", Request(like=look, only=only, strength=0.5))]).faces
     assert half.target.valence == pytest.approx((face.source.valence + 0.3) / 2)
     with pytest.raises(UsageError, match="not with both"):
         Request(emotion="happy", like=look)

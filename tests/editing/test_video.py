@@ -6,6 +6,7 @@ import pytest
 
 from faceedit.circumplex import Affect
 from faceedit.editing import video
+from faceedit.editing.compositing import rows_below
 from faceedit.editing.target import Request
 from faceedit.editing.tracking import STILL, Track, follow, smooth_track
 from faceedit.editing.video import edited_frames
@@ -65,7 +66,8 @@ def test_frames_are_edited_at_the_face_alone_and_flicker_less_than_one_by_one(cl
     for index, (before, after) in enumerate(zip(frames, edited, strict=True)):
         x, y = film_place(index)
         outside = np.ones(before.shape[:2], bool)
-        outside[y - 6 : y + FILM_SIDE + 6, x - 6 : x + FILM_SIDE + 6] = False
+        # Where jaws drop to, too.
+        outside[y - 6 : y + FILM_SIDE + rows_below(FILM_SIDE) + 6, x - 6 : x + FILM_SIDE + 6] = False
         assert (before[outside] == after[outside]).all()
         assert (before != after).any()
     detector, alone = FilmDetector(), []

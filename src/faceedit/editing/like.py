@@ -48,7 +48,7 @@ def look_of(photo: Photo, device: str = "cpu") -> Look:
 def target_like(editor: "FaceEditor", encoded: "EncodedFace", look: Look) -> Affect:
     """The affect near a look's at which a face comes nearest to it, openness of mouth and eyes included.
 
-    The affect itself for networks that do not say where landmarks come to lie.
+    The affect itself where the mouth is not among the parts that are edited.
     """
     offsets = np.linspace(-REACH, REACH, STEPS)
     targets = np.array([(v, a) for v in offsets for a in offsets]) + look.affect.pair
