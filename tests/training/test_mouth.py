@@ -7,7 +7,9 @@ import torch
 from faceedit.config import MouthConfig, MouthTraining
 from faceedit.data.crops import load_crops
 from faceedit.models.mouth.inpainter import describe, mouth_mask, region
+from faceedit.training import mouth as learning
 from faceedit.training.checkpoint import export_weights, load_state
+from faceedit.training.distributed import BatchGenerator
 from faceedit.training.loop import train
 from faceedit.training.mouth import MouthTrainer, _fallen
 from faceedit.weights import load_weights
@@ -71,3 +73,11 @@ def test_at_the_end_latents_are_as_the_encoder_finds_them_in_photos(trainer):
 def test_the_rate_falls_at_the_end():
     assert [_fallen(progress) for progress in (0, 0.6, 0.8, 1)] == pytest.approx([1, 1, 0.5, 0])
     assert torch.isfinite(torch.tensor(_fallen(1.2)))
+
+
+def test_kept_teeth_are_whole(trainer, monkeypatch):
+    monkeypatch.setattr(learning, "PARTLY", 1.0)
+    wide, (rows, columns) = mouth(0.2).expand(64, -1, -1), region(TINY.image_size)
+    for end, hidden in ((0.2, 1), (0.8, 0)):  # of the opening, whose middle is hidden where teeth end above it
+        mask = trainer._mask(wide, torch.full((64,), end), BatchGenerator(torch.Generator().manual_seed(0), 64))
+        assert mask[:, 0, 96 - rows.start, 64 - columns.start].round().tolist() == [hidden] * 64

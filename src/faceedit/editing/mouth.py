@@ -17,8 +17,8 @@ from faceedit.weights import load_model
 
 MOUTH_WEIGHTS = "mouth"
 COLOUR_SIGMA = 2.5  # pixels, of a blur of colour, not of light: networks give teeth green and purple fringes; by eye
-# The network's pixels, a Gaussian's deviation: what is finer is sharpened, where the photo is less soft than this, as
-# networks that learn from others draw softer than these; by eye.
+# The network's pixels, by eye. What is finer than a Gaussian of this deviation is sharpened, as the network learnt from
+# another and draws softer than that; in photos softer than the second, nothing is.
 SHARPENED, SOFT = 1.3, 1.8
 # The network's pixels, by eye: from so far around the opening on, so fine a detail is the photo's. Nearer, that is the
 # line between closed lips.

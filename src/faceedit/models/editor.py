@@ -113,7 +113,7 @@ class EditSettings:
     # surprise and fear by closed lips as well, and those by smaller openings: no inpainted mouth is as real as one that
     # a photo shows.
     parting: tuple[float, ...] = (0.0, 0.0, 0.0, 0.7, 0.6, 0.0, 0.0, 0.0)
-    unnamed_parting: float = 0.65
+    unnamed_parting: float = 0.75
 
 
 EDIT = EditSettings()
@@ -190,14 +190,14 @@ class Decoder(nn.Module):
 
 
 def kept_parts(flow: torch.Tensor, mouth: Mouth) -> torch.Tensor:
-    """The flow (N, 2, S, S) of the faces with these mouths, but for brows and jaws, which keep their shape."""
+    """The flow (N, 2, S, S) of the faces with these mouths, so changed that brows and jaws keep their shape."""
     return keep_jaw(keep_brows(flow, mouth.before, mouth.after), mouth.after)
 
 
 def finished_flow(flow: torch.Tensor, mouth: Mouth, amount: torch.Tensor) -> torch.Tensor:
     """The flow likewise, with lips and lids taken to where landmarks lie, and the skin around lids and brows with them.
 
-    amount: (N, 1, 1, 1) in [0, 1], how much of that.
+    amount: (N, 1, 1, 1) in [0, 1], how far lips and lids are.
     """
     before, after = mouth.before, mouth.after
     flow = lift_forehead(mouth.move_lips(kept_parts(flow, mouth), amount), after)

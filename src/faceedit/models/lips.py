@@ -81,7 +81,7 @@ def between_lips(images: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
 
 def upper_teeth_end(seen: torch.Tensor) -> torch.Tensor:
     """Where upper teeth end in what is seen (N, 3, *GRID) between lips, in shares of the way down, (N,); nan where
-    nothing bright lies above something dark."""
+    nothing bright lies above something dark, or that end not within `LIPS.teeth_end`."""
     down = GRID[0]
     light = seen.mean(1)[..., LIPS.front_teeth[1]].median(-1).values  # (N, down)
     bright, first = light[:, : down // 2 + 1].max(1)
