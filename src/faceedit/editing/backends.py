@@ -121,11 +121,9 @@ class WarpBackend:
         def draw(affect: torch.Tensor) -> Iterator[FaceEdit]:
             edit, folds, mouths = self._decoded(features, affect)
             residual = functional.interpolate(edit.colour.float(), folds.shape[2:], mode="bicubic") + folds
-            fields = edit.flow * (self.size / 2), residual / 2
-            flows, residuals = (field.permute(0, 2, 3, 1).float().cpu().numpy() for field in fields)
-            return map(FaceEdit, flows, residuals, mouths)
+            return face_edits(edit.flow, residual, mouths)
 
-        for edits in in_batches(draw, as_rows(targets), BATCH):
+        for edits in in_batches(draw, _rows(targets), BATCH):
             yield from edits
 
     def drawings(self, features: WarpFeatures, targets: np.ndarray) -> None:
@@ -150,13 +148,33 @@ class WarpBackend:
         if not (features.is_still and features.shading):
             features.shading[:] = [self.folding.shading(features.skin, edit, targets)]
         (folds,) = features.shading
-        mask = edit_mask(face.landmarks, edit.landmarks, face.teeth_visibility, source, affect)
-        z = face.z.float() @ mouth_projection(face.z.shape[1], self.device)
-        return edit, folds, map(MouthEdit, *(x.float().cpu().numpy() for x in (mask, affect, edit.landmarks, z)))
+        mouths = mouth_edits(face.landmarks, edit.landmarks, face.teeth_visibility, source, affect, face.z)
+        return edit, folds, mouths
+
+
+def face_edits(flow: torch.Tensor, residual: torch.Tensor, mouths: Iterator[MouthEdit]) -> Iterator[FaceEdit]:
+    """Edits with a flow (N, 2, S, S), in units of half the side, and a residual (N, 3, P, P), in those of images."""
+    fields = flow * (flow.shape[-1] / 2), residual / 2
+    flows, residuals = (field.permute(0, 2, 3, 1).float().cpu().numpy() for field in fields)
+    return map(FaceEdit, flows, residuals, mouths)
+
+
+def mouth_edits(
+    before: torch.Tensor,
+    after: torch.Tensor,
+    teeth: torch.Tensor,
+    source: torch.Tensor,
+    affect: torch.Tensor,
+    z: torch.Tensor,
+) -> Iterator[MouthEdit]:
+    """What is to be inpainted in mouths, of arguments as `edit_mask` takes them and the latents (N, z_dim) of faces."""
+    mask = edit_mask(before, after, teeth, source, affect)
+    z = z.float() @ _mouth_projection(z.shape[1], str(z.device))
+    return map(MouthEdit, *(x.float().cpu().numpy() for x in (mask, affect, after, z)))
 
 
 @cache
-def mouth_projection(z_dim: int, device: str) -> torch.Tensor:
+def _mouth_projection(z_dim: int, device: str) -> torch.Tensor:
     """The matrix (z_dim, Z) from a face's latent, about uniform in (-1, 1), to a standard normal latent of its mouth.
 
     Faces that are nearly the same get nearly the same teeth."""
@@ -169,7 +187,7 @@ def as_image(crop: np.ndarray, device: str) -> torch.Tensor:
     return as_images(crop[None], device).contiguous(memory_format=FASTEST)
 
 
-def as_rows(targets: np.ndarray) -> torch.Tensor:
+def _rows(targets: np.ndarray) -> torch.Tensor:
     """Targets (N, 2), which mean any expression, or (N, 2 + E), as the latter."""
     return functional.pad(as_floats(targets), (0, 2 + len(CLASS_MEANS) - targets.shape[1]))
 

@@ -10,8 +10,7 @@ from torch.nn import functional
 
 from faceedit.circumplex import Affect
 from faceedit.device import in_batches
-from faceedit.editing.backends import BATCH, FASTEST, FaceEdit, as_floats, as_image, mouth_projection
-from faceedit.editing.mouth import MouthEdit
+from faceedit.editing.backends import BATCH, FASTEST, FaceEdit, as_floats, as_image, face_edits, mouth_edits
 from faceedit.models.caae import Caae
 from faceedit.models.editor import finished_flow
 from faceedit.models.expression import AT_REST, as_complex, keep_openings, similarity_transform
@@ -20,7 +19,6 @@ from faceedit.models.landmark_flow import landmark_flow
 from faceedit.models.landmarker import Landmarker, mirrored
 from faceedit.models.lips import between_lips, kept_teeth, teeth_visibility
 from faceedit.models.mouth import Mouth
-from faceedit.models.mouth.inpainter import edit_mask
 from faceedit.models.palette import palette
 from faceedit.models.sampling import indices, warped
 from faceedit.pool import one_core
@@ -80,12 +78,8 @@ class CaaeBackend:
             # Light alone, and no fine detail of it: colours differ by blotches.
             light = (drawings - warped(features.drawing.expand_as(drawings), drawn_flow)).mean(1, keepdim=True)
             light = amount[..., None] * functional.avg_pool2d(light, 8, stride=4, padding=2, count_include_pad=False)
-            mask = edit_mask(before, after, teeth, source, affect)
-            z = z @ mouth_projection(z.shape[1], self.device)
-            fields = flow * (self.size / 2), GAIN / 2 * light.expand(-1, 3, -1, -1)
-            flows, residuals = (field.permute(0, 2, 3, 1).float().cpu().numpy() for field in fields)
-            mouths = map(MouthEdit, *(x.float().cpu().numpy() for x in (mask, affect, after, z)))
-            return map(FaceEdit, flows, residuals, mouths)
+            mouths = mouth_edits(before, after, teeth, source, affect, z)
+            return face_edits(flow, GAIN * light.expand(-1, 3, -1, -1), mouths)
 
         for edits in in_batches(draw, as_floats(targets[:, :2]), BATCH):
             yield from edits

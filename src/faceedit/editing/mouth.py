@@ -94,7 +94,8 @@ class MouthInpainting:
         share = warp(seen, cv2.INTER_LINEAR)[..., None]
         laid, under = warp(tone.take(inpainted), cv2.INTER_CUBIC), image[y0:y1, x0:x1]
         scale = 1 / float(np.linalg.norm(matrix[:, 0]))  # pixels of the photo in one of the network's
-        laid += min(max(SOFT - softness, 0), 1) * (laid - cv2.GaussianBlur(laid, (0, 0), SHARPENED * scale))
+        if softness < SOFT:
+            laid += min(SOFT - softness, 1) * (laid - cv2.GaussianBlur(laid, (0, 0), SHARPENED * scale))
         opening = mouth_mask(torch.from_numpy(mouth.landmarks[None]).float(), self.size, RIM)[0, 0].numpy()
         around = seen * (1 - opening)
         if around.any():  # there, colours are the network's, hair and pores the photo's

@@ -4,13 +4,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
 from faceedit.circumplex import Affect
 from faceedit.config import CaaeConfig
-from faceedit.device import as_images
+from faceedit.editing.backends import FASTEST, as_floats, as_image
 from faceedit.editing.editor import FaceEditor
 from faceedit.evaluation.controls import CopyEditor
 from faceedit.faces.alignment import alignment, crop_face
@@ -39,10 +38,12 @@ def speed(editor: FaceEditor | CopyEditor, path: Path, detector: FaceDetector, t
 
     ways: dict[str, Callable[[np.ndarray], None]] = {"edit_ms": edit, "photo_to_photo_ms": whole}
     if isinstance(editor, FaceEditor):
-        size, mouths = editor.backend.size, editor.mouths
-        crop = crop_face(image, alignment(face.landmarks, size), size)
-        paper = Caae(CaaeConfig()).eval().to(editor.device).to(memory_format=torch.channels_last)
-        small = as_images(cv2.resize(crop, (paper.config.image_size,) * 2)[None], editor.device)
+        mouths = editor.mouths
+        paper = Caae(CaaeConfig()).eval().to(editor.device).to(memory_format=FASTEST)
+        crop, papers_crop = (
+            crop_face(image, alignment(face.landmarks, size), size)
+            for size in (editor.backend.size, paper.config.image_size)
+        )
 
         def own(target: np.ndarray) -> None:
             editor.backend.network(crop, encoded.source, Affect(*target.tolist()))
@@ -50,7 +51,7 @@ def speed(editor: FaceEditor | CopyEditor, path: Path, detector: FaceDetector, t
 
         @torch.inference_mode()
         def papers(target: np.ndarray) -> None:
-            paper(small, torch.from_numpy(target[None]).float().to(editor.device)).cpu()
+            paper(as_image(papers_crop, editor.device), as_floats(target[None]).to(editor.device)).cpu()
 
         ways |= {"network_ms": own, "paper_network_ms": papers}
     times: dict[str, list[float]] = {name: [] for name in ways}
