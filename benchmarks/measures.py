@@ -15,7 +15,7 @@ from PIL import Image, ImageChops, ImageDraw
 from torch.nn import functional
 
 from faceedit import batch
-from faceedit.circumplex import Affect, Support, named_emotion
+from faceedit.circumplex import Support, named_emotion
 from faceedit.data.crops import load_crops
 from faceedit.data.labels import TRAIN, Label, write_labels
 from faceedit.data.prepare import prepare
@@ -23,7 +23,8 @@ from faceedit.editing.editor import FaceEditor
 from faceedit.editing.photo import edit_photo
 from faceedit.editing.target import Request
 from faceedit.editing.video import edit_video
-from faceedit.faces.alignment import TEMPLATE, alignment, crop_face
+from faceedit.evaluation.speed import speed
+from faceedit.faces.alignment import TEMPLATE
 from faceedit.kinds import MODELS
 from faceedit.media.image import Photo, read_photo, write_photo
 from faceedit.media.video import write_video
@@ -93,16 +94,13 @@ class Bench:
         )
 
     def networks(self) -> None:
-        """One pass of the networks alone, beside the paper's."""
-        image = read_photo(self.photos[0.3]).pixels
-        face = self.editor.detect(image)[0]
-        ways = {}
-        for editor in (self.editor, FaceEditor.from_pretrained("caae-96", self.device)):
-            crop = crop_face(image, alignment(face.landmarks, editor.backend.size), editor.backend.size)
-            one_pass = partial(editor.backend.network, crop, Affect(0.5, 0), TARGET)
-            ways[f"network, {editor.weights.path.stem}"] = one_pass
-        own, paper = self.figures.times(ways, 5 * self.rounds)
-        self.figures.compare("network / the paper's", own / paper, 0.3)
+        """One pass of the networks alone, beside the paper's, as `faceedit evaluate` times them."""
+        targets = np.array([TARGET.pair] * self.rounds)
+        taken = speed(self.editor, self.photos[0.3], self.editor.detector, targets)
+        own, paper = taken["network_ms"], taken["paper_network_ms"]
+        self.figures.keep("networks of an edit, all parts", own, "ms")
+        self.figures.keep("network of the paper", paper, "ms")
+        self.figures.compare("networks / the paper's", own / paper, 0.3)
 
     def batches(self) -> None:
         """200 photos, in parts: one after another, and as a batch, which works on one a core."""
@@ -255,14 +253,14 @@ def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
     def step() -> None:
         with trainer.autocast():
             features = editor.encoder(images, landmarks)
-            edit = editor.decoder(features, source, target, correct_lips=False)
+            edit = editor.decoder(features, source, target, finished=False)
             edited = rendered(images, edit, trainer.masks)
             maps = trainer.teacher.maps(edited)
             shown = trainer.teacher.read(maps[-1])[0].float()
             loss = functional.smooth_l1_loss(shown, target) + edit.flow.square().mean()
             loss = loss + wrong(image_discriminator(maps, target), 1)
             loss = loss + wrong(latent_discriminator(torch.cat([prior, features.z]))[len(prior) :], 1)
-            way_back = editor(edited.detach(), landmarks, target, source, correct_lips=False)
+            way_back = editor(edited.detach(), landmarks, target, source, finished=False)
             back = rendered(edited.detach(), way_back, trainer.masks)
             loss = loss + (back - images).abs().mean()
         trainer.update("editor", loss)
