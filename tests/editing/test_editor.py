@@ -1,4 +1,6 @@
 import inspect
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -16,7 +18,7 @@ from faceedit.editing.target import Request
 from faceedit.errors import ExistsError, NoFaceError, UnexpectedError, UnreadableError, UsageError
 from faceedit.media.image import read_photo
 from faceedit.media.provenance import COMPOSITE, from_xmp
-from tests.conftest import FakeDetector, draw_face, face_at
+from tests.conftest import ASTRONAUT, FakeDetector, draw_face, face_at
 
 
 class SeenDetector(FakeDetector):
@@ -197,3 +199,12 @@ def test_the_package_offers_the_editor_and_what_it_takes_and_gives():
         method = getattr(FaceEditor, name)
         kinds = {parameter.kind for parameter in inspect.signature(method).parameters.values()}
         assert not kinds & {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
+
+
+def test_a_photo_is_edited_without_modules_that_it_does_not_need():
+    """They take longer to import than the photo to edit: codecs of films, and what some functions of NumPy import."""
+    code = "from faceedit import FaceEditor; FaceEditor.from_pretrained(device='cpu').edit(sys.argv[1], 0, 0)"
+    command = [sys.executable, "-c", f"import sys; {code}; print(*sys.modules)", ASTRONAUT]
+    loaded = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    assert "faceedit.editing.mouth" in loaded
+    assert not {"av", "numpy.ma", "numpy.polynomial", "scipy", "torch._dynamo", "torchvision"} & loaded

@@ -37,7 +37,7 @@ from faceedit.faces.eyes import LandmarkFinder, find_eyes
 from faceedit.kinds import KINDS, class_at
 from faceedit.media.conversion import ImageLike, as_photo
 from faceedit.media.sheet import circumplex_grid, paper_sheet
-from faceedit.pool import in_turn
+from faceedit.pool import in_turn, one_core
 from faceedit.weights import Weights, load_weights
 
 BACKENDS = {name: kind.backend for name, kind in KINDS.items() if kind.backend is not None}
@@ -53,6 +53,7 @@ class FaceEditor:
     one editor. Raises UsageError for values out of their range, NoFaceError where there is no face.
     """
 
+    @one_core()  # small weights are laid out in memory sooner
     def __init__(self, weights: Weights, judge: AffectEstimator, device: str = "cpu"):
         self.weights = weights
         self.judge = judge

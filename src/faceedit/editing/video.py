@@ -20,7 +20,6 @@ from faceedit.editing.tracking import Track, follow
 from faceedit.errors import ExistsError, UsageError
 from faceedit.faces.alignment import alignment
 from faceedit.media.provenance import COMPOSITE, declaration
-from faceedit.media.video import check_output, open_video, rewrite_video
 from faceedit.pool import in_turn
 
 if TYPE_CHECKING:  # which itself edits by what is here
@@ -72,6 +71,8 @@ def edit_video(
 
     A video that is transparent in parts, which MP4 cannot hold, is logged as a warning.
     """
+    from faceedit.media.video import check_output, open_video, rewrite_video  # with codecs, which photos need not
+
     path, output = Path(video), Path(output)
     check_output(output)
     if face == ALL:

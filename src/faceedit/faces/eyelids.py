@@ -62,10 +62,11 @@ class Lid:
     def __init__(self, points: np.ndarray):
         x, y = points.T
         self._ends = x.min(), x.max()
-        self._curve = np.polynomial.Polynomial.fit(x, y, 4)
+        self._middle, self._reach = (x.max() + x.min()) / 2, (x.max() - x.min()) / 2
+        self._curve = np.polyfit((x - self._middle) / self._reach, y, 4)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        return self._curve(np.clip(x, *self._ends))
+        return np.polyval(self._curve, (np.clip(x, *self._ends) - self._middle) / self._reach)
 
 
 @dataclass(frozen=True, eq=False)

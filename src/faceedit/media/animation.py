@@ -14,7 +14,6 @@ from faceedit.files import UMASK, temporary_folder, write_atomically
 from faceedit.media.colour import to_srgb
 from faceedit.media.image import Photo, encode_photo
 from faceedit.media.provenance import embedded
-from faceedit.media.video import write_video
 
 SUFFIXES = (".gif", ".webp", ".mp4")
 MAX_GIF_FPS = 50  # viewers slow faster ones down
@@ -49,6 +48,8 @@ def write_animation(
     if suffix in (".mp4", ".gif") and like.colour_profile:
         frames = (to_srgb(frame, like.colour_profile) for frame in frames)
     if suffix == ".mp4":
+        from faceedit.media.video import write_video  # with codecs, which photos need not
+
         write_video(path, frames, fps, like.xmp, overwrite=overwrite)
     elif suffix:
         write_atomically(path, _encoded(path, iter(frames), fps, loop, like), overwrite=overwrite)
