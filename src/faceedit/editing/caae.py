@@ -12,9 +12,9 @@ from faceedit.circumplex import Affect
 from faceedit.device import in_batches
 from faceedit.editing.backends import BATCH, FASTEST, FaceEdit, as_floats, as_image, face_edits, mouth_edits
 from faceedit.models.caae import Caae
-from faceedit.models.editor import finished_flow
 from faceedit.models.expression import AT_REST, as_complex, keep_openings, similarity_transform
 from faceedit.models.face_mesh import POINTS
+from faceedit.models.finish import finished_flow
 from faceedit.models.landmark_flow import landmark_flow
 from faceedit.models.landmarker import Landmarker, mirrored
 from faceedit.models.lips import between_lips, kept_teeth, teeth_visibility

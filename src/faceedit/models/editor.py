@@ -15,11 +15,9 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.config import WarpConfig
-from faceedit.models.brows import keep_brows, lift_forehead
 from faceedit.models.expression import Motion
-from faceedit.models.jaw import keep_jaw
+from faceedit.models.finish import finished_flow, kept_parts
 from faceedit.models.layers import FilmBlock, mix_filters
-from faceedit.models.lids import move_lids, unfold_lids
 from faceedit.models.lips import between_lips, lip_condition, teeth_visibility
 from faceedit.models.mouth import Mouth
 from faceedit.models.palette import COLOURS, palette
@@ -187,21 +185,6 @@ class Decoder(nn.Module):
         flow = enlarged(flow)
         flow = finished_flow(flow, mouth, amount) if finished else mouth.move_lips(kept_parts(flow, mouth))
         return Edit(flow, colour, mouth.fields(self.motion.texture(target), amount), features.palette, after)
-
-
-def kept_parts(flow: torch.Tensor, mouth: Mouth) -> torch.Tensor:
-    """The flow (N, 2, S, S) of the faces with these mouths, so changed that brows and jaws keep their shape."""
-    return keep_jaw(keep_brows(flow, mouth.before, mouth.after), mouth.after)
-
-
-def finished_flow(flow: torch.Tensor, mouth: Mouth, amount: torch.Tensor) -> torch.Tensor:
-    """The flow likewise, with lips and lids taken to where landmarks lie, and the skin around lids and brows with them.
-
-    amount: (N, 1, 1, 1) in [0, 1], how far lips and lids are.
-    """
-    before, after = mouth.before, mouth.after
-    flow = lift_forehead(mouth.move_lips(kept_parts(flow, mouth), amount), after)
-    return unfold_lids(move_lids(flow, before, after, amount), after)
 
 
 def _shading(features: FaceFeatures, fields: torch.Tensor, flow: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
