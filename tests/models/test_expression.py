@@ -356,6 +356,25 @@ def test_lips_lie_where_they_shall_whatever_the_networks_draw(geometry):
     torch.testing.assert_close(flow[..., far], drawn[..., far])
 
 
+def test_lips_stretch_evenly_between_their_edges(geometry):
+    moves, faces, affect, _ = geometry
+    before, source, target = faces[:8], affect[:8], affect[:8].flip(0)
+    lips = Mouth(before, moves(before, source, target), torch.zeros(8), 96, (slice(0, 96), slice(0, 96))).lips
+    flow = torch.randn(8, 2, 96, 96, generator=torch.Generator().manual_seed(0)) * 0.04
+    evened = flow + lips.uneven(flow)
+    inner = torch.cat([lips.upper, lips.lower], dim=1)  # (8, 2, W), of both lips
+    thick = 96 * (lips.outside - inner).abs()
+    for share in (0.35, 0.5, 0.65):
+        rows = (96 * torch.lerp(inner, lips.outside, share)).long()
+        seen = evened.gather(2, rows[:, None].expand(-1, 2, -1, -1)).transpose(1, 2)  # (8, 2, 2, W)
+        there = ((rows + 0.5) / 96 - inner) / (lips.outside - inner)
+        wanted = torch.lerp(lips.moves, lips.outside_moves, there[:, :, None])
+        amid = (thick > 4) & (lips._inwards > 0.1)[:, None]
+        assert amid.sum() > 50
+        torch.testing.assert_close(seen.movedim(2, 3)[amid], wanted.movedim(2, 3)[amid], atol=1e-4, rtol=0)
+    torch.testing.assert_close(evened[:, :, :40], flow[:, :, :40])
+
+
 def test_lips_that_turn_back_on_themselves_give_numbers_still(geometry):
     moves, faces, affect, _ = geometry
     before = faces[:4]

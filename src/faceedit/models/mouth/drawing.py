@@ -63,10 +63,11 @@ class Mouth:
 
         amount: (N, 1, 1, 1) in [0, 1], how much of `lip_correction` is added; or None for nothing of it.
         """
-        change = self.lips.discontinuous(flow) - flow[..., self.rows, self.columns]
+        moved = self.lips.discontinuous(flow)
         if amount is not None:
-            change = change + amount * self.lip_correction(flow)
-        return flow + _padded(change, self.rows, self.columns, self.size)
+            moved = moved + amount * self.lip_correction(flow)
+            moved = moved + amount * self.lips.uneven(moved)
+        return flow + _padded(moved - flow[..., self.rows, self.columns], self.rows, self.columns, self.size)
 
     def lip_correction(self, flow: torch.Tensor) -> torch.Tensor:
         """What brings lips from where a flow (N, 2, S, S) takes them to where landmarks lie, (N, 2, H, W)."""

@@ -46,17 +46,32 @@ class LipFlow:
         outside = torch.maximum(self.upper - down, down - self.lower).clamp(min=0)
         return self._near(outside)[:, None] * torch.lerp(lower, upper, of_upper[:, None]) + self._outside(flow, lips)
 
+    def uneven(self, flow: torch.Tensor) -> torch.Tensor:
+        """What a flow in these rows and columns, (N, 2, H, W), lacks to stretch lips evenly between their edges: where
+        it does that at one edge, the lip's colour is drawn out into the skin. (N, 2, H, W)."""
+        beyond, thick, counts = self._thickness()
+        share = (beyond / thick[:, :, None])[:, :, None]  # (N, 2, 1, H, W), of the way from the inner to the outer edge
+        even = torch.lerp(self.moves[:, :, :, None], self.outside_moves[:, :, :, None], share.clamp(0, 1))
+        inside = (share > 0) & (share < 1)
+        return (inside * counts[:, :, None, None] * (even - flow[:, None])).sum(1)
+
+    def _thickness(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Of the upper and the lower lip: how far each pixel lies outwards of the inner edge, (N, 2, H, W); how thick
+        they are, (N, 2, W); and how much that counts, not at corners, nor without thickness, (N, 2, W) in [0, 1]."""
+        inner = torch.cat([self.upper, self.lower], dim=1)
+        outwards = constant((-1.0, 1.0), inner.device)[:, None]
+        thick = outwards * (self.outside - inner)
+        beyond = outwards[..., None] * (self.down[:, None] - inner[:, :, None])
+        counts = (self.size * thick).clamp(0, 1) * self._slope / MOUTH.slope
+        return beyond, thick.clamp(min=1 / self.size), counts
+
     def _outside(self, flow: torch.Tensor, lips: torch.Tensor) -> torch.Tensor:
         """What a flow to which that of the inner edges, lips (N, 2, 2, 1, W), was added lacks at the outer ones."""
-        inner = torch.cat([self.upper, self.lower], dim=1)
-        outwards = constant((-1.0, 1.0), inner.device)[:, None]  # of the upper and the lower lip
-        thick = outwards * (self.outside - inner)  # (N, 2, W)
-        counts = (self.size * thick).clamp(0, 1) * self._slope / MOUTH.slope  # not at corners, nor without thickness
-        thick = thick.clamp(min=1 / self.size)
+        beyond, thick, counts = self._thickness()
+        outwards = constant((-1.0, 1.0), thick.device)[:, None]  # of the upper and the lower lip
         drawn = self._drawn(flow, outwards * torch.maximum(outwards * self._sloped, outwards * self.outside))
         lacks = self.outside_moves - drawn - self._near(thick)[:, :, None] * lips[:, :, :, 0]
         lacks = counts[:, :, None] * lacks
-        beyond = outwards[..., None] * (self.down[:, None] - inner[:, :, None])  # (N, 2, H, W)
         far = (beyond - thick[:, :, None]).clamp(min=0)
         share = (beyond / thick[:, :, None]).clamp(0, 1) * self._near(far.flatten(1, 2)).view_as(beyond)
         return (share[:, :, None] * lacks[:, :, :, None]).sum(1)
