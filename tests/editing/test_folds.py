@@ -4,7 +4,7 @@ import torch
 
 from faceedit.circumplex import Affect
 from faceedit.device import as_images
-from faceedit.editing.folds import Folding
+from faceedit.editing.folds import FOLDS, Folding
 from faceedit.models.editor import Edit
 from faceedit.models.folds import detail, shown_to_network, skin
 from faceedit.weights import load_weights
@@ -26,11 +26,12 @@ def landmarks():
 
 
 def shaded(folding, face, landmarks, *targets):
-    """What is added to a face that does not move, at each target, (N, 3, S, S)."""
+    """What is added to a face that does not move, at each target, (N, 3, SIZE, SIZE)."""
     count, nothing = len(targets), torch.zeros(0)
     points = torch.from_numpy(landmarks)[None].expand(count, -1, -1)
     still = Edit(torch.zeros(count, 2, 96, 96), torch.zeros(count, 3, 24, 24), nothing, nothing, points)
-    return folding.shading(face, still, torch.from_numpy(np.stack([Affect(*target).row for target in targets])))
+    added = folding.shading(face, still, torch.from_numpy(np.stack([Affect(*target).row for target in targets])))
+    return torch.nn.functional.interpolate(added, (SIZE, SIZE), mode="area")
 
 
 def test_skin_folds_with_the_way_and_not_at_the_source(folding, landmarks):
@@ -44,7 +45,7 @@ def test_skin_folds_with_the_way_and_not_at_the_source(folding, landmarks):
 def test_eyes_brows_and_mouths_are_left_alone(folding, landmarks):
     face = folding.encode(draw_face(384), landmarks, SOURCE)
     added = shaded(folding, face, landmarks, (-0.6, -0.2)).abs().amax(1)[0]
-    seen = skin(torch.from_numpy(landmarks)[None], SIZE)[0, 0]
+    seen = skin(torch.from_numpy(landmarks)[None], SIZE, FOLDS.beside_lips)[0, 0]
     assert added[seen < 0.005].max() < 0.1 * added.max()
 
 
@@ -111,3 +112,43 @@ def test_a_fold_that_goes_takes_its_colour_along(folding, landmarks, monkeypatch
     plain = float(np.log(200 / 160))
     before, after = redness(skin_.images[0]), redness(skin_.images[0] + added)
     assert abs(after - plain) < 0.7 * abs(before - plain)
+
+
+def test_a_smile_takes_its_folds_along(folding, landmarks, monkeypatch):
+    """Where faces differ a little less at the target, a crease of a face's own nearly goes, thin as it is, with the
+    smile, and stays where a face gets no less happy."""
+    face = np.full((384, 384, 3), (200, 160, 140), np.uint8)
+    face[240:270, 260:264] //= 2
+    calm, happy = Affect(-0.6, -0.2), Affect(0.7, 0.1)
+
+    def darkness(source, target):
+        def shown(images, *_):
+            alike = torch.full((len(images), 1, *images.shape[2:]), -3.2 if len(images) == 2 else -3.0)
+            return torch.zeros_like(alike), alike
+
+        monkeypatch.setattr(folding, "_shown", shown)
+        points = torch.from_numpy(landmarks)[None].expand(2, -1, -1)
+        still = Edit(torch.zeros(2, 2, 96, 96), torch.zeros(2, 3, 24, 24), torch.zeros(0), torch.zeros(0), points)
+        targets = torch.from_numpy(np.stack([target.row, target.row]))
+        added = folding.shading(folding.encode(face, landmarks, source), still, targets)[0]
+        seen = as_images(face[None], "cpu")[0] + added
+        return float(seen[:, 245:265, 250].mean() - seen[:, 245:265, 261:263].mean())
+
+    before = (200 + 160 + 140) / 3 / 127.5 / 2
+    assert darkness(happy, calm) < 0.4 * before
+    assert darkness(calm, happy) > 0.7 * before
+
+
+def test_the_light_that_comes_back_to_a_fold_is_paler_than_its_shadow(folding, landmarks, monkeypatch):
+    """Shadows of skin are redder than it is: were they only multiplied, they would glow."""
+    face = np.full((384, 384, 3), (150, 80, 60), np.uint8)
+
+    def shown(images, *_):
+        light = torch.full((len(images), 1, *images.shape[2:]), 0.3 if len(images) == 2 else 0.0)
+        return light, torch.full_like(light, -3.0)
+
+    monkeypatch.setattr(folding, "_shown", shown)
+    added = shaded(folding, folding.encode(face, landmarks, SOURCE), landmarks, (-0.6, -0.2), (-0.5, 0.4))[0]
+    red, green, _ = added[:, 80, 90]
+    assert green > 0
+    assert 1 < red / green < 0.85 * 150 / 80

@@ -95,9 +95,13 @@ def tint(images: torch.Tensor) -> torch.Tensor:
     return _detail((images + 1) / 2) - detail(images)
 
 
-def skin(landmarks: torch.Tensor, size: int) -> torch.Tensor:
+def skin(landmarks: torch.Tensor, size: int, beside_lips: float = BESIDE) -> torch.Tensor:
     """From 0 in eyes, mouths, brows and nostrils, and beside a face, to 1 away from them, (N, 1, S, S)."""
-    blobs = [_blobs(landmarks[:, list(points)], size, BESIDE).clamp(max=1) for points in NO_SKIN]
+    reach = (BESIDE, beside_lips, BESIDE, BESIDE)
+    blobs = [
+        _blobs(landmarks[:, list(points)], size, sigma).clamp(max=1)
+        for points, sigma in zip(NO_SKIN, reach, strict=True)
+    ]
     inside = (_within(landmarks[:, list(JAW)], size) / BESIDE).clamp(0, 1)
     return (torch.stack([1 - blob for blob in blobs]).prod(0) * inside)[:, None]
 
