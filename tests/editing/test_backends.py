@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,7 @@ from faceedit.kinds import KINDS, class_at
 from faceedit.media.image import read_photo
 from faceedit.models.caae import Caae
 from faceedit.models.face_mesh import POINTS
+from faceedit.models.landmarker import mirrored
 from faceedit.weights import build
 from tests.conftest import ASTRONAUT, TINY, TINY_WARP, draw_face
 
@@ -24,7 +26,7 @@ def backend(request):
     return class_at(KINDS[request.param].backend)(build(config).eval(), "cpu")
 
 
-@pytest.mark.parametrize(("weights", "side"), [("caae-96", 24), ("warp-96", 128)])
+@pytest.mark.parametrize(("weights", "side"), [("caae-96", 24), ("warp-96", 384)])
 def test_decoding_in_batches_is_decoding_one_by_one(weights, side):
     editor, image = FaceEditor.from_pretrained(weights, "cpu"), read_photo(ASTRONAUT).pixels
     backend, features = editor.backend, editor.encode(image, editor.detect(image)[0]).features
@@ -64,6 +66,27 @@ def test_where_memory_is_full_batches_are_halved_down_to_one(backend):
             for field, same_field in zip(pair[:2], same[:2], strict=True):
                 np.testing.assert_allclose(field, same_field, atol=2e-2)
         assert tried == sizes
+
+
+def test_the_edit_of_a_mirrored_face_is_the_edit_mirrored():
+    """Nothing pulls at one side because it is the left one."""
+    editor, image = FaceEditor.from_pretrained("warp-96", "cpu"), read_photo(ASTRONAUT).pixels
+    encoded = editor.encode(image, editor.detect(image)[0])
+    backend = editor.backend
+    fine = cv2.resize(encoded.crop, None, fx=FINER, fy=FINER, interpolation=cv2.INTER_CUBIC)
+    other = mirrored(torch.from_numpy(encoded.landmarks[None]).float())[0].numpy()
+    target = Affect(-0.5, 0.4).row[None]
+    (edit,), (turned,) = (
+        backend.edits(backend.encode(*photo, encoded.source, landmarks), target)
+        for *photo, landmarks in (
+            (encoded.crop, fine, encoded.landmarks),
+            (*(np.ascontiguousarray(x[:, ::-1]) for x in (encoded.crop, fine)), other),
+        )
+    )
+    assert np.abs(edit.flow).max() > 2
+    apart = np.abs(turned.flow[:, ::-1] * np.float32([-1, 1]) - edit.flow)
+    assert np.quantile(apart, 0.98) < 0.05
+    assert apart.max() < 0.5
 
 
 def test_an_edit_to_the_source_is_nothing(backend):

@@ -22,6 +22,7 @@ from faceedit.device import as_images, in_batches
 from faceedit.editing.folds import Folding, Skin
 from faceedit.editing.mouth import MouthEdit
 from faceedit.models.editor import Edit, FaceFeatures, WarpEditor
+from faceedit.models.landmarker import mirrored
 from faceedit.models.mouth.inpainter import edit_mask
 from faceedit.pool import one_core
 
@@ -86,8 +87,9 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class WarpFeatures:
-    """face: the encoder's features. source: (1, 2), its affect. skin: its folds. shading: what is added to it to fold
-    it, kept from the last edit in a film; is_still: the face hardly moved since, and that will do again."""
+    """face: the encoder's features of it and of its mirror image. source: (1, 2), its affect. skin: its folds.
+    shading: what is added to it to fold it, kept from the last edit in a film; is_still: the face hardly moved since,
+    and that will do again."""
 
     face: FaceFeatures
     source: torch.Tensor
@@ -108,9 +110,10 @@ class WarpBackend:
     def encode(
         self, crop: np.ndarray, fine: np.ndarray, source: Affect, landmarks: np.ndarray, still: Any = None
     ) -> WarpFeatures:
-        images = as_image(crop, self.device)
+        images, points = as_image(crop, self.device), as_floats(landmarks[None]).to(self.device)
+        both = torch.cat([images, images.flip(3)]), torch.cat([points, mirrored(points)])
         with torch.inference_mode():
-            face = self.model.encoder(images, as_floats(landmarks[None]).to(self.device))
+            face = self.model.encoder(*both)
         affect = as_floats([source.pair]).to(self.device)
         if still is not None:
             return WarpFeatures(face, affect, still.skin, still.shading, is_still=True)
@@ -141,10 +144,11 @@ class WarpBackend:
     def _decoded(self, features: WarpFeatures, targets: torch.Tensor) -> tuple[Edit, torch.Tensor, Iterator[MouthEdit]]:
         """What the decoder draws at each target (N, 2 + E), what folds the skin, see `Folding.shading`, and what is to
         be inpainted in the mouth."""
-        face, source = features.face.expand(len(targets)), features.source.expand(len(targets), -1)
+        both, source = features.face.expand(len(targets)), features.source.expand(len(targets), -1)
         targets = targets.to(self.device)
-        affect = targets[:, :2]
-        edit = self.model.decoder(face, source, targets[:, : self.model.config.target_dim], finished=True)
+        affect, face = targets[:, :2], both.half()
+        target = targets[:, : self.model.config.target_dim]
+        edit = self.model.decoder(both, source, target, finished=True, mirrored=True)
         if not (features.is_still and features.shading):
             features.shading[:] = [self.folding.shading(features.skin, edit, targets)]
         (folds,) = features.shading

@@ -6,6 +6,7 @@ expressions, the weight in [0, 1] of each that the target is called by, all zero
 (-1, 1). What an edit is made of is smooth enough to be enlarged, so that it edits a photo at any resolution.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -16,12 +17,13 @@ from torch.nn import functional
 
 from faceedit.config import WarpConfig
 from faceedit.models.expression import Motion
+from faceedit.models.face_mesh import TWINS
 from faceedit.models.finish import finished_flow, kept_parts
 from faceedit.models.layers import FilmBlock, mix_filters
 from faceedit.models.lips import between_lips, lip_condition, teeth_visibility
 from faceedit.models.mouth import Mouth
 from faceedit.models.palette import COLOURS, palette
-from faceedit.models.sampling import constant, enlarged, finer, warped
+from faceedit.models.sampling import constant, enlarged, finer, indices, warped
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,17 @@ class FaceFeatures:
         return torch.stack([skin, *others, (1.5 * (skin + 1) - 1).clamp(max=1)], dim=1)
 
     def expand(self, count: int) -> "FaceFeatures":
-        """The features of one face (N = 1) repeated `count` times, without copies."""
+        """The features, those of each face `count` times in a row; of one face without copies."""
+        return self._each(lambda x: x[:, None].expand(-1, count, *x.shape[1:]).flatten(0, 1))
 
-        def repeated(x: torch.Tensor) -> torch.Tensor:
-            return x.expand(count, *x.shape[1:])
+    def half(self) -> "FaceFeatures":
+        """Those of the first half of the faces."""
+        return self._each(lambda x: x[: len(x) // 2])
 
-        maps = [repeated(x) for x in self.maps]
-        others = (repeated(x) for x in (self.palette, self.landmarks, self.teeth_visibility))
-        return FaceFeatures(repeated(self.images), repeated(self.z), maps, *others)
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "FaceFeatures":
+        maps = [change(x) for x in self.maps]
+        others = (change(x) for x in (self.palette, self.landmarks, self.teeth_visibility))
+        return FaceFeatures(change(self.images), change(self.z), maps, *others)
 
 
 class Edit(NamedTuple):
@@ -149,9 +154,22 @@ class Decoder(nn.Module):
         self.gain: torch.Tensor | None
         self.register_buffer("gain", torch.ones(2) if config.target_dim > 2 else None)
 
-    def forward(self, features: FaceFeatures, source: torch.Tensor, target: torch.Tensor, *, finished: bool) -> Edit:
+    def forward(
+        self,
+        features: FaceFeatures,
+        source: torch.Tensor,
+        target: torch.Tensor,
+        *,
+        finished: bool,
+        mirrored: bool = False,
+    ) -> Edit:
         """finished: whether lips and lids are moved to their landmarks, names count by `EDIT.emphasis`, and lips part
-        by `EDIT.parting`. Not in training: networks would learn nothing from inner lips then."""
+        by `EDIT.parting`. Not in training: networks would learn nothing from inner lips then. mirrored: whether the
+        features are those of 2 N faces, the second half of which are the first, mirrored: the mean of both edits is
+        drawn, as what pulls at one side of a face alone is no expression.
+        """
+        if mirrored:
+            source, target = (x.repeat(2, 1) for x in (source, target))
         target = functional.pad(target, (0, self.target_dim - target.shape[1]))  # affect alone: any expression
         target, named = target[:, :2], target[:, 2:]
         if self.gain is not None:
@@ -159,18 +177,10 @@ class Decoder(nn.Module):
             unnamed = 1 - named.sum(1, keepdim=True).clamp(max=1)
             target = target + unnamed * (self.gain - 1) * (target - source)
         way = target - source
-        length = way.norm(dim=1, keepdim=True)
-        amount = (length / EDIT.free_length).clamp(max=1)
+        amount = (way.norm(dim=1, keepdim=True) / EDIT.free_length).clamp(max=1)
         lips_now = lip_condition(features.landmarks, features.teeth_visibility)
         asked = named * constant(EDIT.emphasis, named.device)[: named.shape[1]] if finished else named
-        condition = self.condition(torch.cat([features.z, source, target, way, lips_now, asked], dim=1))
-        *finer, x = features.maps
-        x = self.bottom(x, condition)
-        for narrow, block, skip in zip(self.narrow, self.blocks, finer[::-1], strict=True):
-            x = block(enlarged(narrow(x)) + skip, condition)
-        # To first order an edit is linear in the way from source to target. The conditioned blocks add the rest.
-        shares = torch.cat([torch.ones_like(length), length * 2, way * 2], dim=1)  # (N, 4)
-        fields = mix_filters(self.to_edit, x, shares).float()
+        fields = self._fields(features.maps, way, torch.cat([features.z, source, target, way, lips_now, asked], dim=1))
         named = named * amount
         parting = None
         if finished:
@@ -180,11 +190,40 @@ class Decoder(nn.Module):
         amount = amount[:, :, None, None]
         flow = fields[:, :2] * EDIT.flow_scale * amount
         colour = _shading(features, fields[:, 2:], flow, amount)
+        if mirrored:
+            flow, colour, moves = _mean_of_mirrored(flow, colour, after - before)
+            features = features.half()
+            before, target, amount, lips_now = (x[: len(moves)] for x in (before, target, amount, lips_now))
+            after = before + moves
         _, kept_teeth = lips_now.unbind(1)
         mouth = Mouth(before, after, kept_teeth, features.images.shape[-1])
         flow = enlarged(flow)
         flow = finished_flow(flow, mouth, amount) if finished else mouth.move_lips(kept_parts(flow, mouth))
         return Edit(flow, colour, mouth.fields(self.motion.texture(target), amount), features.palette, after)
+
+    def _fields(self, maps: list[torch.Tensor], way: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """Flow, mask and mixture of shades, (N, 3 + COLOURS, S/2, S/2); way: (N, 2), from source to target."""
+        condition = self.condition(condition)
+        *finer, x = maps
+        x = self.bottom(x, condition)
+        for narrow, block, skip in zip(self.narrow, self.blocks, finer[::-1], strict=True):
+            x = block(enlarged(narrow(x)) + skip, condition)
+        # To first order an edit is linear in the way. The conditioned blocks add the rest.
+        length = way.norm(dim=1, keepdim=True)
+        shares = torch.cat([torch.ones_like(length), length * 2, way * 2], dim=1)  # (N, 4)
+        return mix_filters(self.to_edit, x, shares).float()
+
+
+def _mean_of_mirrored(
+    flow: torch.Tensor, colour: torch.Tensor, moves: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A flow (2 N, 2, H, W), colour (2 N, 3, H, W) and moves of landmarks (2 N, K, 2) of faces, then of their mirror
+    images: the means of the former and of what the latter are, mirrored again."""
+    flipped = constant((-1.0, 1.0), flow.device)
+    (flow, of_flow), (colour, of_colour), (moves, of_moves) = (x.chunk(2) for x in (flow, colour, moves))
+    of_flow = flipped[:, None, None] * of_flow.flip(3)
+    of_moves = flipped * of_moves[:, indices(TWINS, moves.device)]
+    return (flow + of_flow) / 2, (colour + of_colour.flip(3)) / 2, (moves + of_moves) / 2
 
 
 def _shading(features: FaceFeatures, fields: torch.Tensor, flow: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
