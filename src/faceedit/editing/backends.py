@@ -22,6 +22,7 @@ from faceedit.device import as_images, in_batches
 from faceedit.editing.folds import Folding, Skin
 from faceedit.editing.mouth import MouthEdit
 from faceedit.models.editor import Edit, FaceFeatures, WarpEditor
+from faceedit.models.folds import irises
 from faceedit.models.landmarker import mirrored
 from faceedit.models.mouth.inpainter import edit_mask
 from faceedit.pool import one_core
@@ -123,7 +124,8 @@ class WarpBackend:
         @one_core()
         def draw(affect: torch.Tensor) -> Iterator[FaceEdit]:
             edit, folds, mouths = self._decoded(features, affect)
-            residual = functional.interpolate(edit.colour.float(), folds.shape[2:], mode="bicubic") + folds
+            light = functional.interpolate(edit.colour.float(), folds.shape[2:], mode="bicubic")
+            residual = light * (1 - irises(edit.landmarks, folds.shape[-1])) + folds  # it would make dark eyes milky
             return face_edits(edit.flow, residual, mouths)
 
         for edits in in_batches(draw, _rows(targets), BATCH):
@@ -149,6 +151,8 @@ class WarpBackend:
         affect, face = targets[:, :2], both.half()
         target = targets[:, : self.model.config.target_dim]
         edit = self.model.decoder(both, source, target, finished=True, mirrored=True)
+        # Light alone: colours please the teacher as red blotches between nose and lips, and on cheeks.
+        edit = edit._replace(colour=edit.colour.mean(1, keepdim=True).expand_as(edit.colour))
         if not (features.is_still and features.shading):
             features.shading[:] = [self.folding.shading(features.skin, edit, targets)]
         (folds,) = features.shading

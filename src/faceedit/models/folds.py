@@ -40,6 +40,7 @@ UNSEEN = 12 / 128
 LUMINANCE = (0.299, 0.587, 0.114)
 LOG_SPREAD, SPREAD_LIMITS = -3.5, (-7.0, 0.0)  # natural logarithms: where training starts, and what is believed
 MIN_LIGHT = 0.05  # keeps the logarithm of black within bounds
+IRIS_BLOB, IRIS_SIGMA = 2, 0.014  # which of BLOBS; as below
 BLOB_SIGMA = 0.02  # standard deviation of a landmark's blob, of the side
 MAX_OVERLAP = 1.5  # of blobs
 BLOBS = tuple(
@@ -104,6 +105,11 @@ def skin(landmarks: torch.Tensor, size: int, beside_lips: float = BESIDE) -> tor
     ]
     inside = (_within(landmarks[:, list(JAW)], size) / BESIDE).clamp(0, 1)
     return (torch.stack([1 - blob for blob in blobs]).prod(0) * inside)[:, None]
+
+
+def irises(landmarks: torch.Tensor, size: int) -> torch.Tensor:
+    """1 in irises, and 0 away from them, (N, 1, S, S)."""
+    return _blobs(landmarks[:, list(BLOBS[IRIS_BLOB])], size, IRIS_SIGMA).clamp(max=1)[:, None]
 
 
 def _detail(luminance: torch.Tensor) -> torch.Tensor:
