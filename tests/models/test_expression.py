@@ -356,23 +356,30 @@ def test_lips_lie_where_they_shall_whatever_the_networks_draw(geometry):
     torch.testing.assert_close(flow[..., far], drawn[..., far])
 
 
-def test_lips_stretch_evenly_between_their_edges(geometry):
-    moves, faces, affect, _ = geometry
-    before, source, target = faces[:8], affect[:8], affect[:8].flip(0)
-    lips = Mouth(before, moves(before, source, target), torch.zeros(8), 96, (slice(0, 96), slice(0, 96))).lips
+def test_lips_that_get_thicker_stretch_evenly_between_their_edges(geometry):
+    """And no others, whose line may lie beside its landmarks."""
+    _, faces, _, _ = geometry
+    before = faces[:8]
     flow = torch.randn(8, 2, 96, 96, generator=torch.Generator().manual_seed(0)) * 0.04
-    evened = flow + lips.uneven(flow)
-    inner = torch.cat([lips.upper, lips.lower], dim=1)  # (8, 2, W), of both lips
-    thick = 96 * (lips.outside - inner).abs()
-    for share in (0.35, 0.5, 0.65):
-        rows = (96 * torch.lerp(inner, lips.outside, share)).long()
-        seen = evened.gather(2, rows[:, None].expand(-1, 2, -1, -1)).transpose(1, 2)  # (8, 2, 2, W)
-        there = ((rows + 0.5) / 96 - inner) / (lips.outside - inner)
-        wanted = torch.lerp(lips.moves, lips.outside_moves, there[:, :, None])
-        amid = (thick > 4) & (lips._inwards > 0.1)[:, None]
+    for growth, share_of_it in ((0.06, 1), (0.0, 0)):
+        after = before.clone()
+        after[:, list(OUTER_EDGES[0][1:-1]), 1] -= growth
+        after[:, list(OUTER_EDGES[1][1:-1]), 1] += growth
+        lips = Mouth(before, after, torch.zeros(8), 96, (slice(0, 96), slice(0, 96))).lips
+        evened = flow + lips.uneven(flow)
+        inner = torch.cat([lips.upper, lips.lower], dim=1)  # (8, 2, W), of both lips
+        amid = (96 * (lips.outside - inner).abs() > 2.5) & (lips._inwards > 0.08)[:, None]
         assert amid.sum() > 50
-        torch.testing.assert_close(seen.movedim(2, 3)[amid], wanted.movedim(2, 3)[amid], atol=1e-4, rtol=0)
-    torch.testing.assert_close(evened[:, :, :40], flow[:, :, :40])
+        for share in (0.35, 0.5, 0.65):
+            rows = (96 * torch.lerp(inner, lips.outside, share)).long()
+            drawn, seen = (
+                x.gather(2, rows[:, None].expand(-1, 2, -1, -1)).transpose(1, 2)  # (8, 2, 2, W)
+                for x in (flow, evened)
+            )
+            there = ((rows + 0.5) / 96 - inner) / (lips.outside - inner)
+            wanted = torch.lerp(drawn, torch.lerp(lips.moves, lips.outside_moves, there[:, :, None]), share_of_it)
+            torch.testing.assert_close(seen.movedim(2, 3)[amid], wanted.movedim(2, 3)[amid], atol=1e-4, rtol=0)
+        torch.testing.assert_close(evened[:, :, :40], flow[:, :, :40])
 
 
 def test_lips_that_turn_back_on_themselves_give_numbers_still(geometry):

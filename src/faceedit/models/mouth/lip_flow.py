@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from faceedit.models.mouth.settings import MOUTH
-from faceedit.models.sampling import constant
+from faceedit.models.sampling import constant, linear_ramp
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,12 @@ class LipFlow:
         return self._near(outside)[:, None] * torch.lerp(lower, upper, of_upper[:, None]) + self._outside(flow, lips)
 
     def uneven(self, flow: torch.Tensor) -> torch.Tensor:
-        """What a flow in these rows and columns, (N, 2, H, W), lacks to stretch lips evenly between their edges: where
-        it does that at one edge, the lip's colour is drawn out into the skin. (N, 2, H, W)."""
+        """What a flow in these rows and columns, (N, 2, H, W), lacks to stretch lips that get thicker evenly between
+        their edges: where it does that at one edge, the lip's colour is drawn out into the skin. (N, 2, H, W)."""
         beyond, thick, counts = self._thickness()
+        outwards = constant((-1.0, 1.0), thick.device)[:, None]
+        was = thick + outwards * (self.outside_moves - self.moves)[:, :, 1] / 2
+        counts = counts * linear_ramp(thick / was.clamp(min=1 / self.size), *MOUTH.thicker)
         share = (beyond / thick[:, :, None])[:, :, None]  # (N, 2, 1, H, W), of the way from the inner to the outer edge
         even = torch.lerp(self.moves[:, :, :, None], self.outside_moves[:, :, :, None], share.clamp(0, 1))
         inside = (share > 0) & (share < 1)

@@ -16,6 +16,8 @@ class MouthSettings:
     slope: float = 0.024
     # The distance from a lip's edge over which the correction of its flow fades out. By eye.
     reach: float = 0.12
+    # Times its thickness before, from where a lip is stretched evenly, and from where wholly so. By eye.
+    thicker: tuple[float, float] = (1.1, 1.4)
 
     # What shows between lips.
     # Brightness, from 0 (dark) to 1 (teeth), above which the average of photos counts as teeth; what is added to it
