@@ -111,7 +111,7 @@ class EditSettings:
     # How much of each named expression of CLASS_MEANS is asked of the networks, where training asks for 1: it gets
     # plainer (as guidance without a classifier, Ho and Salimans 2022), and less like a photograph. Happy faces are told
     # from all others anyway. Landmarks go no further for it.
-    emphasis: tuple[float, ...] = (1.8, 1.0, 1.5, 1.8, 1.6, 1.4, 1.8, 1.8)
+    emphasis: tuple[float, ...] = (1.8, 1.0, 1.5, 1.8, 2.0, 1.4, 1.8, 1.8)
     # How much of what averages say lips part for each of them, and where none is named. Judge and people know all but
     # surprise and fear by closed lips as well, and those by smaller openings: no inpainted mouth is as real as one that
     # a photo shows.
