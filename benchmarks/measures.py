@@ -245,6 +245,7 @@ def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
     images, source = trainer.crops.batch(batch_of, trainer.device)
     landmarks = trainer.landmarks[batch_of.to(trainer.device)]
     images, target = images.contiguous(memory_format=torch.channels_last), source.roll(1, 0)
+    asked, own = (functional.pad(affect, (0, trainer.network.target_dim - 2)) for affect in (target, source))
     prior = torch.rand(len(images), trainer.network.z_dim, device=trainer.device) * 2 - 1
 
     def wrong(logits: torch.Tensor, sign: int) -> torch.Tensor:
@@ -258,7 +259,7 @@ def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
             maps = trainer.teacher.maps(edited)
             shown = trainer.teacher.read(maps[-1])[0].float()
             loss = functional.smooth_l1_loss(shown, target) + edit.flow.square().mean()
-            loss = loss + wrong(image_discriminator(maps, target), 1)
+            loss = loss + wrong(image_discriminator(maps, asked), 1)
             loss = loss + wrong(latent_discriminator(torch.cat([prior, features.z]))[len(prior) :], 1)
             way_back = editor(edited.detach(), landmarks, target, source, finished=False)
             back = rendered(edited.detach(), way_back, trainer.masks)
@@ -267,8 +268,8 @@ def _bare_step(trainer: WarpTrainer) -> Callable[[], None]:
         with trainer.autocast():
             with torch.no_grad():
                 real_maps = trainer.teacher.maps(images)
-            real, mismatch = image_discriminator(real_maps, source, target)
-            drawn = image_discriminator([x.detach() for x in maps], target)
+            real, mismatch = image_discriminator(real_maps, own, asked)
+            drawn = image_discriminator([x.detach() for x in maps], asked)
             image_loss = wrong(real, 1) + wrong(mismatch, -1) + wrong(drawn, -1)
             of_prior, of_faces = latent_discriminator(torch.cat([prior, features.z.detach()])).chunk(2)
             latent_loss = wrong(of_prior, 1) + wrong(of_faces, -1)
