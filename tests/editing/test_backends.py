@@ -10,7 +10,7 @@ from faceedit.editing.editor import FaceEditor
 from faceedit.kinds import KINDS, class_at
 from faceedit.media.image import read_photo
 from faceedit.models.caae import Caae
-from faceedit.models.face_mesh import POINTS
+from faceedit.models.face_mesh import IRISES, POINTS, point_indices
 from faceedit.models.landmarker import mirrored
 from faceedit.weights import build
 from tests.conftest import ASTRONAUT, TINY, TINY_WARP, draw_face
@@ -87,6 +87,18 @@ def test_the_edit_of_a_mirrored_face_is_the_edit_mirrored():
     apart = np.abs(turned.flow[:, ::-1] * np.float32([-1, 1]) - edit.flow)
     assert np.quantile(apart, 0.98) < 0.05
     assert apart.max() < 0.5
+
+
+def test_beside_folds_an_edit_adds_light_without_colour_and_none_to_irises(monkeypatch):
+    editor, image = FaceEditor.from_pretrained("warp-96", "cpu"), read_photo(ASTRONAUT).pixels
+    features = editor.encode(image, editor.detect(image)[0]).features
+    monkeypatch.setattr(editor.backend.folding, "shading", lambda *_: torch.zeros(1, 3, 384, 384))
+    (edit,) = editor.backend.edits(features, Affect(-0.5, 0.4).row[None])
+    assert np.abs(edit.residual).max() > 0.02
+    np.testing.assert_allclose(edit.residual, edit.residual[..., :1].repeat(3, axis=2), atol=1e-6)
+    for iris in np.rint(384 * edit.mouth.landmarks[point_indices(IRISES)] - 0.5).astype(int):
+        around = edit.residual[iris[1] - 2 : iris[1] + 3, iris[0] - 2 : iris[0] + 3]
+        assert np.abs(around).max() < 0.003
 
 
 def test_an_edit_to_the_source_is_nothing(backend):

@@ -16,7 +16,7 @@ from faceedit.models.sampling import warped
 from faceedit.weights import load_model
 
 FOLD_WEIGHTS = "folds"
-FINER = 3
+DENSER = 3  # times as many pixels a side as the network has, in which a face's own folds fade
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Skin:
     """A face as its folds are known: images (1, 3, S, S) in [-1, 1], the crop; landmarks (1, K, 2); source (1, 2);
     softness, of the photo; folds (1, 1, S, S), which it shows, in units of light (see `models.folds`); spread
     (1, 1, S, S), the natural logarithm of how far such faces depart from the average; finer (1, 1, P, P) with
-    P = FINER S, those lines of its detail that are finer than S pixels show; and rough (1, 1, S, S), how much such fine
-    detail there is around each place on average, in units of light."""
+    P = DENSER S, those lines of its detail that are finer than S pixels show; and rough (1, 1, S, S), how much of such
+    fine detail there is around each place on average, in units of light."""
 
     images: torch.Tensor
     landmarks: torch.Tensor
@@ -69,11 +69,11 @@ class Folding:
     def encode(self, crop: np.ndarray, landmarks: np.ndarray, source: Affect) -> Skin:
         """The skin of an aligned crop (C, C, 3) uint8 with landmarks (K, 2)."""
         size = self._model.config.image_size
-        fine, crop = (cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for side in (FINER * size, size))
+        fine, crop = (cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for side in (DENSER * size, size))
         softness = blur(crop)
         images = as_images(crop[None], self._device)
         seen = detail(images)
-        finer = detail(as_images(fine[None], self._device)) - _finer(seen)
+        finer = detail(as_images(fine[None], self._device)) - _denser(seen)
         rough = coarse(finer.abs(), FOLDS.near)
         finer = _beyond(finer, FOLDS.pores[0] * rough)
         points = torch.from_numpy(landmarks[None]).float().to(self._device)
@@ -84,12 +84,13 @@ class Folding:
         # How far this face shows, around each place, what others do there: folds that go were its own.
         own = coarse(seen * average, FOLDS.near) + FOLDS.sure
         own = (own / (coarse(average.square(), FOLDS.near) + FOLDS.sure)).clamp(0, FOLDS.max_own)
-        return Skin(images, points, affect, softness, own * average, spread, finer, functional.avg_pool2d(rough, FINER))
+        rough = functional.avg_pool2d(rough, DENSER)
+        return Skin(images, points, affect, softness, own * average, spread, finer, rough)
 
     @torch.inference_mode()
     def shading(self, skin_: Skin, edit: Edit, target: torch.Tensor) -> torch.Tensor:
         """What is to be added to a face that an edit has moved to the target (N, 2 + E), for its skin to fold,
-        (N, 3, FINER S, FINER S), in units of images."""
+        (N, 3, DENSER S, DENSER S), in units of images."""
         size, count = skin_.images.shape[-1], len(target)
         flow, colour = (
             functional.interpolate(x.float(), (size, size), mode="bicubic") for x in (edit.flow, edit.colour)
@@ -112,9 +113,9 @@ class Folding:
         change = change - amount * gone.clamp(0, 1) * tint(moved)
         light = coarse(shown) + 1 + 2 * MIN_LIGHT
         pale = torch.lerp(light, light.mean(1, keepdim=True), FOLDS.grey)
-        finer = warped(skin_.finer.expand(count, -1, -1, -1), _finer(flow)) * _finer(fading)
+        finer = warped(skin_.finer.expand(count, -1, -1, -1), _denser(flow)) * _denser(fading)
         added = torch.where(change > 0, pale, light) * change.expm1()
-        return _finer(added) + _finer(light + added) * (-finer).expm1()
+        return _denser(added) + _denser(light + added) * (-finer).expm1()
 
     def _shown(
         self, seen: torch.Tensor, landmarks: torch.Tensor, target: torch.Tensor, softness: float
@@ -132,5 +133,5 @@ def _beyond(x: torch.Tensor, limit: torch.Tensor) -> torch.Tensor:
     return x - x.clamp(-limit, limit)
 
 
-def _finer(x: torch.Tensor) -> torch.Tensor:
-    return functional.interpolate(x, scale_factor=FINER, mode="bilinear")
+def _denser(x: torch.Tensor) -> torch.Tensor:
+    return functional.interpolate(x, scale_factor=DENSER, mode="bilinear")

@@ -62,7 +62,7 @@ class Lid:
     def __init__(self, points: np.ndarray):
         x, y = points.T
         self._ends = x.min(), x.max()
-        self._middle, self._reach = (x.max() + x.min()) / 2, (x.max() - x.min()) / 2
+        self._middle, self._reach = (x.max() + x.min()) / 2, max((x.max() - x.min()) / 2, 1e-6)
         self._curve = np.polyfit((x - self._middle) / self._reach, y, 4)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
