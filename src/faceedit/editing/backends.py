@@ -151,8 +151,8 @@ class WarpBackend:
         affect, face = targets[:, :2], both.half()
         target = targets[:, : self.model.config.target_dim]
         edit = self.model.decoder(both, source, target, finished=True, mirrored=True)
-        # Light alone: colours please the teacher as red blotches between nose and lips, and on cheeks.
-        edit = edit._replace(colour=edit.colour.mean(1, keepdim=True).expand_as(edit.colour))
+        # Light alone, (N, 1, S/4, S/4): colours please the teacher as red blotches between nose and lips and on cheeks.
+        edit = edit._replace(colour=edit.colour.mean(1, keepdim=True))
         if not (features.is_still and features.shading):
             features.shading[:] = [self.folding.shading(features.skin, edit, targets)]
         (folds,) = features.shading

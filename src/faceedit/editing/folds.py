@@ -74,8 +74,8 @@ class Folding:
         images = as_images(crop[None], self._device)
         seen = detail(images)
         finer = detail(as_images(fine[None], self._device)) - _denser(seen)
-        rough = coarse(finer.abs(), FOLDS.near)
-        finer = _beyond(finer, FOLDS.pores[0] * rough)
+        rough = coarse(functional.avg_pool2d(finer.abs(), DENSER), FOLDS.near)
+        finer = _beyond(finer, FOLDS.pores[0] * _denser(rough))
         points = torch.from_numpy(landmarks[None]).float().to(self._device)
         affect = torch.tensor([source.pair], dtype=torch.float32, device=self._device)
         average, spread = self._shown(
@@ -84,7 +84,6 @@ class Folding:
         # How far this face shows, around each place, what others do there: folds that go were its own.
         own = coarse(seen * average, FOLDS.near) + FOLDS.sure
         own = (own / (coarse(average.square(), FOLDS.near) + FOLDS.sure)).clamp(0, FOLDS.max_own)
-        rough = functional.avg_pool2d(rough, DENSER)
         return Skin(images, points, affect, softness, own * average, spread, finer, rough)
 
     @torch.inference_mode()
