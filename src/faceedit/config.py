@@ -63,7 +63,7 @@ class MouthConfig:
     channels: tuple[int, ...] = (64, 112, 160)  # at a quarter, an eighth and a sixteenth of the region's size
     fine_channels: int = 24  # at a half
     condition_dim: int = 128
-    discriminator_channels: tuple[int, ...] = (32, 64, 128, 192)
+    discriminator_channels: tuple[int, ...] = (32, 48, 64, 96)  # for each map of `training.projected`
 
 
 @dataclass(frozen=True)
@@ -157,23 +157,22 @@ class MouthTraining(TrainConfig):
 
     landmarks, balance: as in WarpTraining; groups are how far lips are apart, how sharp a photo is
     and whether arousal is high.
-    flatness_weight: of how much the discriminator's logits change with a little noise.
+    feature_weight: of what a network trained on ImageNet sees.
     """
 
     epochs: int = 30
     batch: int = 16
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-4
     ema_decay: float = 0.998
     landmarks: str = "landmarks"
     balance: float = 0.9
-    pixel_weight: float = 4.0
+    pixel_weight: float = 2.0
     colour_weight: float = 0.5
     tint_weight: float = 4.0
-    feature_weight: float = 1.0
-    adversarial_weight: float = 0.5
-    latent_weight: float = 0.05
+    feature_weight: float = 4.0
+    adversarial_weight: float = 0.4
+    latent_weight: float = 0.02
     recovery_weight: float = 0.15
-    flatness_weight: float = 2.0
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from faceedit.models.lips import GRID, LOWER, UPPER, upper_teeth_end
 from faceedit.models.mouth.inpainter import (
     AFFECT,
     TYPICAL_BLUR,
-    MouthDiscriminator,
     MouthEncoder,
     MouthInpainter,
     describe,
@@ -165,11 +164,3 @@ def test_corners_are_inpainted_where_lips_part_or_meet_alone():
     assert at_corner(0.0, 0.1) > 0.5
     assert at_corner(0.1, 0.0) > 0.5
     assert at_corner(0.1, 0.1) == 0
-
-
-def test_the_discriminator_judges_the_condition_too():
-    torch.manual_seed(0)
-    discriminator = MouthDiscriminator(TINY)
-    images, mask = torch.rand(1, 3, 32, 48), torch.ones(1, 1, 32, 48)
-    happy, sad = (describe(torch.tensor([[v, 0.0]]), torch.ones(1), mouth(0.1)) for v in (0.7, -0.7))
-    assert discriminator(images, mask, happy)[0] != discriminator(images, mask, sad)[0]

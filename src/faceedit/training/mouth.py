@@ -1,8 +1,8 @@
 """Training the mouth inpainter: it fills in mouths that are hidden in photos.
 
-Given the latent of the hidden mouth, it must draw that mouth. Given a random latent, it must draw a mouth that the
-discriminator takes for a photo's. This is a conditional variational autoencoder and a GAN in one (BicycleGAN, Zhu et
-al. 2017). No affect estimator supervises it.
+Given the latent of the hidden mouth, it must draw that mouth, as a network trained on ImageNet sees it. Given a random
+latent, it must draw a mouth that a discriminator, which sees what that network does, takes for a photo's. This is a
+conditional variational autoencoder and a GAN in one (BicycleGAN, Zhu et al. 2017). No affect estimator supervises it.
 """
 
 import math
@@ -19,24 +19,24 @@ from faceedit.media.sheet import tile
 from faceedit.models.landmarker import Landmarker
 from faceedit.models.lips import between_lips, lip_opening, upper_teeth_end
 from faceedit.models.mouth.inpainter import (
-    MouthDiscriminator,
+    CONDITION,
     MouthEncoder,
     MouthInpainter,
     describe,
-    latent_terms,
     mouth_mask,
     region,
     shown_to_network,
 )
 from faceedit.training.augment import affinities, moved, relit
 from faceedit.training.distributed import BatchGenerator
+from faceedit.training.latents import CLOSED, fit_latents
 from faceedit.training.losses import total
 from faceedit.training.measured import measured
+from faceedit.training.projected import ImageNetFeatures, ProjectedDiscriminator, distance, hinge_loss, realism
 from faceedit.training.trainer import Trainer
 from faceedit.weights import load_model
 
 WARM_UP, FALL = 200, 0.4  # steps; share of the run over which the learning rate falls to 0
-CLOSED = 0.02  # of the crop's side: lips closer than that show nothing
 OPENINGS, BLURS = (CLOSED, 0.04, 0.07, 0.1, 0.13), (0.9, 1.5, 2.1)  # bounds of the groups that are sampled alike
 AROUSED = 0.4  # so are photos of a higher arousal, of which few are: surprise gapes as laughter does not
 ROTATION, LOG_SCALE, SHIFT = 0.1, 0.12, 0.03  # radians, natural logarithm, of the side: each at most
@@ -46,16 +46,17 @@ GROW_OPEN, GROW_CLOSED = (-0.6, 2.6), (1.0, 4.5)  # pixels over the lips, to cov
 WIDE, TALLER = 0.06, (-0.3, 0.15)  # of the side; natural logarithms: mouths open wider get taller, or a little flatter
 KEEP = 0.75  # of the opening, the most that is kept where it is not known where teeth end
 CORNERS = -8.0, 20.0  # pixels at a side of 256, the radius that is hidden around corners: less than 0, nothing
-PERTURBATION = 0.05  # in the units of images
+ADVERSARY = 300  # steps over which the discriminator's weight rises
+DISCRIMINATOR_RATE = 2.0  # times the learning rate
+DEVIATION = 0.2, 1.0  # of random latents, times that of photos: edits keep near the mean, see `editing.mouth`
+CENTRE = 0.1  # how much a mean counts in the latent's divergence: the latents that edits draw are fitted
 SHEET_FACES, VALIDATION_FACES = 24, 128
 LATENTS = 3  # random latents, side by side in a sheet
-REFIT = 1000  # steps
-SOME = 64  # crops at a time, without gradients
-OPENING, RARE, RIDGE = 4, 4.0, 1e-4  # the term of lips that part; the weight of wide mouths, which are few; of one term
+REFIT = 400  # steps
 
 
 class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
-    """Trains inpainter and encoder by reconstruction and by a relativistic discriminator (Jolicoeur-Martineau 2019)."""
+    """Trains inpainter and encoder by reconstruction and by a projected discriminator (Sauer et al. 2021)."""
 
     def __init__(self, training: MouthTraining, network: MouthConfig, crops: Crops, device: str):
         if network.image_size % 128:
@@ -76,28 +77,32 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         sampler = BalancedSampler(groups, training.batch, training.seed, power=training.balance, max_repeats=8)
         super().__init__(training, network, inpainter, nets, optimizers, crops, sampler, device)
         self.encoder, self.discriminator = nets["autoencoder"].get_submodule("encoder"), nets["discriminator"]
-        self.landmarker = landmarker
+        self.landmarker, self.features = landmarker, ImageNetFeatures().to(device)
         self.landmarks, self.softness = landmarks.to(device), softness.to(device)
 
     @staticmethod
     def networks_for(network: MouthConfig) -> tuple[MouthInpainter, dict[str, nn.Module]]:
         inpainter = MouthInpainter(network)
         both = nn.ModuleDict({"inpainter": inpainter, "encoder": MouthEncoder(network)})
-        return inpainter, {"autoencoder": both, "discriminator": MouthDiscriminator(network)}
+        return inpainter, {
+            "autoencoder": both,
+            "discriminator": ProjectedDiscriminator(CONDITION, network.discriminator_channels),
+        }
 
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
         config, inpainter, encoder = self.training, self.published, self.encoder
         for name, optimizer in self.optimizers.items():
             rate = config.learning_rate * min((self.step + 1) / WARM_UP, 1) * _fallen(progress)
             for group in optimizer.param_groups:
-                group["lr"] = rate * (1.2 if name == "discriminator" else 1.0)
+                group["lr"] = rate * (DISCRIMINATOR_RATE if name == "discriminator" else 1.0)
         images, mask, condition, seen = self._hidden(self.sampler.indices(self.step)[self.shard.here])
         generator = self.generator(1)
         z, noise = (generator.randn(self.network.z_dim).to(self.device) for _ in range(2))
         half = len(images) // 2  # with the photo's latent; the rest with one that photos show
         if self.step and self.step % REFIT == 0:
             self._fit_latents(inpainter)
-        z = inpainter.latent(condition, z)
+        spread = DEVIATION[0] + (DEVIATION[1] - DEVIATION[0]) * generator.rand().to(self.device)
+        z = inpainter.latent(condition, spread[:, None] * z)
 
         losses = {}
         with self.autocast():
@@ -105,61 +110,43 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
             own = mean + noise[:half] * (log_variance / 2).exp()
             inpainted = torch.lerp(images, inpainter(seen, mask, condition, torch.cat([own, z[half:]])), mask)
             found, _ = encoder(inpainted[half:], mask[half:])
-            drawn, drawn_maps = self.discriminator(inpainted, mask, condition)
             with torch.no_grad():
-                real, real_maps = self.discriminator(images, mask, condition)
+                real_maps = self.features(images)
+            drawn_maps = self.features(inpainted)
+            drawn = self.discriminator(drawn_maps, mask, condition)
             area = mask.mean((1, 2, 3)) + 0.01
             difference = inpainted - images
             losses["pixels"] = (difference[:half].abs().mean((1, 2, 3)) / area[:half]).mean()
+            losses["features"] = distance(
+                [x[:half] for x in drawn_maps], [x[:half] for x in real_maps], mask[:half]
+            ).mean()
             # Other mouths that fit are about as bright and as red as this one.
             other, area = difference[half:], area[half:]
             losses["colours"] = (functional.avg_pool2d(other, 16).abs().mean((1, 2, 3)) / area).mean()
             # Else teeth turn green now and then: a discriminator hardly sees a tint.
             tint = functional.avg_pool2d(other - other.mean(1, keepdim=True), 8)
             losses["tint"] = (tint.abs().mean((1, 2, 3)) / area).mean()
-            losses["features"] = total(
-                (a[:half] - b[:half]).abs().mean() / (b.abs().mean() + 1e-3)
-                for a, b in zip(drawn_maps, real_maps, strict=True)
-            )
-            losses["adversarial"] = functional.softplus(real - drawn).mean()
-            losses["latent"] = (mean.square() + log_variance.exp() - log_variance - 1).mean() / 2
+            losses["adversarial"] = -realism(drawn)
+            losses["latent"] = (CENTRE * mean.square() + log_variance.exp() - log_variance - 1).mean() / 2
             losses["recovered"] = (found - z[half:]).abs().mean()
         weights = {
             "pixels": config.pixel_weight,
+            "features": config.feature_weight,
             "colours": config.colour_weight,
             "tint": config.tint_weight,
-            "features": config.feature_weight,
-            "adversarial": config.adversarial_weight,
+            "adversarial": config.adversarial_weight * min((self.step + 1) / ADVERSARY, 1),
             "latent": config.latent_weight,
             "recovered": config.recovery_weight,
         }
         self.update("autoencoder", total(weight * losses[name] for name, weight in weights.items()))
-        self.update("discriminator", self._verdicts(images, inpainted.detach(), mask, condition, losses))
+        with self.autocast():
+            photos = self.discriminator(real_maps, mask, condition)
+            drawn = self.discriminator([x.detach() for x in drawn_maps], mask, condition)
+            losses["discriminator"] = hinge_loss(photos, drawn)
+        self.update("discriminator", losses["discriminator"])
         self.update_ema()
         self.step += 1
         return {name: loss.detach().float() for name, loss in losses.items()}
-
-    def _verdicts(
-        self,
-        images: torch.Tensor,
-        inpainted: torch.Tensor,
-        mask: torch.Tensor,
-        condition: torch.Tensor,
-        losses: dict[str, torch.Tensor],
-    ) -> torch.Tensor:
-        """The discriminator's loss: logits of photos above those of inpainted ones, and flat around both (R1 and R2,
-        Mescheder et al. 2018, by finite differences)."""
-        some = len(images) // 2
-        moved = self.generator(2).randn(*images.shape[1:]).to(self.device) * PERTURBATION * mask
-        parts = [images, inpainted, images[:some] + moved[:some], inpainted[:some] + moved[:some]]
-        with self.autocast():
-            verdicts, _ = self.discriminator(
-                torch.cat(parts), *(torch.cat([x, x, x[:some], x[:some]]) for x in (mask, condition))
-            )
-            real, drawn, near_real, near_drawn = verdicts.split([len(part) for part in parts])
-            losses["discriminator"] = functional.softplus(drawn - real).mean()
-            losses["flatness"] = (real[:some] - near_real).square().mean() + (drawn[:some] - near_drawn).square().mean()
-        return losses["discriminator"] + self.training.flatness_weight * losses["flatness"]
 
     def _hidden(self, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """The mouth regions of these crops, mirrored, moved and recoloured at random; their masks; their conditions;
@@ -201,27 +188,8 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
     def finish(self) -> None:
         self._fit_latents(self.ema)
 
-    @torch.no_grad()
     def _fit_latents(self, inpainter: MouthInpainter) -> None:
-        """Fit which latents photos show, by condition."""
-        means, terms = [], []
-        for chosen in torch.nonzero(lip_opening(self.landmarks).cpu() > CLOSED).flatten().split(SOME):
-            images, affect = self.crops.batch(chosen, self.device)
-            chosen = chosen.to(self.device)
-            rows, columns = region(images.shape[-1])
-            mask = mouth_mask(self.landmarks[chosen], self.network.image_size, 1.0)
-            means.append(self.encoder(images[..., rows, columns].contiguous(), mask)[0].double())
-            terms.append(latent_terms(describe(affect, self.softness[chosen], self.landmarks[chosen])))
-        if not means:
-            return
-        found, of = torch.cat(means), torch.cat(terms).double()
-        weight = torch.where(of[:, OPENING] > 10 * OPENINGS[-2], RARE, 1.0)[:, None]
-        ridge = RIDGE * len(of) * torch.eye(of.shape[1], dtype=of.dtype, device=of.device)
-        mean = torch.linalg.solve(of.T @ (weight * of) + ridge, of.T @ (weight * found))
-        rest = found - of @ mean
-        covariance = rest.T @ (weight * rest) / weight.sum() + 1e-6 * torch.eye(rest.shape[1]).to(rest)
-        inpainter.latent_mean.copy_(mean)
-        inpainter.latent_scale.copy_(torch.linalg.cholesky(covariance))
+        fit_latents(inpainter, self.encoder, self.crops, self.landmarks, self.softness)
 
     @torch.no_grad()
     def validate(self, validation: Crops) -> tuple[dict[str, float], dict[str, np.ndarray]]:

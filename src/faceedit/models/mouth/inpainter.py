@@ -6,7 +6,6 @@ standard normal latent that chooses among the mouths that fit; `landmarks` (N, K
 them.
 """
 
-import math
 from itertools import pairwise
 
 import torch
@@ -203,40 +202,3 @@ class MouthEncoder(nn.Module):
         features = (features * weight).sum((2, 3)) / (weight.sum((2, 3)) + 1e-3)
         mean, log_variance = self.to_z(features).float().chunk(2, dim=1)
         return mean, log_variance.clamp(-6, 2)
-
-
-class MouthDiscriminator(nn.Module):
-    """images, mask, condition → logits (N,) that the mouth is a photo's and shows this, and the feature maps.
-
-    It judges the places around the mask, and the condition by projection (Miyato and Koyama 2018).
-    """
-
-    def __init__(self, config: MouthConfig):
-        super().__init__()
-        first, second, third, last = config.discriminator_channels
-        self.convs = nn.ModuleList(
-            [
-                nn.Conv2d(4, first, 4, 2, 1),
-                nn.Conv2d(first, second, 4, 2, 1),
-                nn.Conv2d(second, third, 4, 2, 1),
-                nn.Conv2d(third, last, 3, padding=1),
-            ]
-        )
-        self.residuals = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for c in (first, second, third))
-        self.to_logit = nn.Conv2d(last, 1, 1)
-        self.of_condition = nn.Sequential(nn.Linear(CONDITION, 64), nn.SiLU(), nn.Linear(64, last))
-
-    def forward(
-        self, images: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor
-    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        x, maps = torch.cat([images, 2 * mask - 1], dim=1), []
-        for i, conv in enumerate(self.convs):
-            x = functional.leaky_relu(conv(x), 0.2)
-            if i < len(self.residuals):
-                x = (x + functional.leaky_relu(self.residuals[i](x), 0.2)) / math.sqrt(2)
-            maps.append(x)
-        weight = functional.interpolate(mask, x.shape[2:], mode="area") + 0.05
-        weight = weight / weight.mean((2, 3), keepdim=True)
-        realism = (self.to_logit(x) * weight).mean((1, 2, 3)).float()
-        features = (x * weight).mean((2, 3)).float()
-        return realism + (features * self.of_condition(condition)).sum(1) / math.sqrt(features.shape[1]), maps
