@@ -16,14 +16,14 @@ from faceedit.pool import one_core
 from faceedit.weights import load_model
 
 MOUTH_WEIGHTS = "mouth"
-COLOUR_SIGMA = 2.5  # pixels, of a blur of colour, not of light: networks give teeth green and purple fringes; by eye
-# The network's pixels, by eye. What is finer than a Gaussian of this deviation is sharpened, as the network learnt from
-# another and draws softer than that; in photos softer than the second, nothing is.
-SHARPENED, SOFT = 1.3, 1.8
+COLOUR_SIGMA = 1.0  # pixels, of a blur of colour, not of light: networks give teeth green and purple fringes; by eye
 # The network's pixels, by eye: from so far around the opening on, so fine a detail is the photo's. Nearer, that is the
 # line between closed lips.
 RIM, OWN = 3.0, 1.5
-TRUNCATION = 0.4  # of the latent's deviation (Brock et al. 2019): mouths far from the mean have odd teeth; by eye
+TRUNCATION = 0.8  # of the latent's deviation (Brock et al. 2019): mouths far from the mean have odd teeth; by eye
+# Pixels of the network: so much sharper than the photo it is asked to be, as it draws a little softer than it is asked;
+# by eye.
+SHARPER = 0.3
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,6 @@ class MouthInpainting:
         share = warp(seen, cv2.INTER_LINEAR)[..., None]
         laid, under = warp(tone.take(inpainted), cv2.INTER_CUBIC), image[y0:y1, x0:x1]
         scale = 1 / float(np.linalg.norm(matrix[:, 0]))  # pixels of the photo in one of the network's
-        if softness < SOFT:
-            laid += min(SOFT - softness, 1) * (laid - cv2.GaussianBlur(laid, (0, 0), SHARPENED * scale))
         opening = mouth_mask(torch.from_numpy(mouth.landmarks[None]).float(), self.size, RIM)[0, 0].numpy()
         around = seen * (1 - opening)
         if around.any():  # there, colours are the network's, hair and pores the photo's
@@ -118,7 +116,7 @@ class MouthInpainting:
         """The region (H, W, 3) float32, of 255, with what is hidden inpainted, and as it was elsewhere."""
         images = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 127.5 - 1
         mask, affect, landmarks, z = (torch.from_numpy(x)[None].float() for x in vars(mouth).values())
-        condition = describe(affect, torch.tensor([softness]), landmarks)
+        condition = describe(affect, torch.tensor([softness - SHARPER]), landmarks)
         images = shown_to_network(images, mask[:, None], landmarks)
         images, mask, condition, z = (x.to(self._device) for x in (images, mask[:, None], condition, z))
         inpainted = self._model(images, mask, condition, self._model.latent(condition, TRUNCATION * z))
