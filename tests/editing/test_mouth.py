@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from faceedit.editing import mouth as editing
 from faceedit.editing.mouth import RIM, MouthEdit, MouthInpainting
 from faceedit.faces.alignment import alignment, scaled
-from faceedit.models.mouth.inpainter import mouth_mask, region
+from faceedit.models.mouth.inpainter import TYPICAL_BLUR, mouth_mask, region
 from tests.conftest import draw_face, face_at
 from tests.models.test_inpainter import mouth
 
@@ -90,6 +91,7 @@ def test_edits_meet_half_way(wanted):
 def test_colours_are_smoother_than_light(inpainting, wanted, monkeypatch):
     noise = torch.rand(1, 3, 96, 160, generator=torch.Generator().manual_seed(0)) * 2 - 1
     monkeypatch.setattr(inpainting._model, "forward", lambda *_: noise)
+    monkeypatch.setattr(editing, "COLOUR_SIGMA", 2.5)
     image, matrix = photo(256)
     inpainted = inpainting.inpaint(image.copy(), matrix, SIDE, wanted, 1.0)
     inside = inpainted[20 + 180 : 20 + 204, 30 + 112 : 30 + 144].astype(float)
@@ -98,14 +100,24 @@ def test_colours_are_smoother_than_light(inpainting, wanted, monkeypatch):
     assert tint.std() < 0.3 * inside.mean(-1).std()
 
 
-def test_mouths_are_sharpened_where_the_photo_is_sharp(inpainting, wanted):
+def test_mouths_are_as_sharp_as_their_photo(inpainting, wanted):
     image, matrix = photo(700)
     sharp, soft = (inpainting.inpaint(image.copy(), matrix, SIDE, wanted, softness) for softness in (0.0, 2.0))
 
     def detail(x):
         return np.abs(cv2.Laplacian(x[20 + 480 : 20 + 560, 30 + 300 : 30 + 400].astype(np.float32), cv2.CV_32F)).mean()
 
-    assert detail(sharp) > 1.3 * detail(soft)
+    assert detail(sharp) > 1.2 * detail(soft)
+
+
+def test_the_network_is_asked_for_a_mouth_a_little_sharper_than_the_photo(inpainting, wanted, monkeypatch):
+    asked = []
+    forward = inpainting._model.forward
+    monkeypatch.setattr(inpainting._model, "forward", lambda *given: asked.append(given[2]) or forward(*given))
+    image, matrix = photo(256)
+    inpainting.inpaint(image, matrix, SIDE, wanted, 1.5)
+    (condition,) = asked
+    assert condition[0, 2].item() == pytest.approx(1.5 - editing.SHARPER - TYPICAL_BLUR)
 
 
 def test_detail_around_the_opening_is_the_photos_and_inside_it_is_not(inpainting, wanted):
