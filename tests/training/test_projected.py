@@ -31,8 +31,7 @@ def test_features_have_the_sizes_that_they_say(features, images):
     assert not any(parameter.requires_grad for parameter in features.parameters())
 
 
-def test_features_know_a_blurred_image_from_a_noisy_one(features, images):
-    """Both are as far from it in pixels, but no network trained on photos takes noise for detail that is lost."""
+def test_an_image_is_at_no_distance_from_itself_and_far_from_its_blur(features, images):
     smooth = torch.nn.functional.avg_pool2d(images, 9, 1, 4)
     mask = torch.ones(2, 1, 32, 48)
     same, blurred = (distance(features(images), features(other), mask) for other in (images, smooth))
@@ -41,7 +40,7 @@ def test_features_know_a_blurred_image_from_a_noisy_one(features, images):
 
 
 def test_a_distance_is_that_of_what_the_mask_hides(features, images):
-    """A change of a tenth of the image counts as much as of the whole, for the mask says what could change."""
+    """A change of half of the image counts as much as of the whole, for the mask says what could change."""
     mask = torch.zeros(2, 1, 32, 48)
     mask[..., :16, :] = 1
     changed = torch.lerp(images, -images, mask)

@@ -96,13 +96,18 @@ class MobileFaceNet(nn.Module):
 
     def activations(self, images: torch.Tensor) -> list[torch.Tensor]:
         """The feature maps at 56, 28, 14 and 7 pixels."""
-        mean, deviation = (
-            constant(v, images.device).to(images).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_DEVIATION)
-        )
-        x = self.dw_conv(self.conv1(((images + 1) / 2 - mean) / deviation))
+        x = self.dw_conv(self.conv1(imagenet_normalised(images)))
         kept = [x]
         for i, block in enumerate(self.features):
             x = block(x)
             if i in (4, 11, 14):  # the last block of each size
                 kept.append(x)
         return kept
+
+
+def imagenet_normalised(images: torch.Tensor) -> torch.Tensor:
+    """Images (N, 3, H, W) in [-1, 1] as networks trained on ImageNet take them: of mean 0 and deviation 1."""
+    mean, deviation = (
+        constant(v, images.device).to(images).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_DEVIATION)
+    )
+    return ((images + 1) / 2 - mean) / deviation

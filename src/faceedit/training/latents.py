@@ -26,7 +26,7 @@ def fit_latents(
 
     encoder: a MouthEncoder. landmarks (M, K, 2), softness (M,): see `training.measured`.
     """
-    means, terms, gapes = [], [], []
+    means, terms, affects, gapes = [], [], [], []
     size = inpainter.config.image_size
     rows, columns = region(size)
     chosen = torch.nonzero(lip_opening(landmarks) > CLOSED).flatten()
@@ -35,11 +35,11 @@ def fit_latents(
         points = landmarks[some]
         means.append(encoder(images[..., rows, columns].contiguous(), mouth_mask(points, size, 1.0))[0].double())
         terms.append(latent_terms(describe(affect, softness[some], points)))
+        affects.append(affect)
         gapes.append(_gapes(images, points))
     if not means:
         return
-    found, of = torch.cat(means), torch.cat(terms).double()
-    affect = crops.affect[chosen.to(crops.affect.device)].to(found.device)
+    found, of, affect = torch.cat(means), torch.cat(terms).double(), torch.cat(affects)
     _, bins, counts = plane_bins(affect).unique(return_inverse=True, return_counts=True)
     opening = lip_opening(landmarks[chosen])
     weight = torch.where(opening > WIDE, RARE, 1.0).double() / counts[bins].clamp(min=FEW)

@@ -61,6 +61,8 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
     def __init__(self, training: MouthTraining, network: MouthConfig, crops: Crops, device: str):
         if network.image_size % 128:
             raise UsageError(f"a mouth inpainter's image size must be a multiple of 128, not {network.image_size}")
+        # Before all crops are measured, which takes minutes: it may be that it is not installed.
+        self.features = ImageNetFeatures().to(device)
         landmarker = load_model(training.landmarks, Landmarker, device)
         torch.manual_seed(training.seed)
         inpainter, nets = self.networks_for(network)
@@ -77,7 +79,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         sampler = BalancedSampler(groups, training.batch, training.seed, power=training.balance, max_repeats=8)
         super().__init__(training, network, inpainter, nets, optimizers, crops, sampler, device)
         self.encoder, self.discriminator = nets["autoencoder"].get_submodule("encoder"), nets["discriminator"]
-        self.landmarker, self.features = landmarker, ImageNetFeatures().to(device)
+        self.landmarker = landmarker
         self.landmarks, self.softness = landmarks.to(device), softness.to(device)
 
     @staticmethod

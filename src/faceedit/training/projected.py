@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 from faceedit.errors import UsageError
+from faceedit.models.embedder import imagenet_normalised
 from faceedit.training.losses import total
 
-IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RGB, of 1
 TAKEN = (0, 2, 4, 10)  # blocks of EfficientNet-Lite0 whose output is taken: at strides of 2, 4, 8 and 16
 CHANNELS = (16, 24, 40, 112)  # of these
 SCALES = (13.0, 16.0, 14.0, 11.0)  # twice the mean magnitude of these in photos of mouths
@@ -24,9 +24,6 @@ class ImageNetFeatures(nn.Module):
 
     The packages that hold the network and its weights come with the extra "train". Raises UsageError without them.
     """
-
-    mean: torch.Tensor
-    deviation: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,12 +38,10 @@ class ImageNetFeatures(nn.Module):
         blocks = network.get_submodule("_blocks")[: TAKEN[-1] + 1]
         self.stem = nn.Sequential(*map(network.get_submodule, ("_conv_stem", "_bn0", "_swish")))
         self.blocks = nn.ModuleList(blocks)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1) * 2 - 1)
-        self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(1, 3, 1, 1) * 2)
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        x = ((images - self.mean) / self.deviation).contiguous(memory_format=torch.channels_last)
+        x = imagenet_normalised(images).contiguous(memory_format=torch.channels_last)
         x, maps = self.stem(x), []
         for number, block in enumerate(self.blocks):
             x = block(x)
