@@ -58,6 +58,9 @@ def test_the_tone_is_found_and_noise_of_jpeg_forgiven(photo, base, slope):
     light = np.array([50.0, 200.0])[:, None]
     colours = (base + slope * light).astype(np.float32)
     assert np.abs(tone.take(colours) - colours).max() < 3
+    ends = tone.take(np.array([[0, 0, 0], [255, 255, 255]], np.float32))
+    assert ends.min() > -0.01  # or a channel would be cut off, and the tone be lost
+    assert ends.max() < 255.01
 
 
 def test_between_one_tone_and_colour_it_comes_gradually(photo):

@@ -27,8 +27,10 @@ class Tone:
         """Colours (..., 3) float32, of 255, as this photo has them."""
         if not self.share:
             return colours
-        brightest = ((255 - self.base) / np.maximum(self.slope, 1e-3)).min()  # that no channel would be cut off at
-        return self._towards(colours, self.base + self.slope * np.minimum(_luminance(colours), brightest))
+        slope = np.maximum(self.slope, 1e-3)
+        darkest, brightest = (-self.base / slope).max(), ((255 - self.base) / slope).min()  # that cut off no channel
+        light = np.maximum(np.minimum(_luminance(colours), brightest), darkest)
+        return self._towards(colours, self.base + self.slope * light)
 
     def added(self, residual: np.ndarray) -> np.ndarray:
         """The same for colours (..., 3) that are added to others, in any unit."""
