@@ -12,6 +12,7 @@ from faceedit.media.image import read_photo
 from faceedit.models.caae import Caae
 from faceedit.models.face_mesh import IRISES, POINTS, point_indices
 from faceedit.models.landmarker import mirrored
+from faceedit.models.mouth.inpainter import LATENTS, MOUTH_KINDS
 from faceedit.weights import build
 from tests.conftest import ASTRONAUT, TINY, TINY_WARP, draw_face
 
@@ -129,7 +130,7 @@ def test_a_face_that_is_nearly_the_same_has_nearly_the_same_teeth():
     codes = []
     for crop in (face, noisy, draw_face(32, -1.0, 60)):
         features = backend.encode(crop, draw_face(32 * FINER), Affect(0.1, 0.2), LANDMARKS)
-        codes.append(next(backend.edits(features, TARGETS[:1])).mouth.z)
+        codes.append(next(backend.edits(features, TARGETS[:1])).mouth.choice)
     same, other = (np.abs(codes[0] - codes[i]).max() for i in (1, 2))
-    assert codes[0].shape == (16,)
+    assert codes[0].shape == (MOUTH_KINDS, LATENTS)
     assert same < 0.3 * other

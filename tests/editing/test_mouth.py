@@ -8,7 +8,7 @@ import torch
 from faceedit.editing import mouth as editing
 from faceedit.editing.mouth import RIM, MouthEdit, MouthInpainting
 from faceedit.faces.alignment import alignment, scaled
-from faceedit.models.mouth.inpainter import TYPICAL_BLUR, mouth_mask, region
+from faceedit.models.mouth.inpainter import LATENTS, MOUTH_KINDS, TYPICAL_BLUR, mouth_mask, region
 from tests.conftest import draw_face, face_at
 from tests.models.test_inpainter import mouth
 
@@ -24,7 +24,13 @@ def inpainting():
 def wanted():
     landmarks = mouth(0.1)
     mask = mouth_mask(landmarks, 256, 1.0)[0, 0].numpy()
-    return MouthEdit(mask, np.array([0.6, 0.2], np.float32), landmarks[0].numpy(), np.zeros(16, np.float32))
+    return MouthEdit(mask, landmarks[0].numpy(), chosen(0))
+
+
+def chosen(person: int, kind: int = 0) -> np.ndarray:
+    choice = np.zeros((MOUTH_KINDS, LATENTS), np.float32)
+    choice[kind, person] = 1
+    return choice
 
 
 def photo(side: int, x: int = 30, y: int = 20) -> tuple[np.ndarray, np.ndarray]:
@@ -56,10 +62,15 @@ def test_nothing_hidden_is_nothing_inpainted(inpainting, wanted):
 
 def test_a_person_keeps_a_mouth_and_others_get_others(inpainting, wanted):
     image, matrix = photo(200)
-    codes = (np.full(16, z, np.float32) for z in (1, 1, -1))
-    first, again, other = (inpainting.inpaint(image.copy(), matrix, SIDE, replace(wanted, z=z), 1.0) for z in codes)
+    mouths = (replace(wanted, choice=chosen(person)) for person in (0, 0, 1))
+    first, again, other = (inpainting.inpaint(image.copy(), matrix, SIDE, x, 1.0) for x in mouths)
     assert (first == again).all()
     assert (first != other).any()
+
+
+def test_another_edit_of_a_person_keeps_the_person(wanted):
+    first, smile = replace(wanted, choice=chosen(3, 1)), replace(wanted, choice=chosen(5, 0))
+    assert (smile.of_same(first).choice == chosen(3, 0)).all()
 
 
 def test_what_was_behind_the_lips_does_not_matter(inpainting, wanted):
@@ -81,10 +92,10 @@ def test_a_mouth_at_the_frames_edge_or_beyond_is_no_trouble(inpainting, wanted, 
 
 
 def test_edits_meet_half_way(wanted):
-    far = replace(wanted, mask=np.zeros_like(wanted.mask), affect=-wanted.affect, landmarks=wanted.landmarks + 0.5)
+    far = replace(wanted, mask=np.zeros_like(wanted.mask), choice=chosen(1), landmarks=wanted.landmarks + 0.5)
     between = wanted.towards(far, 0.5)
     np.testing.assert_allclose(between.mask, wanted.mask / 2)
-    np.testing.assert_allclose(between.affect, 0)
+    np.testing.assert_allclose(between.choice, (chosen(0) + chosen(1)) / 2)
     assert torch.from_numpy(between.landmarks).dtype == torch.float32
 
 
@@ -118,7 +129,7 @@ def test_the_network_is_asked_for_a_mouth_a_little_sharper_than_the_photo(inpain
     image, matrix = photo(256)
     inpainting.inpaint(image, matrix, SIDE, wanted, 1.5)
     (condition,) = asked
-    assert condition[0, 2].item() == pytest.approx(1.5 - editing.SHARPER - TYPICAL_BLUR)
+    assert condition[0, 0].item() == pytest.approx(1.5 - editing.SHARPER - TYPICAL_BLUR)
 
 
 def test_detail_around_the_opening_is_the_photos_and_inside_it_is_not(inpainting, wanted):

@@ -16,6 +16,7 @@ from faceedit.faces.alignment import alignment, crop_face
 from faceedit.faces.eyelids import Eye
 from faceedit.media.image import read_photo
 from faceedit.models.face_mesh import POINTS
+from faceedit.models.mouth.inpainter import LATENTS, MOUTH_KINDS
 from tests.conftest import ASTRONAUT
 
 SIZE = 96
@@ -44,7 +45,7 @@ def occluders(hidden, landmarks=None):
 
 
 def edit(flow=(0, 6)):
-    mouth = MouthEdit(np.ones((96, 160), np.float32), np.zeros(2), np.zeros((len(POINTS), 2)), np.zeros(16))
+    mouth = MouthEdit(np.ones((96, 160), np.float32), np.zeros((len(POINTS), 2)), np.zeros((MOUTH_KINDS, LATENTS)))
     return FaceEdit(np.full((SIZE, SIZE, 2), flow, np.float32), np.ones((384, 384, 3), np.float32), mouth)
 
 

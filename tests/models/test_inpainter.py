@@ -5,13 +5,14 @@ from faceedit.config import MouthConfig
 from faceedit.models.face_mesh import POINTS
 from faceedit.models.lips import GRID, LOWER, UPPER, upper_teeth_end
 from faceedit.models.mouth.inpainter import (
-    AFFECT,
+    LATENTS,
+    MOUTH_KINDS,
     TYPICAL_BLUR,
     MouthEncoder,
     MouthInpainter,
+    choose,
     describe,
     edit_mask,
-    latent_terms,
     mouth_mask,
     region,
     shown_to_network,
@@ -84,15 +85,13 @@ def test_the_painter_sees_nothing_of_what_is_hidden():
         torch.nn.init.normal_(parameter, std=0.2)
     images, mask = torch.rand(2, 3, 32, 48) * 2 - 1, torch.zeros(2, 1, 32, 48)
     mask[..., 8:24, 8:40] = 1
-    condition = describe(torch.zeros(2, 2), torch.ones(2), mouth(0.1).expand(2, -1, -1))
+    condition = describe(torch.ones(2), mouth(0.1).expand(2, -1, -1))
     z = torch.zeros(2, TINY.z_dim)
     other = torch.where(mask > 0, -images, images)
     assert torch.equal(inpainter(images, mask, condition, z), inpainter(other, mask, condition, z))
     assert not torch.equal(inpainter(images, mask, condition, z), inpainter(-images, mask, condition, z))
     assert not torch.equal(inpainter(images, mask, condition, z), inpainter(images, mask, condition, z + 1))
-    pleased, softer = condition.clone(), condition.clone()
-    pleased[:, 0], softer[:, AFFECT] = 0.8, 1.0
-    assert torch.equal(inpainter(images, mask, condition, z), inpainter(images, mask, pleased, z))
+    softer = condition + torch.tensor([1.0, 0.0])
     assert not torch.equal(inpainter(images, mask, condition, z), inpainter(images, mask, softer, z))
 
 
@@ -113,16 +112,23 @@ def test_a_network_sees_parted_lips_smoothed_and_teeth_that_stay_as_they_are():
     assert torch.equal((closed * (1 - mask))[..., :30, :20], images[..., :30, :20])
 
 
-def test_latents_follow_the_condition_and_the_noise():
+def test_a_person_chooses_a_mouth_and_affect_and_kept_teeth_its_kind():
     model = MouthInpainter(TINY)
-    noise = torch.randn(2, TINY.z_dim, generator=torch.Generator().manual_seed(0))
-    smile, gape = (describe(torch.tensor([[0.5, 0.1]]), torch.ones(1), mouth(x)) for x in (0.04, 0.2))
-    condition = torch.cat([smile, gape])
-    assert torch.equal(model.latent(condition, noise), noise)  # before anything is fitted
-    model.latent_mean[latent_terms(gape)[0].argmax()] = 1.0
-    model.latent_scale *= 0.5
-    small, large = model.latent(condition, noise) - noise / 2
-    assert (large > small + 1).all()
+    model.latents[:] = torch.arange(MOUTH_KINDS * LATENTS).view(MOUTH_KINDS, LATENTS, 1)
+    person = torch.zeros(1, LATENTS)
+    person[0, 5] = 1.5  # a little above what others choose by chance
+
+    def drawn(valence, kept, opening=0.05):
+        choice = choose(person, *(torch.tensor([x]) for x in (valence, opening, kept)))
+        assert choice.sum().item() == pytest.approx(1)
+        return model.latent(choice)[0, 0].item()
+
+    smiling, laughing, opened, below = (LATENTS * kind + 5 for kind in range(MOUTH_KINDS))
+    assert drawn(0.8, 0.0) == pytest.approx(smiling, abs=0.01)
+    assert drawn(-0.5, 0.0) == drawn(0.1, 0.0) == pytest.approx(opened, abs=0.01)
+    assert drawn(0.8, 0.0, opening=0.15) == pytest.approx(laughing, abs=0.01)
+    assert smiling + 2 < drawn(0.4, 0.0) < opened - 2  # no jump between them
+    assert drawn(0.8, 1.0) == drawn(-0.5, 1.0) == pytest.approx(below, abs=0.01)
 
 
 def test_the_encoder_sees_only_what_is_hidden():
@@ -135,9 +141,9 @@ def test_the_encoder_sees_only_what_is_hidden():
     assert not torch.equal(encoder(images, mask)[0], encoder(-images, mask)[0])
 
 
-def test_the_condition_tells_affect_softness_and_opening():
-    (said,) = describe(torch.tensor([[0.5, -0.2]]), torch.full((1,), TYPICAL_BLUR + 1), mouth(0.1))
-    assert said.tolist() == pytest.approx([0.5, -0.2, 1, 1])  # opened by a tenth of the side
+def test_the_condition_tells_softness_and_opening():
+    (said,) = describe(torch.full((1,), TYPICAL_BLUR + 1), mouth(0.1))
+    assert said.tolist() == pytest.approx([1, 1])  # opened by a tenth of the side
 
 
 def test_an_edit_paints_what_it_opens_and_nothing_at_the_source():

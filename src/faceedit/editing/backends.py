@@ -17,14 +17,14 @@ import torch
 from torch.nn import functional
 
 from faceedit.circumplex import CLASS_MEANS, Affect, Point
-from faceedit.config import MouthConfig
 from faceedit.device import as_images, in_batches
 from faceedit.editing.folds import Folding, Skin
 from faceedit.editing.mouth import MouthEdit
 from faceedit.models.editor import Edit, FaceFeatures, WarpEditor
 from faceedit.models.folds import irises
 from faceedit.models.landmarker import mirrored
-from faceedit.models.mouth.inpainter import edit_mask
+from faceedit.models.lips import kept_teeth, lip_opening
+from faceedit.models.mouth.inpainter import LATENTS, choose, edit_mask
 from faceedit.pool import one_core
 
 BATCH = 16  # targets decoded at a time, where memory suffices
@@ -177,16 +177,17 @@ def mouth_edits(
 ) -> Iterator[MouthEdit]:
     """What is to be inpainted in mouths, of arguments as `edit_mask` takes them and the latents (N, z_dim) of faces."""
     mask = edit_mask(before, after, teeth, source, affect)
-    z = z.float() @ _mouth_projection(z.shape[1], str(z.device))
-    return map(MouthEdit, *(x.float().cpu().numpy() for x in (mask, affect, after, z)))
+    person = z.float() @ _mouth_projection(z.shape[1], str(z.device))
+    choice = choose(person, affect[:, 0], lip_opening(after), kept_teeth(before, teeth).expand(len(affect)))
+    return map(MouthEdit, *(x.float().cpu().numpy() for x in (mask, after, choice)))
 
 
 @cache
 def _mouth_projection(z_dim: int, device: str) -> torch.Tensor:
-    """The matrix (z_dim, Z) from a face's latent, about uniform in (-1, 1), to a standard normal latent of its mouth.
+    """The matrix (z_dim, LATENTS) from a face's latent, about uniform in (-1, 1), to numbers about standard normal.
 
     Faces that are nearly the same get nearly the same teeth."""
-    directions = torch.randn(z_dim, MouthConfig().z_dim, generator=torch.Generator().manual_seed(0))
+    directions = torch.randn(z_dim, LATENTS, generator=torch.Generator().manual_seed(0))
     return (directions * (3 / z_dim) ** 0.5).to(device)
 
 

@@ -11,7 +11,15 @@ from faceedit.editing.tone import IN_COLOUR, Tone
 from faceedit.faces.alignment import crop_face, kept_mask, scaled
 from faceedit.faces.blur import blur
 from faceedit.models.face_mesh import POINTS
-from faceedit.models.mouth.inpainter import MouthInpainter, describe, mouth_mask, region, shown_to_network
+from faceedit.models.mouth.inpainter import (
+    LATENTS,
+    MOUTH_KINDS,
+    MouthInpainter,
+    describe,
+    mouth_mask,
+    region,
+    shown_to_network,
+)
 from faceedit.pool import one_core
 from faceedit.weights import load_model
 
@@ -20,7 +28,6 @@ COLOUR_SIGMA = 1.0  # pixels, of a blur of colour, not of light: networks give t
 # The network's pixels, by eye: from so far around the opening on, so fine a detail is the photo's. Nearer, that is the
 # line between closed lips.
 RIM, OWN = 3.0, 1.5
-TRUNCATION = 0.8  # of the latent's deviation (Brock et al. 2019): mouths far from the mean have odd teeth; by eye
 # Pixels of the network: so much sharper than the photo it is asked to be, as it draws a little softer than it is asked;
 # by eye.
 SHARPER = 0.3
@@ -30,19 +37,22 @@ SHARPER = 0.3
 class MouthEdit:
     """What is to be inpainted, in a mouth's region of an aligned crop, see `models.mouth.inpainter`.
 
-    mask: (H, W) float32 in [0, 1]. affect: (2,), of the target. landmarks: (K, 2), where they lie in the edited face.
-    z: (Z,), about standard normal, which mouth of all that fit; one person keeps one.
+    mask: (H, W) float32 in [0, 1]. landmarks: (K, 2), where they lie in the edited face. choice:
+    (MOUTH_KINDS, LATENTS), which mouths of all that fit, see `inpainter.choose`; one person keeps them.
     """
 
     mask: np.ndarray
-    affect: np.ndarray
     landmarks: np.ndarray
-    z: np.ndarray
+    choice: np.ndarray
 
     def towards(self, other: "MouthEdit", share: float) -> "MouthEdit":
         """One between this and the other, at a share of the way."""
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
         return MouthEdit(*(mine + np.float32(share) * (its - mine) for mine, its in pairs))
+
+    def of_same(self, other: "MouthEdit") -> "MouthEdit":
+        """This edit with the mouths of the same person that the other chose."""
+        return replace(self, choice=self.choice.sum(1, keepdims=True) * other.choice.sum(0))
 
     def faded(self, strength: float) -> "MouthEdit":
         """The same, as far as an edit is seen."""
@@ -107,7 +117,7 @@ class MouthInpainting:
         """One pass of the network alone: what there is to time."""
         rows, columns = region(self.size)
         shape = rows.stop - rows.start, columns.stop - columns.start
-        others = (np.zeros(some, np.float32) for some in (2, (len(POINTS), 2), self._model.config.z_dim))
+        others = (np.zeros(some, np.float32) for some in ((len(POINTS), 2), (MOUTH_KINDS, LATENTS)))
         self._inpainted(np.zeros((*shape, 3), np.uint8), MouthEdit(np.ones(shape, np.float32), *others), 1.0)
 
     @one_core()
@@ -115,11 +125,11 @@ class MouthInpainting:
     def _inpainted(self, crop: np.ndarray, mouth: MouthEdit, softness: float) -> np.ndarray:
         """The region (H, W, 3) float32, of 255, with what is hidden inpainted, and as it was elsewhere."""
         images = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 127.5 - 1
-        mask, affect, landmarks, z = (torch.from_numpy(x)[None].float() for x in vars(mouth).values())
-        condition = describe(affect, torch.tensor([softness - SHARPER]), landmarks)
+        mask, landmarks, choice = (torch.from_numpy(x)[None].float() for x in vars(mouth).values())
+        condition = describe(torch.tensor([softness - SHARPER]), landmarks)
         images = shown_to_network(images, mask[:, None], landmarks)
-        images, mask, condition, z = (x.to(self._device) for x in (images, mask[:, None], condition, z))
-        inpainted = self._model(images, mask, condition, self._model.latent(condition, TRUNCATION * z))
+        images, mask, condition, choice = (x.to(self._device) for x in (images, mask[:, None], condition, choice))
+        inpainted = self._model(images, mask, condition, self._model.latent(choice))
         pixels = (inpainted[0].clamp(-1, 1).permute(1, 2, 0).cpu().numpy() + 1) * 127.5
         hidden = mouth.mask[..., None] > 0
         colours = cv2.cvtColor(np.where(hidden, pixels, crop).astype(np.float32) / 255, cv2.COLOR_RGB2YCrCb)

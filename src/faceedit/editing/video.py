@@ -100,7 +100,7 @@ def edited_frames(
 ) -> Iterator[np.ndarray]:
     """Each frame with the face of the track edited as the request says; frames beyond the track stay as they are."""
     last: tuple[FaceEdit, EncodedFace] | None = None
-    z = None  # a person has one mouth
+    mouth = None  # a person has one
 
     def is_cut(index: int) -> bool:
         return index < len(track.cut) and bool(track.cut[index])
@@ -135,8 +135,8 @@ def edited_frames(
             continue
         encoded, edit = found
         if edit.mouth is not None:
-            z = edit.mouth.z if z is None else z
-            edit = edit._replace(mouth=replace(edit.mouth, z=z))
+            mouth = mouth or edit.mouth
+            edit = edit._replace(mouth=edit.mouth.of_same(mouth))
         if last is not None:
             before, other = last
             edit = edit.towards(before, EDIT_MEMORY)

@@ -1,7 +1,7 @@
 """Training the mouth inpainter: it fills in mouths that are hidden in photos.
 
-Given the latent of the hidden mouth, it must draw that mouth, as a network trained on ImageNet sees it. Given a random
-latent, it must draw a mouth that a discriminator, which sees what that network does, takes for a photo's. This is a
+Given the latent of the hidden mouth, it must draw that mouth, as a network trained on ImageNet sees it. Given another
+photo's, it must draw a mouth that a discriminator, which sees what that network does, takes for a photo's. This is a
 conditional variational autoencoder and a GAN in one (BicycleGAN, Zhu et al. 2017). No affect estimator supervises it.
 """
 
@@ -29,7 +29,7 @@ from faceedit.models.mouth.inpainter import (
 )
 from faceedit.training.augment import affinities, moved, relit
 from faceedit.training.distributed import BatchGenerator
-from faceedit.training.latents import CLOSED, fit_latents
+from faceedit.training.latents import CLOSED, choose_latents
 from faceedit.training.losses import total
 from faceedit.training.measured import measured
 from faceedit.training.projected import ImageNetFeatures, ProjectedDiscriminator, distance, hinge_loss, realism
@@ -48,11 +48,9 @@ KEEP = 0.75  # of the opening, the most that is kept where it is not known where
 CORNERS = -8.0, 20.0  # pixels at a side of 256, the radius that is hidden around corners: less than 0, nothing
 ADVERSARY = 300  # steps over which the discriminator's weight rises
 DISCRIMINATOR_RATE = 2.0  # times the learning rate
-DEVIATION = 0.2, 1.0  # of random latents, times that of photos: edits keep near the mean, see `editing.mouth`
-CENTRE = 0.1  # how much a mean counts in the latent's divergence: the latents that edits draw are fitted
+CENTRE = 0.1  # how much a mean counts in the latent's divergence: edits draw by latents of photos
 SHEET_FACES, VALIDATION_FACES = 24, 128
-LATENTS = 3  # random latents, side by side in a sheet
-REFIT = 400  # steps
+OTHERS = 3  # photos' latents, side by side in a sheet
 
 
 class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
@@ -88,7 +86,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         both = nn.ModuleDict({"inpainter": inpainter, "encoder": MouthEncoder(network)})
         return inpainter, {
             "autoencoder": both,
-            "discriminator": ProjectedDiscriminator(CONDITION, network.discriminator_channels),
+            "discriminator": ProjectedDiscriminator(2 + CONDITION, network.discriminator_channels),
         }
 
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
@@ -97,25 +95,22 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
             rate = config.learning_rate * min((self.step + 1) / WARM_UP, 1) * _fallen(progress)
             for group in optimizer.param_groups:
                 group["lr"] = rate * (DISCRIMINATOR_RATE if name == "discriminator" else 1.0)
-        images, mask, condition, seen = self._hidden(self.sampler.indices(self.step)[self.shard.here])
-        generator = self.generator(1)
-        z, noise = (generator.randn(self.network.z_dim).to(self.device) for _ in range(2))
-        half = len(images) // 2  # with the photo's latent; the rest with one that photos show
-        if self.step and self.step % REFIT == 0:
-            self._fit_latents(inpainter)
-        spread = DEVIATION[0] + (DEVIATION[1] - DEVIATION[0]) * generator.rand().to(self.device)
-        z = inpainter.latent(condition, spread[:, None] * z)
+        images, mask, condition, affect, seen = self._hidden(self.sampler.indices(self.step)[self.shard.here])
+        told = torch.cat([affect, condition], dim=1)
+        noise = self.generator(1).randn(self.network.z_dim).to(self.device)
+        half = len(images) // 2  # each with its own latent; the rest with the latents of these
 
         losses = {}
         with self.autocast():
             mean, log_variance = encoder(images[:half], mask[:half])
             own = mean + noise[:half] * (log_variance / 2).exp()
-            inpainted = torch.lerp(images, inpainter(seen, mask, condition, torch.cat([own, z[half:]])), mask)
+            others = own[: len(images) - half].detach()
+            inpainted = torch.lerp(images, inpainter(seen, mask, condition, torch.cat([own, others])), mask)
             found, _ = encoder(inpainted[half:], mask[half:])
             with torch.no_grad():
                 real_maps = self.features(images)
             drawn_maps = self.features(inpainted)
-            drawn = self.discriminator(drawn_maps, mask, condition)
+            drawn = self.discriminator(drawn_maps, mask, told)
             area = mask.mean((1, 2, 3)) + 0.01
             difference = inpainted - images
             losses["pixels"] = (difference[:half].abs().mean((1, 2, 3)) / area[:half]).mean()
@@ -130,7 +125,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
             losses["tint"] = (tint.abs().mean((1, 2, 3)) / area).mean()
             losses["adversarial"] = -realism(drawn)
             losses["latent"] = (CENTRE * mean.square() + log_variance.exp() - log_variance - 1).mean() / 2
-            losses["recovered"] = (found - z[half:]).abs().mean()
+            losses["recovered"] = (found - others).abs().mean()
         weights = {
             "pixels": config.pixel_weight,
             "features": config.feature_weight,
@@ -142,17 +137,17 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         }
         self.update("autoencoder", total(weight * losses[name] for name, weight in weights.items()))
         with self.autocast():
-            photos = self.discriminator(real_maps, mask, condition)
-            drawn = self.discriminator([x.detach() for x in drawn_maps], mask, condition)
+            photos = self.discriminator(real_maps, mask, told)
+            drawn = self.discriminator([x.detach() for x in drawn_maps], mask, told)
             losses["discriminator"] = hinge_loss(photos, drawn)
         self.update("discriminator", losses["discriminator"])
         self.update_ema()
         self.step += 1
         return {name: loss.detach().float() for name, loss in losses.items()}
 
-    def _hidden(self, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The mouth regions of these crops, mirrored, moved and recoloured at random; their masks; their conditions;
-        and what the network sees of them."""
+    def _hidden(self, chosen: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The mouth regions of these crops, mirrored, moved and recoloured at random; their masks, conditions and
+        affect; and what the network sees of them."""
         images, affect = self.crops.batch(chosen, self.device)
         chosen = chosen.to(self.device)
         generator = self.generator(0)
@@ -167,8 +162,8 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         rows, columns = region(images.shape[-1])
         images = relit(images[..., rows, columns].contiguous(), RELIT, generator)
         mask = self._mask(landmarks, teeth, generator)
-        condition = describe(affect, self.softness[chosen], landmarks)
-        return images, mask, condition, shown_to_network(images, mask, landmarks)
+        condition = describe(self.softness[chosen], landmarks)
+        return images, mask, condition, affect, shown_to_network(images, mask, landmarks)
 
     def _mask(self, landmarks: torch.Tensor, teeth: torch.Tensor, generator: BatchGenerator) -> torch.Tensor:
         """A mask of the inside of open mouths, below kept teeth if any; for closed ones, of the line of the lips; in
@@ -179,6 +174,8 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         """
         closed = lip_opening(landmarks) <= CLOSED
         grow, keep, partly, corners = (generator.rand().to(self.device) for _ in range(4))
+        half = len(partly) // 2  # teeth are kept in both of a pair, one of which gets the latent of the other
+        partly = torch.cat([partly[:half], partly[: len(partly) - half]])
         (low, high), (low_closed, high_closed) = GROW_OPEN, GROW_CLOSED
         grow = torch.where(closed, low_closed + (high_closed - low_closed) * grow, low + (high - low) * grow)
         beyond = teeth + BEYOND_TEETH[0] + (BEYOND_TEETH[1] - BEYOND_TEETH[0]) * keep
@@ -188,14 +185,11 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
 
     @torch.no_grad()
     def finish(self) -> None:
-        self._fit_latents(self.ema)
-
-    def _fit_latents(self, inpainter: MouthInpainter) -> None:
-        fit_latents(inpainter, self.encoder, self.crops, self.landmarks, self.softness)
+        choose_latents(self.ema, self.encoder, self.crops, self.landmarks, self.softness)
 
     @torch.no_grad()
     def validate(self, validation: Crops) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """The distance of mouths with random latents from the photos, their detail and variety, and a sheet of them."""
+        """The distance of mouths with the latents of others from the photos, their detail and variety, and a sheet."""
         order = torch.linspace(0, len(validation) - 1, min(8 * VALIDATION_FACES, len(validation))).long()
         landmarks, softness = measured(self.landmarker, validation.subset(order), self.device)
         order, landmarks, softness = (
@@ -203,18 +197,17 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         )
         if not len(order):
             return {}, {}
-        images, affect = validation.batch(order, self.device)
+        images, _ = validation.batch(order, self.device)
         rows, columns = region(images.shape[-1])
         images = images[..., rows, columns].contiguous()
         landmarks = landmarks.to(self.device)
         mask = mouth_mask(landmarks, self.network.image_size, 1.0)
-        condition = describe(affect, softness.to(self.device), landmarks)
+        condition = describe(softness.to(self.device), landmarks)
         seen = shown_to_network(images, mask, landmarks)
         inpainted = []
-        for seed in range(LATENTS):
-            generator = torch.Generator().manual_seed(seed)
-            z = torch.randn(1, self.network.z_dim, generator=generator).expand(len(images), -1).to(self.device)
-            z = self.ema.latent(condition, z)
+        z, _ = self.encoder(images, mask)
+        for _ in range(OTHERS):
+            z = z.roll(1, 0)
             inpainted.append(torch.lerp(images, self.ema(seen, mask, condition, z).clamp(-1, 1), mask))
         off = [((x - images).abs() * mask).sum() / mask.sum() / 3 for x in inpainted]
         detail = [_detail(x, mask) / _detail(images, mask) for x in inpainted]

@@ -2,7 +2,7 @@
 
 It works on one region of an aligned crop. Throughout: `images` (N, 3, H, W) in [-1, 1], the region; `mask` (N, 1, H, W)
 in [0, 1], 1 where the inside of the mouth is to be drawn; `condition` (N, CONDITION), see `describe`; `z` (N, z_dim), a
-standard normal latent that chooses among the mouths that fit; `landmarks` (N, K, 2) as `landmarker.Landmarker` finds
+latent that chooses among the mouths that fit; `landmarks` (N, K, 2) as `landmarker.Landmarker` finds
 them.
 """
 
@@ -23,8 +23,12 @@ from faceedit.models.sampling import heights, linear_ramp, pixel_centres, smooth
 REGION = (48 / 256, 150 / 256, 208 / 256, 246 / 256)
 GROW = 1.5  # pixels at a side of 256, over the edges of lips: by eye
 CORNERS, PARTED = 11.0, 8.0  # pixels at a side of 256: how far inpainting reaches around corners, once lips part so far
-CONDITION, AFFECT = 4, 2  # numbers, and how many of them, the first, are affect
-LATENT_TERMS = 10
+CONDITION = 2  # numbers
+MOUTH_KINDS, LATENTS = 4, 8  # of mouths that edits draw, and latents of each, see `choose`
+# Valence from which on mouths smile, and do so altogether; openings, shares of the side, from which on smiles laugh:
+# teeth are as long, which is less of the opening. By eye.
+SMILING, LAUGHING = (0.2, 0.6), (0.07, 0.1)
+SHARPNESS = 8.0  # of the choice: most faces get the mouth of one photo, few get one between two
 # Pixels at a side of 256, of a Gaussian: of lips and skin, networks see no finer detail. Warps stretch it as no photo
 # does, and a network that saw it drew lumps for teeth.
 SMOOTHED = 3.0
@@ -38,12 +42,25 @@ def region(size: int) -> tuple[slice, slice]:
     return slice(top, bottom), slice(left, right)
 
 
-def describe(affect: torch.Tensor, blur: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
+def describe(blur: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
     """The condition (N, CONDITION) under which a mouth is inpainted.
 
-    affect: (N, 2). blur: (N,), how soft the photo is, the standard deviation of a Gaussian in pixels of a crop of 256.
+    blur: (N,), how soft the photo is, the standard deviation of a Gaussian in pixels of a crop of 256.
     """
-    return torch.stack([*affect.unbind(1), blur - TYPICAL_BLUR, 10 * lip_opening(landmarks)], dim=1)
+    return torch.stack([blur - TYPICAL_BLUR, 10 * lip_opening(landmarks)], dim=1)
+
+
+def choose(person: torch.Tensor, valence: torch.Tensor, opening: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    """How much of each of `MouthInpainter.latents` a mouth is drawn by, (N, MOUTH_KINDS, LATENTS); each sums up to 1.
+
+    person: (N, LATENTS), of which the highest number chooses; about standard normal, and the same for one person.
+    valence: (N,), of the target: smiles show more of the upper teeth than other mouths as open. opening: (N,), see
+    `lips.lip_opening`. kept: (N,) in [0, 1], how visible teeth are that stay, see `lips.kept_teeth`.
+    """
+    smiling, laughing = linear_ramp(valence, *SMILING), linear_ramp(opening, *LAUGHING)
+    whole = torch.stack([smiling * (1 - laughing), smiling * laughing, 1 - smiling], dim=1)
+    kinds = torch.cat([(1 - kept)[:, None] * whole, kept[:, None]], dim=1)
+    return kinds[:, :, None] * (SHARPNESS * person).softmax(1)[:, None]
 
 
 def shown_to_network(images: torch.Tensor, mask: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
@@ -120,13 +137,6 @@ def edit_mask(
     return torch.minimum(torch.maximum(distance[:, 0] + GROW + 0.5, corners), limit).clamp(0, 1)
 
 
-def latent_terms(condition: torch.Tensor) -> torch.Tensor:
-    """What the mean latent of mouths depends on, of conditions (N, CONDITION): (N, LATENT_TERMS)."""
-    valence, arousal, soft, opening = condition.unbind(1)
-    squares = valence**2, valence * arousal, arousal**2, soft * opening, opening**2
-    return torch.stack([torch.ones_like(valence), valence, arousal, soft, opening, *squares], dim=1)
-
-
 class MouthInpainter(nn.Module):
     """images as `shown_to_network`, mask, condition, z → images whose hidden part is inpainted, (N, 3, H, W); the rest
     of them means nothing.
@@ -134,8 +144,9 @@ class MouthInpainter(nn.Module):
     A U-Net that works at a half, a quarter, an eighth and a sixteenth of the region's size, whose sides are multiples
     of 16.
 
-    latent_mean: (LATENT_TERMS, z_dim), latent_scale: (z_dim, z_dim), which z photos show, see `latent`: no gradients
-    train these, `training.mouth` fits them at its end.
+    latents: (MOUTH_KINDS, LATENTS, z_dim), the z of some photos' mouths, which edits draw by: of smiling ones,
+    laughing ones, others that open, and of what lies below teeth that stay. `training.latents` chooses them, see
+    `choose` too.
     """
 
     def __init__(self, config: MouthConfig):
@@ -143,7 +154,7 @@ class MouthInpainter(nn.Module):
         self.config = config
         fine, (first, second, third), hidden = config.fine_channels, config.channels, config.condition_dim
         self.condition = nn.Sequential(
-            nn.Linear(CONDITION - AFFECT + config.z_dim, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
+            nn.Linear(CONDITION + config.z_dim, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
         )
         self.stem = nn.Conv2d(4 * 4, fine, 3, padding=1)
         self.to_quarter = nn.Conv2d(4 * fine, first, 1)
@@ -155,24 +166,18 @@ class MouthInpainter(nn.Module):
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in ((third, second), (second, first), (first, fine)))
         self.decode = nn.ModuleList(ModulatedBlock(channels, hidden) for channels in (second, first, fine))
         self.to_pixels = nn.Conv2d(fine, 3 * 4, 3, padding=1)
-        self.latent_mean: torch.Tensor
-        self.latent_scale: torch.Tensor
-        self.register_buffer("latent_mean", torch.zeros(LATENT_TERMS, config.z_dim))
-        self.register_buffer("latent_scale", torch.eye(config.z_dim))
+        self.latents: torch.Tensor
+        self.register_buffer("latents", torch.zeros(MOUTH_KINDS, LATENTS, config.z_dim))
 
-    def latent(self, condition: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """z (N, z_dim) of mouths as photos of such a condition show them, chosen by standard normal noise.
-
-        Other z give odd teeth: what an encoder finds in photos fills a part of the standard normal distribution, and
-        another part where lips gape than where they smile.
-        """
-        return latent_terms(condition) @ self.latent_mean + noise @ self.latent_scale.T
+    def latent(self, choice: torch.Tensor) -> torch.Tensor:
+        """z (N, z_dim) of a choice (N, MOUTH_KINDS, LATENTS), see `choose`."""
+        return choice.flatten(1) @ self.latents.flatten(0, 1)
 
     def forward(
         self, images: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor, z: torch.Tensor
     ) -> torch.Tensor:
-        # Affect chooses latents alone: few photos of the affect that edits ask for show mouths as wide.
-        condition = self.condition(torch.cat([condition[:, AFFECT:], z], dim=1))
+        # Affect does no more than choose latents: few photos of what edits ask for show mouths as wide.
+        condition = self.condition(torch.cat([condition, z], dim=1))
         half = self.stem(functional.pixel_unshuffle(torch.cat([images * (1 - mask), mask], dim=1), 2))
         quarter = self.quarter(self.to_quarter(functional.pixel_unshuffle(half, 2)), condition)
         eighth = self.eighth(self.to_eighth(quarter), condition)
