@@ -70,12 +70,30 @@ def test_kept_teeth_are_whole(trainer, monkeypatch):
         assert mask[:, 0, 96 - rows.start, 64 - columns.start].round().tolist() == [hidden] * 64
 
 
+def test_any_number_of_crops_is_a_batch(prepared):
+    trainer = MouthTrainer(replace(CONFIG, batch=5), TINY, load_crops(prepared / "train", TINY.image_size), "cpu")
+    assert all(loss.isfinite() for loss in trainer.train_step(0).values())
+
+
+def test_a_run_has_latents_from_its_first_step_on_and_new_ones_at_its_end(trainer):
+    rows = round(0.675 * 128), round(0.75 * 128), round(0.825 * 128)  # lips, and where teeth end between them
+    trainer.landmarks = mouth(0.15).expand(len(trainer.crops), -1, -1)
+    trainer.crops.images[:, :, rows[0] : rows[1]], trainer.crops.images[:, :, rows[1] : rows[2]] = 230, 10
+    trainer.train_step(0)
+    first = trainer.ema.latents.clone()
+    assert first.any(2).all()
+    trainer.train_step(0)
+    assert torch.equal(trainer.ema.latents, first)
+    trainer.finish()
+    assert not torch.equal(trainer.ema.latents, first)
+
+
 def test_teeth_are_kept_in_a_mouth_and_in_the_one_that_lends_its_latent(trainer, monkeypatch):
     monkeypatch.setattr(learning, "PARTLY", 0.5)
     mask = trainer._mask(
         mouth(0.2).expand(64, -1, -1), torch.full((64,), 0.4), BatchGenerator(torch.Generator().manual_seed(0), 64)
     )
     rows, columns = region(TINY.image_size)
-    kept = mask[:, 0, round(0.67 * 128) - rows.start, 64 - columns.start] < 0.5  # a fifth below the upper lip
+    kept = mask[:, 0, round(0.67 * 128) - rows.start, 64 - columns.start] < 0.5  # a little below the upper lip
     assert 10 < kept[:32].sum() < 22
     assert torch.equal(kept[:32], kept[32:])

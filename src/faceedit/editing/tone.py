@@ -9,6 +9,7 @@ from faceedit.models.folds import LUMINANCE
 # How far the colours of aligned crops depart from one tone, root mean square, of 255: photos of one tone up to the
 # first, as after JPEG; few others up to the second. Measured on 1,350 photos.
 ONE, SEVERAL = 2.0, 3.5
+CUT = 2.0  # of 255, which may be missing of one channel: less would turn the dark grey where one channel is faint
 EVEN = 1.0  # variance of luminance, of 255 squared, below which there is none to follow
 
 
@@ -28,7 +29,8 @@ class Tone:
         if not self.share:
             return colours
         slope = np.maximum(self.slope, 1e-3)
-        darkest, brightest = (-self.base / slope).max(), ((255 - self.base) / slope).min()  # that cut off no channel
+        # That cut off little of any channel.
+        darkest, brightest = ((-CUT - self.base) / slope).max(), ((255 + CUT - self.base) / slope).min()
         light = np.maximum(np.minimum(_luminance(colours), brightest), darkest)
         return self._towards(colours, self.base + self.slope * light)
 

@@ -18,10 +18,11 @@ from faceedit.models.mouth.inpainter import (
     shown_to_network,
 )
 
-CLOSED, WIDE = 0.02, 0.05  # of the crop's side: lips closer than the first show nothing, those beyond the second enough
+WIDE = 0.05  # of the crop's side: lips farther apart show enough
 SOME = 64  # crops at a time
-# Photos whose mouths are drawn in others' place, these others, and the best photos, of which some are chosen.
-CANDIDATES, OTHERS, BEST = 200, 12, 40
+# Photos whose mouths are drawn in others' place, these others, and the share of the photos that draw clearest, of which
+# some are chosen.
+CANDIDATES, OTHERS, BEST = 200, 12, 0.2
 BELOW = 0.04  # of the opening: so far beyond the edge of kept teeth begins what is drawn below them
 TEETH_SMILING, TEETH_LAUGHING, TEETH_GAPING = 0.5, 0.4, 0.25  # of the opening, where upper teeth end, by eye
 HAZE = 2.0  # by eye: grey or purple insides stand out less than grey teeth, and give more away
@@ -32,7 +33,8 @@ MIDDLE = slice(8, 24)  # columns of `lips.GRID`
 def choose_latents(
     inpainter: MouthInpainter, encoder: torch.nn.Module, crops: Crops, landmarks: torch.Tensor, softness: torch.Tensor
 ) -> None:
-    """Set `latents` of an inpainter to those of mouths of crops, if any of these show teeth above something dark.
+    """Set `latents` of an inpainter to those of open mouths of sharp crops, if any of these show teeth above something
+    dark.
 
     Whoever opens a mouth sees upper teeth and the dark below them; below teeth that are kept, the dark alone. Chosen
     are latents that draw this clearly in other mouths, be they bright or dark, and of those the ones whose teeth can be
@@ -40,11 +42,11 @@ def choose_latents(
 
     encoder: a MouthEncoder. landmarks (M, K, 2), softness (M,): see `training.measured`.
     """
-    sharp = softness < max(TYPICAL_BLUR, softness.quantile(0.1).item())
-    chosen = torch.nonzero((lip_opening(landmarks) > WIDE) & sharp).flatten()
-    shown = [_seen(crops, some, landmarks) for some in chosen.split(SOME)]
-    if not shown:
+    wide = torch.nonzero(lip_opening(landmarks) > WIDE).flatten()
+    if not len(wide):
         return
+    chosen = wide[softness[wide] <= max(TYPICAL_BLUR, softness[wide].quantile(0.1).item())]
+    shown = [_seen(crops, some, landmarks) for some in chosen.split(SOME)]
     seen, light = (torch.cat(x) for x in zip(*shown, strict=True))
     ends = upper_teeth_end(seen)
     known = torch.nonzero(~ends.isnan()).flatten()
@@ -68,7 +70,7 @@ def choose_latents(
         contrast, detail = _drawn(
             inpainter, found, crops, chosen[others], landmarks, softness, keep[others], end[others]
         )
-        best = contrast.argsort(descending=True)[:BEST]
+        best = contrast.argsort(descending=True)[: max(round(BEST * len(contrast)), LATENTS)]
         if keep.any():  # detail would be other teeth, and the darkest look empty
             best = best.flip(0)
         else:

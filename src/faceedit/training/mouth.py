@@ -29,13 +29,14 @@ from faceedit.models.mouth.inpainter import (
 )
 from faceedit.training.augment import affinities, moved, relit
 from faceedit.training.distributed import BatchGenerator
-from faceedit.training.latents import CLOSED, choose_latents
+from faceedit.training.latents import choose_latents
 from faceedit.training.losses import total
 from faceedit.training.measured import measured
 from faceedit.training.projected import ImageNetFeatures, ProjectedDiscriminator, distance, hinge_loss, realism
 from faceedit.training.trainer import Trainer
 from faceedit.weights import load_model
 
+CLOSED = 0.02  # of the crop's side: lips closer than that show nothing
 WARM_UP, FALL = 200, 0.4  # steps; share of the run over which the learning rate falls to 0
 OPENINGS, BLURS = (CLOSED, 0.04, 0.07, 0.1, 0.13), (0.9, 1.5, 2.1)  # bounds of the groups that are sampled alike
 AROUSED = 0.4  # so are photos of a higher arousal, of which few are: surprise gapes as laughter does not
@@ -51,6 +52,8 @@ DISCRIMINATOR_RATE = 2.0  # times the learning rate
 CENTRE = 0.1  # how much a mean counts in the latent's divergence: edits draw by latents of photos
 SHEET_FACES, VALIDATION_FACES = 24, 128
 OTHERS = 3  # photos' latents, side by side in a sheet
+AFFECT = 2  # numbers, which the discriminator is told beside the condition
+CHOICE = 1000  # steps, after which the latents that edits draw by are chosen again
 
 
 class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
@@ -86,7 +89,7 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         both = nn.ModuleDict({"inpainter": inpainter, "encoder": MouthEncoder(network)})
         return inpainter, {
             "autoencoder": both,
-            "discriminator": ProjectedDiscriminator(2 + CONDITION, network.discriminator_channels),
+            "discriminator": ProjectedDiscriminator(AFFECT + CONDITION, network.discriminator_channels),
         }
 
     def train_step(self, progress: float) -> dict[str, torch.Tensor]:
@@ -98,7 +101,9 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         images, mask, condition, affect, seen = self._hidden(self.sampler.indices(self.step)[self.shard.here])
         told = torch.cat([affect, condition], dim=1)
         noise = self.generator(1).randn(self.network.z_dim).to(self.device)
-        half = len(images) // 2  # each with its own latent; the rest with the latents of these
+        half = _half(len(images))  # each with its own latent; the rest with the latents of these
+        if self.step % CHOICE == 0:  # for whoever exports a run that has not ended
+            self._choose_latents(inpainter)
 
         losses = {}
         with self.autocast():
@@ -174,7 +179,9 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         """
         closed = lip_opening(landmarks) <= CLOSED
         grow, keep, partly, corners = (generator.rand().to(self.device) for _ in range(4))
-        half = len(partly) // 2  # teeth are kept in both of a pair, one of which gets the latent of the other
+        half = _half(
+            len(partly)
+        )  # teeth are kept in both of a pair, one of which gets the latent of the other, or in none
         partly = torch.cat([partly[:half], partly[: len(partly) - half]])
         (low, high), (low_closed, high_closed) = GROW_OPEN, GROW_CLOSED
         grow = torch.where(closed, low_closed + (high_closed - low_closed) * grow, low + (high - low) * grow)
@@ -185,7 +192,10 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
 
     @torch.no_grad()
     def finish(self) -> None:
-        choose_latents(self.ema, self.encoder, self.crops, self.landmarks, self.softness)
+        self._choose_latents(self.ema)
+
+    def _choose_latents(self, inpainter: MouthInpainter) -> None:
+        choose_latents(inpainter, self.encoder, self.crops, self.landmarks, self.softness)
 
     @torch.no_grad()
     def validate(self, validation: Crops) -> tuple[dict[str, float], dict[str, np.ndarray]]:
@@ -216,6 +226,11 @@ class MouthTrainer(Trainer[MouthTraining, MouthConfig, MouthInpainter]):
         columns_shown = [x[:SHEET_FACES] for x in (images, images * (1 - mask), *inpainted)]
         sheet = tile(np.stack([to_pixels(x) for x in columns_shown], axis=1))
         return {name: value.item() for name, value in figures.items()}, {"mouths": sheet}
+
+
+def _half(count: int) -> int:
+    """How many of a batch get their own latents: as many as the rest, or one more."""
+    return (count + 1) // 2
 
 
 def _fallen(progress: float) -> float:
