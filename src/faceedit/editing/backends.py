@@ -178,7 +178,7 @@ def mouth_edits(
     """What is to be inpainted in mouths, of arguments as `edit_mask` takes them and the latents (N, z_dim) of faces."""
     mask = edit_mask(before, after, teeth, source, affect)
     person = z.float() @ _mouth_projection(z.shape[1], str(z.device))
-    choice = choose(person, affect[:, 0], lip_opening(after), kept_teeth(before, teeth).expand(len(affect)))
+    choice = choose(person, affect[:, 0], lip_opening(after), kept_teeth(before, teeth))
     return map(MouthEdit, *(x.float().cpu().numpy() for x in (mask, after, choice)))
 
 

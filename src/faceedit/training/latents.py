@@ -71,10 +71,10 @@ def choose_latents(
             inpainter, found, crops, chosen[others], landmarks, softness, keep[others], end[others]
         )
         best = contrast.argsort(descending=True)[: max(round(BEST * len(contrast)), LATENTS)]
-        if keep.any():  # detail would be other teeth, and the darkest look empty
-            best = best.flip(0)
-        else:
+        if keep is none:
             best = best[detail[best].argsort(descending=True)]
+        else:  # detail would be other teeth, and the darkest look empty
+            best = best.flip(0)
         latents.copy_(found[best[torch.arange(LATENTS) % len(best)]])  # of too few some come twice
 
 

@@ -2,8 +2,7 @@
 
 It works on one region of an aligned crop. Throughout: `images` (N, 3, H, W) in [-1, 1], the region; `mask` (N, 1, H, W)
 in [0, 1], 1 where the inside of the mouth is to be drawn; `condition` (N, CONDITION), see `describe`; `z` (N, z_dim), a
-latent that chooses among the mouths that fit; `landmarks` (N, K, 2) as `landmarker.Landmarker` finds
-them.
+latent that chooses among the mouths that fit; `landmarks` (N, K, 2) as `landmarker.Landmarker` finds them.
 """
 
 from itertools import pairwise
@@ -43,7 +42,8 @@ def region(size: int) -> tuple[slice, slice]:
 
 
 def describe(blur: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
-    """The condition (N, CONDITION) under which a mouth is inpainted.
+    """The condition (N, CONDITION) under which a mouth is inpainted. Affect is no part of it and does no more than
+    choose latents: few photos of what edits ask for show mouths as wide.
 
     blur: (N,), how soft the photo is, the standard deviation of a Gaussian in pixels of a crop of 256.
     """
@@ -144,8 +144,8 @@ class MouthInpainter(nn.Module):
     A U-Net that works at a half, a quarter, an eighth and a sixteenth of the region's size, whose sides are multiples
     of 16.
 
-    latents: (MOUTH_KINDS, LATENTS, z_dim), the z of some photos' mouths, which edits draw by: of smiling ones,
-    laughing ones, others that open, and of what lies below teeth that stay. `training.latents` chooses them, see
+    latents: (MOUTH_KINDS, LATENTS, z_dim), the z of some photos' mouths, which edits draw by: for smiles, for
+    laughter, for other mouths that open, and for what lies below teeth that stay. `training.latents` chooses them, see
     `choose` too.
     """
 
@@ -176,7 +176,6 @@ class MouthInpainter(nn.Module):
     def forward(
         self, images: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor, z: torch.Tensor
     ) -> torch.Tensor:
-        # Affect does no more than choose latents: few photos of what edits ask for show mouths as wide.
         condition = self.condition(torch.cat([condition, z], dim=1))
         half = self.stem(functional.pixel_unshuffle(torch.cat([images * (1 - mask), mask], dim=1), 2))
         quarter = self.quarter(self.to_quarter(functional.pixel_unshuffle(half, 2)), condition)
